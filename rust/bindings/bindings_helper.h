@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Input for bindgen: what kernel_ext needs and the kernel's own bindings
+ * crate lacks. The shims are defined in rust/helpers/.
+ */
+#include <linux/bio.h>
+#include <linux/blk-mq.h>
+#include <linux/blkdev.h>
+#include <linux/fs.h>
+#include <linux/fs_context.h>
+
+#include "../helpers/helpers.h"
+
+/* Macros with casts, which bindgen passes over. */
+const blk_opf_t EXT_REQ_OP_MASK = REQ_OP_MASK;
+const blk_opf_t EXT_REQ_SYNC = REQ_SYNC;
+const blk_opf_t EXT_REQ_IDLE = REQ_IDLE;
+const blk_opf_t EXT_REQ_FUA = REQ_FUA;
+const blk_opf_t EXT_REQ_NOWAIT = REQ_NOWAIT;
+const blk_opf_t EXT_REQ_POLLED = REQ_POLLED;
+const int EXT_IOCB_HIPRI = IOCB_HIPRI;
+const int EXT_IOCB_DSYNC = IOCB_DSYNC;
+const int EXT_IOCB_NOWAIT = IOCB_NOWAIT;
+const int EXT_IOCB_APPEND = IOCB_APPEND;
+const fmode_t EXT_FMODE_CAN_ODIRECT = FMODE_CAN_ODIRECT;
+const fmode_t EXT_FMODE_NOWAIT = FMODE_NOWAIT;
+const fop_flags_t EXT_FOP_DIO_PARALLEL_WRITE = FOP_DIO_PARALLEL_WRITE;
+const unsigned int EXT_BIOSET_PERCPU_CACHE = BIOSET_PERCPU_CACHE;
+const unsigned int EXT_BLK_QC_T_NONE = BLK_QC_T_NONE;
+const unsigned int EXT_BIO_MAX_SIZE = BIO_MAX_SIZE;

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * C shims for inline functions and macros that Rust cannot call. Each is named
+ * after what it wraps; their contracts are those of the C originals.
+ */
+#ifndef RNULL_DIO_HELPERS_H
+#define RNULL_DIO_HELPERS_H
+
+#include <linux/blk_types.h>
+#include <linux/fs.h>
+
+/* bio.c */
+void rnull_dio_bio_set_iter_bvec(struct bio *bio, const struct iov_iter *iter);
+bool rnull_dio_bio_iter_bvec_aligned(const struct bio *bio, unsigned int mask);
+bool rnull_dio_bio_pages_dirty(struct bio *bio);
+void rnull_dio_bio_mark_pages_dirty(struct bio *bio);
+unsigned int rnull_dio_bdev_logical_block_size(struct block_device *bdev);
+unsigned int rnull_dio_bdev_dma_alignment(struct block_device *bdev);
+bool rnull_dio_bdev_write_cache(struct block_device *bdev);
+bool rnull_dio_bdev_fua(struct block_device *bdev);
+bool rnull_dio_bdev_is_mq(struct block_device *bdev);
+u64 rnull_dio_bdev_nr_bytes(struct block_device *bdev);
+
+/* fs.c */
+void rnull_dio_inode_dio_begin(struct inode *inode);
+void rnull_dio_inode_dio_end(struct inode *inode);
+void rnull_dio_file_accessed(struct file *file);
+void rnull_dio_i_size_write(struct inode *inode, loff_t size);
+bool rnull_dio_iov_iter_is_bvec(const struct iov_iter *iter);
+bool rnull_dio_iov_iter_is_user(const struct iov_iter *iter);
+void rnull_dio_iov_iter_truncate(struct iov_iter *iter, u64 count);
+void rnull_dio_iov_iter_reexpand(struct iov_iter *iter, size_t count);
+void rnull_dio_set_statfs(struct kstatfs *buf, unsigned long type,
+			  unsigned long block_size, u64 blocks, u64 files,
+			  dev_t dev);
+void rnull_dio_task_io_account_write(size_t bytes);
+
+/* task.c */
+void rnull_dio_wait_for_io(struct task_struct **waiter);
+void rnull_dio_wake_for_io(struct task_struct **waiter);
+bool rnull_dio_must_stop_polling(void);
+
+/* percpu.c */
+void rnull_dio_this_cpu_inc(u64 __percpu *counter);
+u64 rnull_dio_per_cpu_sum(const u64 __percpu *counter);
+
+#endif /* RNULL_DIO_HELPERS_H */

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/rcupdate.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+
+#include "helpers.h"
+
+/*
+ * Sleep until *@waiter, which the caller has set to itself, becomes NULL. The
+ * sleep is cut into pieces so that a slow device is not taken for a hung task.
+ */
+void rnull_dio_wait_for_io(struct task_struct **waiter)
+{
+	for (;;) {
+		set_current_state(TASK_UNINTERRUPTIBLE);
+		/* Pairs with the release in rnull_dio_wake_for_io(). */
+		if (!smp_load_acquire(waiter))
+			break;
+		io_schedule_timeout(30 * HZ);
+	}
+	__set_current_state(TASK_RUNNING);
+}
+
+/*
+ * Let the sleeper go on. Once *@waiter is NULL it may free what @waiter lies
+ * in and may even exit; RCU keeps its task_struct until it has been woken.
+ */
+void rnull_dio_wake_for_io(struct task_struct **waiter)
+{
+	struct task_struct *task;
+
+	rcu_read_lock();
+	task = READ_ONCE(*waiter);
+	/* Pairs with the acquire in rnull_dio_wait_for_io(). */
+	smp_store_release(waiter, NULL);
+	wake_up_process(task);
+	rcu_read_unlock();
+}
+
+/* Does somebody else need this CPU, or something this task? */
+bool rnull_dio_must_stop_polling(void)
+{
+	return need_resched() || task_sigpending(current);
+}

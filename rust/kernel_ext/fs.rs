@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! File systems and their files.
+
+pub mod file;
+pub mod kiocb;
+pub mod super_block;
+
+pub use self::{
+    file::{FileOperations, Issued},
+    kiocb::Kiocb,
+    super_block::FileSystem, //
+};

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Operations of regular files.
+//!
+//! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
+
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
+
+use kernel::{
+    error::{
+        code::EIOCBQUEUED,
+        from_result, //
+    },
+    ffi::{
+        c_int,
+        c_uint, //
+    },
+    prelude::*,
+    ThisModule, //
+};
+
+use super::{
+    kiocb::{
+        self,
+        to_ki_result,
+        PollCookie, //
+    },
+    Kiocb,
+};
+use crate::{
+    bindings,
+    block::BlockDevice,
+    iov::IovIter, //
+};
+
+/// How a file was opened.
+#[derive(Clone, Copy)]
+pub struct OpenFlags(u32);
+
+impl OpenFlags {
+    /// With `O_DIRECT`?
+    pub fn is_direct(self) -> bool {
+        self.0 & bindings::O_DIRECT != 0
+    }
+}
+
+/// What became of a request.
+pub enum Issued<T> {
+    /// It is done: the result is the issuer's to have.
+    Done(Kiocb<T>, Result<usize>),
+    /// [`Kiocb::complete`] has been or will be called.
+    Queued,
+}
+
+/// A regular file. Lives from the creation of its inode until the inode is evicted.
+pub trait FileOperations: Sized + Send + Sync + 'static {
+    /// Called when the file is opened. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the one who opens the file shall get.
+    fn open(&self, flags: OpenFlags) -> Result;
+
+    /// Reads into the memory of `iter`. May sleep, unless [`Kiocb::is_nowait`].
+    fn read(kiocb: Kiocb<Self>, iter: &mut IovIter<'_>) -> Issued<Self>;
+
+    /// Writes from the memory of `iter`. May sleep, unless [`Kiocb::is_nowait`].
+    ///
+    /// The checks common to all writes (limits, append) have been done.
+    fn write(kiocb: Kiocb<Self>, iter: &mut IovIter<'_>) -> Issued<Self>;
+
+    /// Polls for requests of this file, on the hardware queue that one of them went to; `None`
+    /// if that one has not been submitted, or cannot be polled for. Once, or until there is
+    /// something or the CPU is needed if `spin`. Must not wait for anything.
+    ///
+    /// Returns how many requests were completed.
+    fn poll(&self, cookie: Option<PollCookie>, spin: bool) -> u32;
+
+    /// Makes what has been written durable. Sleeps and does I/O.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the device answers.
+    fn fsync(&self) -> Result;
+
+    /// Called before the size is changed, with the new one in bytes. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the one who changes the size shall get.
+    fn set_size(&self, size: u64) -> Result;
+
+    /// The device whose alignment direct I/O has to keep.
+    fn block_device(&self) -> &BlockDevice;
+}
+
+/// The C operations of regular files with data `T`.
+pub(super) struct FileVTable<T>(PhantomData<T>);
+
+impl<T: FileOperations> FileVTable<T> {
+    /// The `struct file_operations` for files of a module.
+    pub(super) const fn file_operations(module: &ThisModule) -> bindings::file_operations {
+        bindings::file_operations {
+            owner: module.as_ptr(),
+            // Overwrites take no lock that would put them in order.
+            fop_flags: bindings::EXT_FOP_DIO_PARALLEL_WRITE,
+            open: Some(Self::open),
+            read_iter: Some(Self::read_iter),
+            write_iter: Some(Self::write_iter),
+            iopoll: Some(Self::iopoll),
+            fsync: Some(Self::fsync),
+            llseek: Some(bindings::generic_file_llseek),
+            splice_read: Some(bindings::copy_splice_read),
+            splice_write: Some(bindings::iter_file_splice_write),
+            ..pin_init::zeroed()
+        }
+    }
+
+    /// The `struct inode_operations`.
+    pub(super) const INODE_OPERATIONS: bindings::inode_operations = bindings::inode_operations {
+        setattr: Some(Self::setattr),
+        getattr: Some(Self::getattr),
+        ..pin_init::zeroed()
+    };
+
+    /// # Safety
+    ///
+    /// `inode` must be a regular file's with data `T`, and valid for `'a`.
+    unsafe fn data<'a>(inode: *mut bindings::inode) -> &'a T {
+        // SAFETY: The data is there from before the inode can be found until its eviction.
+        unsafe { &*(*inode).i_private.cast::<T>() }
+    }
+
+    /// # Safety
+    ///
+    /// `iocb` must be for a file with data `T`, and the duty to complete it be ours.
+    unsafe fn kiocb(iocb: *mut bindings::kiocb) -> Kiocb<T> {
+        // SAFETY: Per the function's safety requirements; the VFS passes no null.
+        unsafe {
+            let data = NonNull::from(Self::data((*(*iocb).ki_filp).f_inode));
+            Kiocb::from_raw(NonNull::new_unchecked(iocb), data)
+        }
+    }
+
+    /// Turns what became of a request into the return value of `read_iter` and `write_iter`.
+    fn issued(iocb: *mut bindings::kiocb, issued: Issued<T>) -> isize {
+        match issued {
+            Issued::Queued => EIOCBQUEUED.to_errno() as isize,
+            Issued::Done(kiocb, ret) => {
+                // Another one would still be somebody's to complete.
+                assert!(kiocb.into_raw().as_ptr() == iocb, "another kiocb came back");
+                to_ki_result(ret)
+            }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// For the VFS to call.
+    unsafe extern "C" fn open(inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
+        // SAFETY: The VFS passes a valid inode of such a file, and a file that is being opened.
+        let (data, flags) = unsafe { (Self::data(inode), (*file).f_flags) };
+        from_result(|| {
+            data.open(OpenFlags(flags))?;
+            // SAFETY: Until it is open, the file is ours.
+            unsafe {
+                (*file).f_mode |= bindings::EXT_FMODE_CAN_ODIRECT | bindings::EXT_FMODE_NOWAIT
+            };
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// For the VFS to call.
+    unsafe extern "C" fn read_iter(
+        iocb: *mut bindings::kiocb,
+        iter: *mut bindings::iov_iter,
+    ) -> isize {
+        // SAFETY: The VFS passes a valid kiocb, to be completed by us or by our return value.
+        let kiocb = unsafe { Self::kiocb(iocb) };
+        // SAFETY: The iterator is ours for the duration of the call.
+        let issued = T::read(kiocb, unsafe { IovIter::from_raw(iter) });
+        Self::issued(iocb, issued)
+    }
+
+    /// # Safety
+    ///
+    /// For the VFS to call.
+    unsafe extern "C" fn write_iter(
+        iocb: *mut bindings::kiocb,
+        iter: *mut bindings::iov_iter,
+    ) -> isize {
+        // SAFETY: The VFS passes a valid kiocb and iterator.
+        let ret = unsafe { bindings::generic_write_checks(iocb, iter) };
+        if ret <= 0 {
+            return ret;
+        }
+        // SAFETY: The VFS passes a valid kiocb, to be completed by us or by our return value.
+        let kiocb = unsafe { Self::kiocb(iocb) };
+        // SAFETY: The iterator is ours for the duration of the call.
+        let issued = T::write(kiocb, unsafe { IovIter::from_raw(iter) });
+        Self::issued(iocb, issued)
+    }
+
+    /// # Safety
+    ///
+    /// For the VFS to call.
+    unsafe extern "C" fn iopoll(
+        iocb: *mut bindings::kiocb,
+        _batch: *mut bindings::io_comp_batch,
+        flags: c_uint,
+    ) -> c_int {
+        // SAFETY: The issuer passes a kiocb of such a file that it has not reaped.
+        let (data, cookie) = unsafe {
+            (
+                Self::data((*(*iocb).ki_filp).f_inode),
+                kiocb::poll_cookie(iocb),
+            )
+        };
+        let reaped = data.poll(cookie, flags & bindings::BLK_POLL_ONESHOT == 0);
+        // CAST: Not so many requests can be under way.
+        reaped as c_int
+    }
+
+    /// # Safety
+    ///
+    /// For the VFS to call.
+    unsafe extern "C" fn fsync(
+        file: *mut bindings::file,
+        _start: bindings::loff_t,
+        _end: bindings::loff_t,
+        _datasync: c_int,
+    ) -> c_int {
+        // SAFETY: The VFS passes a valid file of such an inode.
+        let data = unsafe { Self::data((*file).f_inode) };
+        from_result(|| data.fsync().map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// For the VFS to call.
+    unsafe extern "C" fn setattr(
+        idmap: *mut bindings::mnt_idmap,
+        dentry: *mut bindings::dentry,
+        attr: *mut bindings::iattr,
+    ) -> c_int {
+        from_result(|| {
+            // SAFETY: The VFS passes valid objects, with the inode locked.
+            kernel::error::to_result(unsafe { bindings::setattr_prepare(idmap, dentry, attr) })?;
+            // SAFETY: As above; the dentry is positive.
+            let inode = unsafe { (*dentry).d_inode };
+            // SAFETY: As above.
+            if unsafe { (*attr).ia_valid } & bindings::ATTR_SIZE != 0 {
+                // SAFETY: As above. CAST: `setattr_prepare` has refused negative sizes.
+                unsafe { Self::data(inode).set_size((*attr).ia_size as u64)? };
+            }
+            // SAFETY: As above.
+            unsafe { bindings::setattr_copy(idmap, inode, attr) };
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// For the VFS to call.
+    unsafe extern "C" fn getattr(
+        idmap: *mut bindings::mnt_idmap,
+        path: *const bindings::path,
+        stat: *mut bindings::kstat,
+        mask: u32,
+        _flags: c_uint,
+    ) -> c_int {
+        // SAFETY: The VFS passes valid objects; the dentry is positive.
+        unsafe {
+            let inode = (*(*path).dentry).d_inode;
+            bindings::generic_fillattr(idmap, mask, inode, stat);
+            if mask & bindings::STATX_DIOALIGN != 0 {
+                let bdev = Self::data(inode).block_device();
+                (*stat).result_mask |= bindings::STATX_DIOALIGN;
+                (*stat).dio_mem_align = bdev.dma_alignment_mask() + 1;
+                (*stat).dio_offset_align = bdev.logical_block_size();
+            }
+        }
+        0
+    }
+}

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Requests for file I/O.
+//!
+//! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
+
+use core::{
+    mem::ManuallyDrop,
+    ptr::NonNull, //
+};
+
+use kernel::{error::to_result, ffi::c_int, prelude::*};
+
+use crate::bindings;
+
+/// The hardware queue on which a bio can be polled for.
+///
+/// C type: `blk_qc_t`
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PollCookie(u32);
+
+impl PollCookie {
+    pub(crate) fn from_raw(cookie: u32) -> Option<Self> {
+        (cookie != bindings::EXT_BLK_QC_T_NONE).then_some(Self(cookie))
+    }
+
+    pub(crate) fn as_raw(self) -> u32 {
+        self.0
+    }
+}
+
+/// The duty to complete a `struct kiocb`: whoever holds it is the only one who may touch the
+/// request, and must see to it that [`complete`](Self::complete) is called, or give it back to the
+/// issuer by [`Issued::Done`](super::Issued::Done).
+///
+/// One that is dropped instead has been lost by its owner. That is a bug, which is reported, and
+/// its issuer gets `EIO` rather than nothing.
+///
+/// `T` is the file's data.
+///
+/// # Invariants
+///
+/// - `iocb` is a valid `struct kiocb` with a valid `ki_filp`. No other `Kiocb` for it exists.
+/// - `target` stays valid until the kiocb has been completed, because the file holds it.
+/// - `counted` tells whether this kiocb holds a count of its inode's `i_dio_count`.
+pub struct Kiocb<T> {
+    iocb: NonNull<bindings::kiocb>,
+    target: NonNull<T>,
+    counted: bool,
+}
+
+// SAFETY: A kiocb may be completed in any context, and `T` is only shared.
+unsafe impl<T: Sync> Send for Kiocb<T> {}
+
+// SAFETY: Methods on `&self` read fields that do not change while the request is under way.
+unsafe impl<T: Sync> Sync for Kiocb<T> {}
+
+impl<T> Kiocb<T> {
+    /// Takes over the duty to complete a C kiocb.
+    ///
+    /// # Safety
+    ///
+    /// - `iocb` must be valid, and valid until it is completed, with a valid `ki_filp`.
+    /// - The caller must have that duty, and give it up.
+    /// - `target` must stay valid until the kiocb is completed.
+    pub(crate) unsafe fn from_raw(iocb: NonNull<bindings::kiocb>, target: NonNull<T>) -> Self {
+        // INVARIANT: Per the function's safety requirements.
+        Self {
+            iocb,
+            target,
+            counted: false,
+        }
+    }
+
+    /// Gives the duty up again.
+    pub(crate) fn into_raw(mut self) -> NonNull<bindings::kiocb> {
+        self.end_dio();
+        ManuallyDrop::new(self).iocb
+    }
+
+    fn flags(&self) -> c_int {
+        // SAFETY: By the type invariant.
+        unsafe { (*self.iocb.as_ptr()).ki_flags }
+    }
+
+    /// The file's data.
+    #[inline]
+    pub fn target(&self) -> &T {
+        // SAFETY: By the type invariant.
+        unsafe { self.target.as_ref() }
+    }
+
+    /// Where in the file the request begins, in bytes.
+    #[inline]
+    pub fn pos(&self) -> u64 {
+        // SAFETY: By the type invariant.
+        let pos = unsafe { (*self.iocb.as_ptr()).ki_pos };
+        // CAST: The VFS passes no negative positions.
+        pos as u64
+    }
+
+    /// Moves the position on, past bytes that were transferred.
+    pub fn advance(&mut self, bytes: usize) {
+        // SAFETY: By the type invariant. The sum is at most the file's size.
+        unsafe { (*self.iocb.as_ptr()).ki_pos += bytes as i64 };
+    }
+
+    /// The I/O priority of the request.
+    pub fn ioprio(&self) -> u16 {
+        // SAFETY: By the type invariant.
+        unsafe { (*self.iocb.as_ptr()).ki_ioprio }
+    }
+
+    /// Does the issuer sleep until the request is done?
+    #[inline]
+    pub fn is_sync(&self) -> bool {
+        // SAFETY: By the type invariant.
+        unsafe { (*self.iocb.as_ptr()).ki_complete.is_none() }
+    }
+
+    /// Is this direct I/O (`IOCB_DIRECT`)?
+    pub fn is_direct(&self) -> bool {
+        // CAST: The flags are bits of an int.
+        self.flags() & bindings::IOCB_DIRECT as c_int != 0
+    }
+
+    /// Must the submission not sleep (`IOCB_NOWAIT`)?
+    pub fn is_nowait(&self) -> bool {
+        self.flags() & bindings::EXT_IOCB_NOWAIT != 0
+    }
+
+    /// Will the issuer poll for the completion (`IOCB_HIPRI`)?
+    pub fn is_hipri(&self) -> bool {
+        self.flags() & bindings::EXT_IOCB_HIPRI != 0
+    }
+
+    /// Must the data be on stable storage when the request is done (`IOCB_DSYNC`)?
+    pub fn is_dsync(&self) -> bool {
+        self.flags() & bindings::EXT_IOCB_DSYNC != 0
+    }
+
+    /// Leaves for [`poll_cookie`] where to poll for this request.
+    pub fn set_poll_cookie(&self, cookie: Option<PollCookie>) {
+        // One more than the cookie, so that null is none.
+        let private = cookie.map_or(0, |cookie| cookie.as_raw() as usize + 1);
+        // SAFETY: By the type invariant; atomic, since the issuer may poll already.
+        unsafe {
+            core::ptr::write_volatile(
+                &raw mut (*self.iocb.as_ptr()).private,
+                core::ptr::without_provenance_mut(private),
+            )
+        };
+    }
+
+    /// Does what the VFS wants before data is changed: time stamps, set-user-ID bits. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `EAGAIN` if it would sleep and must not.
+    pub fn modified(&mut self) -> Result {
+        // SAFETY: By the type invariant.
+        to_result(unsafe { bindings::kiocb_modified(self.iocb.as_ptr()) })
+    }
+
+    /// Updates the access time as the mount wants it.
+    pub fn accessed(&self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::rnull_dio_file_accessed((*self.iocb.as_ptr()).ki_filp) };
+    }
+
+    fn inode(&self) -> *mut bindings::inode {
+        // SAFETY: By the type invariant the file is valid, and so is its inode.
+        unsafe { (*(*self.iocb.as_ptr()).ki_filp).f_inode }
+    }
+
+    /// Counts the request in the inode's `i_dio_count`, so that truncation waits for it.
+    pub fn begin_dio(&mut self) {
+        if !self.counted {
+            // SAFETY: The inode is valid.
+            unsafe { bindings::rnull_dio_inode_dio_begin(self.inode()) };
+            // INVARIANT: The count has just been taken.
+            self.counted = true;
+        }
+    }
+
+    /// Drops the count of [`begin_dio`](Self::begin_dio), if it is still held. Any context.
+    pub fn end_dio(&mut self) {
+        if self.counted {
+            // INVARIANT: The count is dropped.
+            self.counted = false;
+            // SAFETY: The inode is valid, and the count is ours.
+            unsafe { bindings::rnull_dio_inode_dio_end(self.inode()) };
+        }
+    }
+
+    /// Completes an asynchronous request. Any context that may call its issuer.
+    ///
+    /// # Panics
+    ///
+    /// If the issuer is waiting, as it has nothing to call.
+    pub fn complete(mut self, ret: Result<usize>) {
+        self.end_dio();
+        self.set_poll_cookie(None);
+        // SAFETY: By the type invariant.
+        let ki_complete = unsafe { (*self.iocb.as_ptr()).ki_complete };
+        assert!(
+            ki_complete.is_some(),
+            "a kiocb whose issuer waits was completed"
+        );
+        let iocb = ManuallyDrop::new(self).iocb;
+        if let Some(ki_complete) = ki_complete {
+            // SAFETY: The kiocb is valid and has not been completed; by consuming `self` we give
+            // up every access to it.
+            unsafe { ki_complete(iocb.as_ptr(), to_ki_result(ret)) };
+        }
+    }
+}
+
+impl<T> Drop for Kiocb<T> {
+    fn drop(&mut self) {
+        pr_err!("BUG: a kiocb was dropped by its owner\n");
+        self.end_dio();
+        // SAFETY: By the type invariant.
+        if let Some(ki_complete) = unsafe { (*self.iocb.as_ptr()).ki_complete } {
+            // SAFETY: As in `complete`.
+            unsafe { ki_complete(self.iocb.as_ptr(), to_ki_result(Err(EIO))) };
+        }
+    }
+}
+
+/// The bytes of a result, or its error, as `ki_complete` and `read_iter` want it.
+pub(crate) fn to_ki_result(ret: Result<usize>) -> isize {
+    match ret {
+        // CAST: No request is longer than `MAX_RW_COUNT`, 2 GiB.
+        Ok(bytes) => bytes as isize,
+        Err(err) => err.to_errno() as isize,
+    }
+}
+
+/// Where to poll for a request, if its submission has got as far as that.
+///
+/// # Safety
+///
+/// `iocb` must be a kiocb of a file whose requests use [`Kiocb::set_poll_cookie`], and must not
+/// have been reaped by its issuer.
+pub(crate) unsafe fn poll_cookie(iocb: *mut bindings::kiocb) -> Option<PollCookie> {
+    // SAFETY: Per the function's safety requirements; atomic, since the completion clears it.
+    let private = unsafe { core::ptr::read_volatile(&raw const (*iocb).private) };
+    // CAST: What was stored is a cookie and one.
+    private
+        .addr()
+        .checked_sub(1)
+        .map(|cookie| PollCookie(cookie as u32))
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Kernel abstractions that `rust/kernel` does not have yet.
+//!
+//! Everything unsafe of the module is in this crate. Files are laid out as they would lie under
+//! `rust/kernel/`, one abstraction a file, so that each can leave for upstream on its own.
+
+#![deny(unsafe_op_in_unsafe_fn)]
+#![warn(missing_docs)]
+
+/// C symbols that the kernel's `bindings` crate lacks.
+#[allow(
+    clippy::all,
+    dead_code,
+    missing_docs,
+    non_camel_case_types,
+    non_upper_case_globals,
+    non_snake_case,
+    improper_ctypes,
+    unreachable_pub,
+    unsafe_op_in_unsafe_fn,
+    clippy::undocumented_unsafe_blocks,
+    clippy::ptr_as_ptr,
+    clippy::ref_as_ptr,
+    clippy::cast_lossless,
+    clippy::as_underscore
+)]
+pub(crate) mod bindings {
+    include!(env!("RNULL_DIO_BINDINGS"));
+}
+
+pub mod block;
+pub mod fs;
+pub mod iov;
+pub mod percpu;
+pub mod sync;
+pub mod task;
+pub mod workqueue;
+
+/// What lines of this crate in the log begin with: it is linked into the module.
+const __LOG_PREFIX: &[u8] = b"rnull_dio\0";

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `diofs`, a scratch file system.
+//!
+//! It begins with a single file, `data`, that lies over the device in one piece. What is not on
+//! the device, such as time stamps, is forgotten at unmount.
+
+#[forbid(unsafe_code)]
+mod data_file;
+#[forbid(unsafe_code)]
+mod signature;
+
+use kernel::{
+    debugfs, fmt,
+    prelude::*,
+    str::CString,
+    sync::{
+        aref::ARef,
+        Arc, //
+    },
+};
+
+use kernel_ext::{
+    block::BlockDevice,
+    fs::{
+        super_block::{
+            NewRoot,
+            StatFs, //
+        },
+        FileSystem,
+    },
+};
+
+use self::{
+    data_file::DataFile,
+    signature::Signature, //
+};
+use crate::dio::{
+    Engine,
+    Stats, //
+};
+
+/// The file system type.
+pub(crate) struct Diofs {
+    /// Where the instances have their directories.
+    debugfs: debugfs::Dir,
+}
+
+impl Diofs {
+    /// Keeps its instances' directories in `debugfs`.
+    pub(crate) fn new(debugfs: debugfs::Dir) -> Self {
+        Self { debugfs }
+    }
+}
+
+/// A mounted diofs.
+#[pin_data]
+pub(crate) struct Mount {
+    name: CString,
+    signature: Signature,
+    engine: Arc<Engine<DataFile>>,
+    #[pin]
+    routes: debugfs::File<Arc<Stats>>,
+}
+
+impl FileSystem for Diofs {
+    const NAME: &'static CStr = c"diofs";
+    /// "diof"
+    const MAGIC: usize = 0x6469_6f66;
+
+    type Module = crate::RnullDio;
+    type Mount = Mount;
+    type File = DataFile;
+
+    fn mount(&self, device: ARef<BlockDevice>, name: &CStr) -> Result<Arc<Mount>> {
+        let signature = Signature::read(&device)
+            .inspect_err(|err| pr_err!("diofs ({}): {}\n", name, err.reason()))
+            .map_err(Error::from)?;
+        let engine = Engine::new(device, &CString::try_from_fmt(fmt!("rnull_dio/{name}"))?)?;
+        // The file keeps its directory.
+        let directory = self.debugfs.subdir(name);
+        let routes = directory.read_callback_file(
+            c"routes",
+            engine.stats.clone(),
+            &|stats: &Arc<Stats>, f: &mut fmt::Formatter<'_>| stats.show_routes(f),
+        );
+        Arc::pin_init(
+            try_pin_init!(Mount {
+                name: name.try_into()?,
+                signature,
+                engine,
+                routes <- routes,
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    fn populate(mount: &Arc<Mount>, root: &mut NewRoot<'_, Self>) -> Result {
+        let file = DataFile::new(mount)?;
+        root.add_file(c"data", mount.signature.data_len(), file)
+    }
+
+    fn statfs(mount: &Mount) -> StatFs {
+        let block_size = mount.engine.block_size;
+        StatFs {
+            block_size,
+            blocks: mount.signature.data_len() / u64::from(block_size),
+            files: 2,
+        }
+    }
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The file `data`.
+
+use kernel::{
+    prelude::*,
+    str::CString,
+    sync::Arc, //
+};
+
+use kernel_ext::{
+    block::{
+        bio::{
+            BioSet,
+            BioTarget,
+            EndedBio, //
+        },
+        BlockDevice,
+    },
+    fs::{
+        file::OpenFlags,
+        kiocb::PollCookie,
+        FileOperations,
+        Issued,
+        Kiocb, //
+    },
+    iov::IovIter,
+};
+
+use super::{
+    Mount,
+    Signature, //
+};
+use crate::dio::{
+    self,
+    Dio,
+    DioFile,
+    Direction,
+    Engine,
+    Extent,
+    Worker, //
+};
+
+/// The file that lies linearly over the device, behind the signature.
+pub(crate) struct DataFile {
+    /// For the log.
+    device_name: CString,
+    signature: Signature,
+    engine: Arc<Engine<Self>>,
+    worker: Arc<Worker<Self>>,
+}
+
+impl DataFile {
+    pub(super) fn new(mount: &Mount) -> Result<Pin<KBox<Self>>> {
+        let file = Self {
+            device_name: (*mount.name).try_into()?,
+            signature: mount.signature,
+            engine: mount.engine.clone(),
+            worker: Worker::new(&mount.engine)?,
+        };
+        Ok(KBox::pin(file, GFP_KERNEL)?)
+    }
+
+    /// The answer to buffered I/O.
+    fn refuse_buffered(&self) -> Error {
+        kernel::pr_notice!(
+            "diofs ({}): data: buffered I/O is not supported, open it with O_DIRECT\n",
+            &*self.device_name,
+        );
+        EINVAL
+    }
+
+    fn issue(direction: Direction, kiocb: Kiocb<Self>, iter: &mut IovIter<'_>) -> Issued<Self> {
+        // The flag can be taken away after the file was opened.
+        if kiocb.is_direct() {
+            dio::submit(direction, kiocb, iter)
+        } else {
+            let err = kiocb.target().refuse_buffered();
+            Issued::Done(kiocb, Err(err))
+        }
+    }
+}
+
+impl FileOperations for DataFile {
+    fn open(&self, flags: OpenFlags) -> Result {
+        if flags.is_direct() {
+            Ok(())
+        } else {
+            Err(self.refuse_buffered())
+        }
+    }
+
+    fn read(kiocb: Kiocb<Self>, iter: &mut IovIter<'_>) -> Issued<Self> {
+        Self::issue(Direction::Read, kiocb, iter)
+    }
+
+    fn write(kiocb: Kiocb<Self>, iter: &mut IovIter<'_>) -> Issued<Self> {
+        Self::issue(Direction::Write, kiocb, iter)
+    }
+
+    fn poll(&self, cookie: Option<PollCookie>, spin: bool) -> u32 {
+        dio::poll(&self.engine, cookie, spin)
+    }
+
+    fn fsync(&self) -> Result {
+        self.engine.device.issue_flush()
+    }
+
+    fn set_size(&self, size: u64) -> Result {
+        if size == self.size() {
+            return Ok(());
+        }
+        kernel::pr_notice!("diofs ({}): data: its size is fixed\n", &*self.device_name);
+        Err(EPERM)
+    }
+
+    fn block_device(&self) -> &BlockDevice {
+        &self.engine.device
+    }
+}
+
+impl BioTarget for DataFile {
+    type Data = Dio;
+
+    fn bio_set(&self) -> &BioSet<Self> {
+        &self.engine.bios
+    }
+
+    fn end_io(bio: EndedBio<Self>) {
+        dio::end_io(bio);
+    }
+}
+
+impl DioFile for DataFile {
+    fn engine(&self) -> &Engine<Self> {
+        &self.engine
+    }
+
+    fn worker(&self) -> &Arc<Worker<Self>> {
+        &self.worker
+    }
+
+    fn size(&self) -> u64 {
+        self.signature.data_len()
+    }
+
+    fn map(&self, pos: u64, _len: u64) -> Result<Extent> {
+        let left = self.size().checked_sub(pos).ok_or(EIO)?;
+        Ok(Extent {
+            sector: self.signature.data_sector() + pos / 512,
+            len: left,
+        })
+    }
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The module `rnull_dio`: a null block device, a direct I/O engine, and a scratch file system.
+
+#[forbid(unsafe_code)]
+mod dio;
+#[forbid(unsafe_code)]
+mod diofs;
+
+use kernel::{
+    debugfs,
+    prelude::*, //
+};
+
+use kernel_ext::fs::super_block::Registration;
+
+module! {
+    type: RnullDio,
+    name: "rnull_dio",
+    authors: ["The rnull-dio developers"],
+    description: "Null block device, direct I/O engine and scratch file system",
+    license: "GPL",
+}
+
+/// The module, while it is loaded.
+#[pin_data]
+struct RnullDio {
+    #[pin]
+    diofs: Registration<diofs::Diofs>,
+}
+
+impl kernel::InPlaceModule for RnullDio {
+    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        let debugfs = debugfs::Dir::new(c"rnull_dio");
+        try_pin_init!(Self {
+            diofs <- Registration::new(diofs::Diofs::new(debugfs)),
+        })
+    }
+}
