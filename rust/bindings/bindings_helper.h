@@ -3,6 +3,7 @@
  * Input for bindgen: what kernel_ext needs and the kernel's own bindings
  * crate lacks. The shims are defined in rust/helpers/.
  */
+#include <linux/badblocks.h>
 #include <linux/bio.h>
 #include <linux/blk-mq.h>
 #include <linux/blkdev.h>
@@ -28,3 +29,14 @@ const fop_flags_t EXT_FOP_DIO_PARALLEL_WRITE = FOP_DIO_PARALLEL_WRITE;
 const unsigned int EXT_BIOSET_PERCPU_CACHE = BIOSET_PERCPU_CACHE;
 const unsigned int EXT_BLK_QC_T_NONE = BLK_QC_T_NONE;
 const unsigned int EXT_BIO_MAX_SIZE = BIO_MAX_SIZE;
+const blk_status_t EXT_BLK_STS_NOTSUPP = BLK_STS_NOTSUPP;
+const blk_status_t EXT_BLK_STS_TIMEOUT = BLK_STS_TIMEOUT;
+const blk_status_t EXT_BLK_STS_NOSPC = BLK_STS_NOSPC;
+const blk_status_t EXT_BLK_STS_RESOURCE = BLK_STS_RESOURCE;
+const blk_status_t EXT_BLK_STS_IOERR = BLK_STS_IOERR;
+const blk_status_t EXT_BLK_STS_DEV_RESOURCE = BLK_STS_DEV_RESOURCE;
+const blk_features_t EXT_BLK_FEAT_WRITE_CACHE = BLK_FEAT_WRITE_CACHE;
+const blk_features_t EXT_BLK_FEAT_FUA = BLK_FEAT_FUA;
+const blk_features_t EXT_BLK_FEAT_ROTATIONAL = BLK_FEAT_ROTATIONAL;
+const gfp_t EXT_GFP_NOIO = GFP_NOIO;
+const gfp_t EXT_GFP_NOIO_ZERO = GFP_NOIO | __GFP_ZERO;

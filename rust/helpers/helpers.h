@@ -6,8 +6,11 @@
 #ifndef RNULL_DIO_HELPERS_H
 #define RNULL_DIO_HELPERS_H
 
-#include <linux/blk_types.h>
+#include <linux/blk-mq.h>
+#include <linux/blkdev.h>
 #include <linux/fs.h>
+#include <linux/highmem.h>
+#include <linux/percpu.h>
 
 /* bio.c */
 void rnull_dio_bio_set_iter_bvec(struct bio *bio, const struct iov_iter *iter);
@@ -34,6 +37,19 @@ void rnull_dio_set_statfs(struct kstatfs *buf, unsigned long type,
 			  unsigned long block_size, u64 blocks, u64 files,
 			  dev_t dev);
 void rnull_dio_task_io_account_write(size_t bytes);
+
+/* mq.c */
+bool rnull_dio_blk_mq_add_to_batch(struct request *req,
+				   struct io_comp_batch *iob, bool is_error,
+				   void (*complete)(struct io_comp_batch *));
+bool rnull_dio_blk_should_fake_timeout(struct request_queue *q);
+
+/* page.c */
+void rnull_dio_memcpy_page(struct page *dst_page, size_t dst_off,
+			   struct page *src_page, size_t src_off, size_t len);
+void rnull_dio_memzero_page(struct page *page, size_t offset, size_t len);
+void rnull_dio_free_page_rcu(struct page *page);
+void rnull_dio_cond_resched(void);
 
 /* task.c */
 void rnull_dio_wait_for_io(struct task_struct **waiter);

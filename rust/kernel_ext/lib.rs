@@ -29,9 +29,12 @@ pub(crate) mod bindings {
     include!(env!("RNULL_DIO_BINDINGS"));
 }
 
+pub mod badblocks;
 pub mod block;
+pub mod configfs;
 pub mod fs;
 pub mod iov;
+pub mod page_map;
 pub mod percpu;
 pub mod sync;
 pub mod task;

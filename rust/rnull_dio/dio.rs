@@ -9,23 +9,14 @@
 //!
 //! Files are the users of the engine; it knows them by [`DioFile`] alone.
 
-#[forbid(unsafe_code)]
 mod complete;
-#[forbid(unsafe_code)]
 mod end_io;
-#[forbid(unsafe_code)]
 mod poll;
-#[forbid(unsafe_code)]
 mod range;
-#[forbid(unsafe_code)]
 mod request;
-#[forbid(unsafe_code)]
 mod route;
-#[forbid(unsafe_code)]
 mod stats;
-#[forbid(unsafe_code)]
 mod submit;
-#[forbid(unsafe_code)]
 mod worker;
 
 pub(crate) use self::{

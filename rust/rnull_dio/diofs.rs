@@ -5,9 +5,7 @@
 //! It begins with a single file, `data`, that lies over the device in one piece. What is not on
 //! the device, such as time stamps, is forgotten at unmount.
 
-#[forbid(unsafe_code)]
 mod data_file;
-#[forbid(unsafe_code)]
 mod signature;
 
 use kernel::{

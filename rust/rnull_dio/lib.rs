@@ -6,9 +6,12 @@
 mod dio;
 #[forbid(unsafe_code)]
 mod diofs;
+#[forbid(unsafe_code)]
+mod disk;
 
 use kernel::{
-    debugfs,
+    configfs::Subsystem,
+    debugfs::Dir,
     prelude::*, //
 };
 
@@ -26,14 +29,17 @@ module! {
 #[pin_data]
 struct RnullDio {
     #[pin]
+    disks: Subsystem<disk::configfs::Root>,
+    #[pin]
     diofs: Registration<diofs::Diofs>,
 }
 
 impl kernel::InPlaceModule for RnullDio {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
-        let debugfs = debugfs::Dir::new(c"rnull_dio");
+        let debugfs = Dir::new(c"rnull_dio");
         try_pin_init!(Self {
-            diofs <- Registration::new(diofs::Diofs::new(debugfs)),
+            disks <- disk::configfs::subsystem(debugfs.subdir(c"disk")),
+            diofs <- Registration::new(diofs::Diofs::new(debugfs.subdir(c"diofs"))),
         })
     }
 }

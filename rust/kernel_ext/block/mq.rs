@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! blk-mq: the multi-queue block layer, for drivers.
+//!
+//! # Who owns a request
+//!
+//! A request belongs to the block layer or to the driver, never to both, and types say to whom.
+//! There is no reference count.
+//!
+//! | state | type | how it ends |
+//! |---|---|---|
+//! | handed to the driver, not started | [`IdleRequest`] | `start()`, or `busy()`/`fail()`, which give it back |
+//! | started, owned by the driver | [`Request`] | `end()`, or one of the next three |
+//! | kept by the driver for later | in a [`RequestList`] | taken out of the list: [`Request`] |
+//! | waits for a timer | in its [`RequestTimer`] | [`TimerOperations::timer_expired`]: [`Request`] |
+//! | on its way to the completing CPU | nothing | [`Operations::complete`]: [`Request`] |
+//! | seen by the timeout handler | [`ExpiredRequest`] | a borrow: may belong to anybody |
+//! | ended | nothing | the block layer has it |
+//!
+//! What the driver drops by mistake ends with an error, so that nobody waits for it forever.
+//!
+//! C header: [`include/linux/blk-mq.h`](srctree/include/linux/blk-mq.h)
+
+mod batch;
+mod gen_disk;
+mod hctx;
+mod operations;
+mod request;
+mod request_list;
+mod segment;
+mod tag_set;
+mod timer;
+
+pub use self::{
+    batch::IoCompBatch,
+    gen_disk::{
+        GenDisk,
+        GenDiskBuilder, //
+    },
+    hctx::{
+        Hctx,
+        HctxType, //
+    },
+    operations::{
+        Operations,
+        TimeoutAction, //
+    },
+    request::{
+        ExpiredRequest,
+        IdleRequest,
+        Op,
+        Rejected,
+        Request, //
+    },
+    request_list::RequestList,
+    segment::{
+        Dest,
+        Segment,
+        Segments,
+        Source, //
+    },
+    tag_set::{
+        QueueCounts,
+        QueueMap,
+        TagSet,
+        TagSetConfig, //
+    },
+    timer::{
+        NoTimer,
+        RequestTimer,
+        TimerOperations,
+        TimerSlot, //
+    },
+};

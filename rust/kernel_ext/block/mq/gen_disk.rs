@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Disks.
+//!
+//! C headers: [`include/linux/blkdev.h`](srctree/include/linux/blkdev.h),
+//! [`include/linux/blk-mq.h`](srctree/include/linux/blk-mq.h)
+
+use super::{
+    Operations,
+    TagSet, //
+};
+use crate::{
+    bindings,
+    block::{
+        BlockDevice,
+        SECTOR_SHIFT, //
+    }, //
+};
+use core::{
+    marker::PhantomData,
+    ptr::{
+        self,
+        NonNull, //
+    }, //
+};
+use kernel::{
+    error::{
+        from_err_ptr,
+        to_result, //
+    },
+    module::ModuleMetadata,
+    page::PAGE_SIZE,
+    prelude::*,
+    static_lock_class,
+    sync::Arc,
+    types::{
+        ForeignOwnable,
+        ScopeGuard, //
+    }, //
+};
+
+/// What a disk is to look like.
+pub struct GenDiskBuilder {
+    limits: bindings::queue_limits,
+    capacity: u64,
+}
+
+impl GenDiskBuilder {
+    /// Describes an empty disk with blocks of 512 bytes that takes I/O of any size and alignment.
+    pub fn new() -> Self {
+        Self {
+            limits: bindings::queue_limits {
+                logical_block_size: 1 << SECTOR_SHIFT,
+                physical_block_size: 1 << SECTOR_SHIFT,
+                max_hw_sectors: u32::MAX >> SECTOR_SHIFT,
+                max_segments: u16::MAX,
+                max_segment_size: u32::MAX,
+                // The mask for an alignment of two bytes: 0 would stand for the default.
+                dma_alignment: 1,
+                ..pin_init::zeroed()
+            },
+            capacity: 0,
+        }
+    }
+
+    /// Sets the capacity in sectors of 512 bytes.
+    pub fn capacity_sectors(mut self, sectors: u64) -> Self {
+        self.capacity = sectors;
+        self
+    }
+
+    /// Sets the unit, in bytes, that the disk is addressed in and writes atomically.
+    ///
+    /// Fails with [`EINVAL`] unless that is a power of two from 512 to [`PAGE_SIZE`].
+    pub fn block_size(mut self, bytes: u32) -> Result<Self> {
+        if !bytes.is_power_of_two() || !(512..=PAGE_SIZE as u32).contains(&bytes) {
+            return Err(EINVAL);
+        }
+        self.limits.logical_block_size = bytes;
+        self.limits.physical_block_size = bytes;
+        Ok(self)
+    }
+
+    /// Says whether the disk rotates.
+    pub fn rotational(self, yes: bool) -> Self {
+        self.feature(bindings::EXT_BLK_FEAT_ROTATIONAL, yes)
+    }
+
+    /// Says whether the disk has a volatile write cache, which flushes empty.
+    pub fn write_cache(self, yes: bool) -> Self {
+        self.feature(bindings::EXT_BLK_FEAT_WRITE_CACHE, yes)
+    }
+
+    /// Says whether the disk can write through its cache. Means nothing if it has none.
+    pub fn fua(self, yes: bool) -> Self {
+        self.feature(bindings::EXT_BLK_FEAT_FUA, yes)
+    }
+
+    /// Sets the most sectors that one discard may have. 0 if the disk knows none.
+    pub fn max_discard_sectors(mut self, sectors: u32) -> Self {
+        self.limits.max_hw_discard_sectors = sectors;
+        self
+    }
+
+    /// Sets the most sectors that one write of zeroes may have. 0 if the disk knows none.
+    pub fn max_write_zeroes_sectors(mut self, sectors: u32) -> Self {
+        self.limits.max_write_zeroes_sectors = sectors;
+        self
+    }
+
+    fn feature(mut self, bit: bindings::blk_features_t, yes: bool) -> Self {
+        if yes {
+            self.limits.features |= bit;
+        } else {
+            self.limits.features &= !bit;
+        }
+        self
+    }
+
+    /// Makes the disk and adds it to the system: user space sees it, and I/O may come before this
+    /// returns. May sleep.
+    ///
+    /// Fails with [`EINVAL`] when the name is empty or too long, and with what the block layer says.
+    pub fn build<T: Operations>(
+        mut self,
+        name: &CStr,
+        tag_set: Arc<TagSet<T>>,
+        queue_data: T::QueueData,
+    ) -> Result<GenDisk<T>> {
+        let data = ScopeGuard::new_with_data(queue_data.into_foreign(), |data| {
+            // SAFETY: It came from `into_foreign()`, and the disk that could use it is gone, or was
+            // not made.
+            drop(unsafe { T::QueueData::from_foreign(data) });
+        });
+
+        // SAFETY: The tag set is initialised, and by the struct that this returns it outlives the
+        // disk. The limits are valid for the call.
+        let disk = from_err_ptr(unsafe {
+            bindings::__blk_mq_alloc_disk(
+                tag_set.as_ptr(),
+                &mut self.limits,
+                *data,
+                static_lock_class!().as_ptr(),
+            )
+        })?;
+        let disk = ScopeGuard::new_with_data(disk, |disk: *mut bindings::gendisk| {
+            // SAFETY: Made above and not added: this drops the only reference and its queue.
+            unsafe { bindings::put_disk(disk) };
+        });
+
+        // SAFETY: The disk is ours until it is added.
+        unsafe {
+            let disk = *disk;
+            (*disk).fops = &GenDisk::<T>::FOPS;
+            set_name(disk, name)?;
+            bindings::set_capacity(disk, self.capacity);
+        }
+        // SAFETY: The disk is complete, and not yet added.
+        to_result(unsafe { bindings::device_add_disk(ptr::null_mut(), *disk, ptr::null_mut()) })?;
+
+        data.dismiss();
+        // INVARIANT: Added above; its queue has the data from `into_foreign()`.
+        Ok(GenDisk {
+            // SAFETY: Checked by `from_err_ptr()`; a disk is not at NULL.
+            disk: unsafe { NonNull::new_unchecked(disk.dismiss()) },
+            tag_set,
+        })
+    }
+}
+
+impl Default for GenDiskBuilder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// # Safety
+///
+/// `disk` must be valid, and not added to the system.
+unsafe fn set_name(disk: *mut bindings::gendisk, name: &CStr) -> Result {
+    // SAFETY: By the safety requirements nobody else uses the name.
+    let disk_name = unsafe { &mut (*disk).disk_name };
+    let name = name.to_bytes_with_nul();
+    if name.len() < 2 {
+        return Err(EINVAL);
+    }
+    disk_name
+        .get_mut(..name.len())
+        .ok_or(EINVAL)?
+        .copy_from_slice(name);
+    Ok(())
+}
+
+/// A disk that is in the system.
+///
+/// Its drop takes it out: new I/O fails, I/O in flight is waited for. Whoever still has it open
+/// keeps the module of the driver loaded, but reaches the driver no more.
+///
+/// # Invariants
+///
+/// - `self.disk` is a live disk that was added, with a queue that uses `self.tag_set`.
+/// - The data of its queue came from `T::QueueData::into_foreign()`.
+pub struct GenDisk<T: Operations> {
+    disk: NonNull<bindings::gendisk>,
+    // Dropped after the disk is gone, see `drop()`.
+    tag_set: Arc<TagSet<T>>,
+}
+
+// SAFETY: A disk belongs to no thread. Its tag set is `Send` and `Sync`, and so are the data of its
+// queue.
+unsafe impl<T: Operations> Send for GenDisk<T> {}
+
+// SAFETY: As above; `&self` methods only read what does not change.
+unsafe impl<T: Operations> Sync for GenDisk<T> {}
+
+impl<T: Operations> GenDisk<T> {
+    const FOPS: bindings::block_device_operations = bindings::block_device_operations {
+        owner: <T::Module as ModuleMetadata>::THIS_MODULE.as_ptr(),
+        ..Fops::<T>::NONE
+    };
+
+    /// Returns the block device that is the whole disk.
+    pub fn part0(&self) -> &BlockDevice {
+        // SAFETY: By the type invariant the disk is live as long as `self`, and so is its first
+        // block device, which is part of it.
+        unsafe { BlockDevice::from_raw((*self.disk.as_ptr()).part0) }
+    }
+
+    /// Returns the requests and hardware queues of the disk.
+    pub fn tag_set(&self) -> &TagSet<T> {
+        &self.tag_set
+    }
+}
+
+impl<T: Operations> Drop for GenDisk<T> {
+    fn drop(&mut self) {
+        let disk = self.disk.as_ptr();
+        // SAFETY: By the type invariant.
+        let queue_data = unsafe { (*(*disk).queue).queuedata };
+        // SAFETY: By the type invariant. This freezes the queue for good, waits for all requests,
+        // pollers and timeout handlers, and undoes `init_hctx`: no callback of the driver runs or
+        // follows.
+        unsafe { bindings::del_gendisk(disk) };
+        // SAFETY: The reference of `self`. Others may remain, with those who have the disk open; the
+        // queue that they reach is frozen.
+        unsafe { bindings::put_disk(disk) };
+        // SAFETY: By the type invariant, and nobody is left to borrow it.
+        drop(unsafe { T::QueueData::from_foreign(queue_data) });
+    }
+}
+
+struct Fops<T>(PhantomData<T>);
+
+impl<T> Fops<T> {
+    const NONE: bindings::block_device_operations = bindings::block_device_operations {
+        submit_bio: None,
+        poll_bio: None,
+        open: None,
+        release: None,
+        ioctl: None,
+        compat_ioctl: None,
+        check_events: None,
+        unlock_native_capacity: None,
+        getgeo: None,
+        set_read_only: None,
+        free_disk: None,
+        swap_slot_free_notify: None,
+        report_zones: None,
+        devnode: None,
+        get_unique_id: None,
+        owner: ptr::null_mut(),
+        pr_ops: ptr::null(),
+        alternative_gpt_sector: None,
+    };
+}

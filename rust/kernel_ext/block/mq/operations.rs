@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a blk-mq driver implements, and the C callbacks that call it.
+//!
+//! C header: [`include/linux/blk-mq.h`](srctree/include/linux/blk-mq.h)
+
+use super::{
+    request::Pdu,
+    tag_set, //
+    ExpiredRequest,
+    Hctx,
+    IdleRequest,
+    IoCompBatch,
+    Rejected,
+    Request,
+    TimerSlot,
+};
+use crate::block::BlkError;
+use core::marker::PhantomData;
+use kernel::{
+    bindings,
+    error::from_result,
+    module::ModuleMetadata,
+    prelude::*,
+    types::ForeignOwnable, //
+};
+
+/// What becomes of a request that took too long.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TimeoutAction {
+    /// The driver has ended the request.
+    Done,
+    /// Whoever owns the request is still at it: look again after another timeout.
+    ResetTimer,
+}
+
+/// A blk-mq driver.
+#[vtable]
+pub trait Operations: Sized + 'static {
+    /// The module that the driver is in. An open disk keeps it loaded.
+    type Module: ModuleMetadata;
+
+    /// The driver's data of a request queue.
+    type QueueData: ForeignOwnable + Send + Sync;
+
+    /// The driver's data of a hardware queue.
+    type HwData: Send + Sync;
+
+    /// The driver's data of a request. It lives as long as the memory of the request, from one use
+    /// of it to the next.
+    type RequestData: Send + Sync;
+
+    /// [`super::RequestTimer<Self>`] if requests wait for timers, otherwise [`super::NoTimer`].
+    type Timer: TimerSlot;
+
+    /// Makes the data of the hardware queue with number `index`. May sleep.
+    fn new_hw_data(index: u32) -> impl PinInit<Self::HwData, Error>;
+
+    /// Makes the data of a request, once for each that the tag set has. May sleep.
+    fn new_request_data() -> impl PinInit<Self::RequestData, Error>;
+
+    /// Takes a request. The block layer says by `is_last` whether no other follows at once.
+    ///
+    /// Runs in process context with nothing held if the tag set is `blocking`; may not sleep
+    /// otherwise.
+    fn queue_rq<'a>(
+        hctx: Hctx<'_, Self>,
+        rq: IdleRequest<'a, Self>,
+        is_last: bool,
+    ) -> Result<(), Rejected<'a, Self>>;
+
+    /// Tells the device about what was queued with `is_last` being false.
+    fn commit_rqs(_hctx: Hctx<'_, Self>) {
+        kernel::build_error!(kernel::error::VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Ends a request after [`Request::complete`], on a CPU that the block layer chose. May not
+    /// sleep.
+    fn complete(rq: Request<Self>);
+
+    /// Ends what is finished on a queue for polled I/O, and returns how many requests that were.
+    /// May not sleep.
+    fn poll(_hctx: Hctx<'_, Self>, _batch: IoCompBatch<'_>) -> u32 {
+        kernel::build_error!(kernel::error::VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Looks after a request that was started long ago and not ended yet. Runs in process context.
+    fn timeout(_rq: &ExpiredRequest<'_, Self>) -> TimeoutAction {
+        kernel::build_error!(kernel::error::VTABLE_DEFAULT_ERROR)
+    }
+}
+
+/// The C callbacks of a driver.
+pub(super) struct OperationsVTable<T: Operations>(PhantomData<T>);
+
+impl<T: Operations> OperationsVTable<T> {
+    /// # Safety
+    ///
+    /// - Only blk-mq may call this, for a `hctx` between `init_hctx` and `exit_hctx`.
+    /// - `bd` must be valid, and hand over the request in it: initialised by `init_request`, not
+    ///   started.
+    unsafe extern "C" fn queue_rq(
+        hctx: *mut bindings::blk_mq_hw_ctx,
+        bd: *const bindings::blk_mq_queue_data,
+    ) -> bindings::blk_status_t {
+        // SAFETY: Between `init_hctx` and `exit_hctx` the invariant holds. `exit_hctx` and the free
+        // of the queue data follow a freeze of the queue, which waits for this call.
+        let hctx = unsafe { Hctx::from_raw(hctx) };
+        // SAFETY: By the safety requirements.
+        let (rq, is_last) = unsafe { ((*bd).rq, (*bd).last) };
+        // SAFETY: By the safety requirements. The lifetime is of this call only, and `T::queue_rq()`
+        // works with any, so what it returns cannot be another request.
+        let rq = unsafe { IdleRequest::from_raw(rq) };
+
+        let rejected = T::queue_rq(hctx, rq, is_last).err();
+        BlkError::into_raw(rejected.map_or(Ok(()), |rejected| Err(rejected.into_error())))
+    }
+
+    /// # Safety
+    ///
+    /// Only blk-mq may call this, for a `hctx` between `init_hctx` and `exit_hctx`.
+    unsafe extern "C" fn commit_rqs(hctx: *mut bindings::blk_mq_hw_ctx) {
+        // SAFETY: As in `queue_rq`.
+        T::commit_rqs(unsafe { Hctx::from_raw(hctx) });
+    }
+
+    /// # Safety
+    ///
+    /// Only blk-mq may call this, for a request that `Request::complete()` was called for.
+    unsafe extern "C" fn complete(rq: *mut bindings::request) {
+        // SAFETY: `Request::complete()` gave up the ownership, to be taken up here.
+        T::complete(unsafe { Request::from_raw(rq) });
+    }
+
+    /// # Safety
+    ///
+    /// Only blk-mq may call this, for a `hctx` between `init_hctx` and `exit_hctx`. `iob` must be
+    /// NULL or valid and used by nobody else.
+    unsafe extern "C" fn poll(
+        hctx: *mut bindings::blk_mq_hw_ctx,
+        iob: *mut bindings::io_comp_batch,
+    ) -> c_int {
+        // SAFETY: As in `queue_rq`: pollers hold a reference of the queue, which a freeze waits for.
+        let hctx = unsafe { Hctx::from_raw(hctx) };
+        // SAFETY: By the safety requirements.
+        let batch = unsafe { IoCompBatch::from_raw(iob) };
+        c_int::try_from(T::poll(hctx, batch)).unwrap_or(c_int::MAX)
+    }
+
+    /// # Safety
+    ///
+    /// Only blk-mq may call this, for a request that was started, with a reference that keeps it
+    /// from being used anew.
+    unsafe extern "C" fn timeout(rq: *mut bindings::request) -> bindings::blk_eh_timer_return {
+        // SAFETY: By the safety requirements. The timeout handler also holds a reference of the
+        // queue, so its hardware queues are live.
+        let rq = unsafe { ExpiredRequest::from_raw(rq) };
+        match T::timeout(&rq) {
+            TimeoutAction::Done => bindings::blk_eh_timer_return_BLK_EH_DONE,
+            TimeoutAction::ResetTimer => bindings::blk_eh_timer_return_BLK_EH_RESET_TIMER,
+        }
+    }
+
+    /// # Safety
+    ///
+    /// Only blk-mq may call this, once before `exit_hctx`.
+    unsafe extern "C" fn init_hctx(
+        hctx: *mut bindings::blk_mq_hw_ctx,
+        _tagset_data: *mut c_void,
+        hctx_idx: c_uint,
+    ) -> c_int {
+        from_result(|| {
+            let data = KBox::try_pin_init(T::new_hw_data(hctx_idx), GFP_KERNEL)?;
+            // SAFETY: `hctx` is ours to initialise; the field belongs to the driver.
+            unsafe { (*hctx).driver_data = data.into_foreign() };
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// Only blk-mq may call this, once after `init_hctx`, when no other callback for `hctx` runs or
+    /// follows.
+    unsafe extern "C" fn exit_hctx(hctx: *mut bindings::blk_mq_hw_ctx, _hctx_idx: c_uint) {
+        // SAFETY: Set by `init_hctx`, and borrowed by nobody any more.
+        drop(unsafe { Pin::<KBox<T::HwData>>::from_foreign((*hctx).driver_data) });
+    }
+
+    /// # Safety
+    ///
+    /// Only blk-mq may call this, once before `exit_request`, for a request of a tag set whose
+    /// `cmd_size` is that of `Pdu<T>`.
+    unsafe extern "C" fn init_request(
+        _set: *mut bindings::blk_mq_tag_set,
+        rq: *mut bindings::request,
+        _hctx_idx: c_uint,
+        _numa_node: c_int,
+    ) -> c_int {
+        // SAFETY: Behind the request is memory for a `Pdu<T>`, which stays where it is until
+        // `exit_request`.
+        from_result(|| unsafe { Pdu::<T>::init_at(Pdu::of(rq)) }.map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// Only blk-mq may call this, once after `init_request` returned 0, for a request that is not in
+    /// flight.
+    unsafe extern "C" fn exit_request(
+        _set: *mut bindings::blk_mq_tag_set,
+        rq: *mut bindings::request,
+        _hctx_idx: c_uint,
+    ) {
+        // SAFETY: Initialised by `init_request`. Not in flight, so nobody owns it; a timer callback
+        // that has just ended it is waited for by the drop of the timer.
+        unsafe { core::ptr::drop_in_place(Pdu::<T>::of(rq)) };
+    }
+
+    const VTABLE: bindings::blk_mq_ops = bindings::blk_mq_ops {
+        queue_rq: Some(Self::queue_rq),
+        queue_rqs: None,
+        commit_rqs: if T::HAS_COMMIT_RQS {
+            Some(Self::commit_rqs)
+        } else {
+            None
+        },
+        get_budget: None,
+        put_budget: None,
+        set_rq_budget_token: None,
+        get_rq_budget_token: None,
+        timeout: if T::HAS_TIMEOUT {
+            Some(Self::timeout)
+        } else {
+            None
+        },
+        poll: if T::HAS_POLL { Some(Self::poll) } else { None },
+        complete: Some(Self::complete),
+        init_hctx: Some(Self::init_hctx),
+        exit_hctx: Some(Self::exit_hctx),
+        init_request: Some(Self::init_request),
+        exit_request: Some(Self::exit_request),
+        cleanup_rq: None,
+        busy: None,
+        map_queues: Some(tag_set::map_queues::<T>),
+        #[cfg(CONFIG_BLK_DEBUG_FS)]
+        show_rq: None,
+    };
+
+    pub(super) const fn build() -> &'static bindings::blk_mq_ops {
+        &Self::VTABLE
+    }
+}

@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Requests.
+//!
+//! C header: [`include/linux/blk-mq.h`](srctree/include/linux/blk-mq.h)
+
+use super::{
+    segment::{
+        Dest,
+        Segments,
+        Source, //
+    },
+    Hctx, IoCompBatch, Operations, TimerSlot,
+};
+use crate::{
+    bindings,
+    block::{
+        BlkError,
+        BlkResult, //
+    }, //
+};
+use core::{
+    marker::PhantomData,
+    mem::ManuallyDrop,
+    ptr::NonNull, //
+};
+use kernel::prelude::*;
+
+/// What lies behind the `struct request` of a driver.
+#[pin_data]
+pub(super) struct Pdu<T: Operations> {
+    #[pin]
+    data: T::RequestData,
+    #[pin]
+    pub(super) timer: T::Timer,
+}
+
+impl<T: Operations> Pdu<T> {
+    /// Returns where the data behind `rq` is. Does not access it.
+    #[inline]
+    pub(super) fn of(rq: *mut bindings::request) -> *mut Self {
+        const {
+            assert!(align_of::<Self>() <= align_of::<bindings::request>());
+        }
+        rq.wrapping_add(1).cast()
+    }
+
+    /// Returns the request that `this` lies behind. Does not access it.
+    #[inline]
+    pub(super) fn request(this: *mut Self) -> *mut bindings::request {
+        this.cast::<bindings::request>().wrapping_sub(1)
+    }
+
+    /// # Safety
+    ///
+    /// `this` must point to memory for a `Self`, which must not move if this succeeds.
+    pub(super) unsafe fn init_at(this: *mut Self) -> Result {
+        let init = try_pin_init!(Self {
+            data <- T::new_request_data(),
+            timer <- T::Timer::init(),
+        });
+        // SAFETY: By the safety requirements.
+        unsafe { pin_init::raw_try_init(this, init) }
+    }
+}
+
+/// What a request asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Op {
+    /// Read sectors.
+    Read,
+    /// Write sectors.
+    Write,
+    /// Flush the volatile write cache.
+    Flush,
+    /// Forget sectors.
+    Discard,
+    /// Forget sectors for good.
+    SecureErase,
+    /// Write sectors of zeroes, without data.
+    WriteZeroes,
+    /// Anything else, by its number in `enum req_op`.
+    Other(u32),
+}
+
+impl Op {
+    fn from_raw(raw: u32) -> Self {
+        match raw {
+            bindings::req_op_REQ_OP_READ => Self::Read,
+            bindings::req_op_REQ_OP_WRITE => Self::Write,
+            bindings::req_op_REQ_OP_FLUSH => Self::Flush,
+            bindings::req_op_REQ_OP_DISCARD => Self::Discard,
+            bindings::req_op_REQ_OP_SECURE_ERASE => Self::SecureErase,
+            bindings::req_op_REQ_OP_WRITE_ZEROES => Self::WriteZeroes,
+            other => Self::Other(other),
+        }
+    }
+}
+
+/// A request that the driver was handed and has not started.
+///
+/// The lifetime stands for one call of [`Operations::queue_rq`]: it ties what that returns to the
+/// request that it was given, and keeps the request from leaving it.
+///
+/// # Invariants
+///
+/// - `self.0` is a request of `T`, initialised by `init_request`, owned by `self`, and not started.
+/// - `'a` is used for no other request.
+pub struct IdleRequest<'a, T: Operations>(
+    NonNull<bindings::request>,
+    // Invariant in `'a`, so that no other lifetime can be made to fit.
+    PhantomData<fn(&'a T) -> &'a T>,
+);
+
+impl<'a, T: Operations> IdleRequest<'a, T> {
+    /// # Safety
+    ///
+    /// The type invariants must hold for `rq`, the ownership of which is passed.
+    #[inline]
+    pub(super) unsafe fn from_raw(rq: *mut bindings::request) -> Self {
+        // INVARIANT: By the safety requirements.
+        // SAFETY: A request is not at NULL.
+        Self(unsafe { NonNull::new_unchecked(rq) }, PhantomData)
+    }
+
+    /// Starts the request: from now on the block layer watches the time.
+    #[inline]
+    pub fn start(self) -> Request<T> {
+        let rq = ManuallyDrop::new(self).0;
+        // SAFETY: By the type invariant.
+        unsafe { bindings::blk_mq_start_request(rq.as_ptr()) };
+        // INVARIANT: Owned by the type invariant of `IdleRequest`, and started now.
+        Request(rq, PhantomData)
+    }
+
+    /// Gives the request back because resources lack. The block layer tries again: soon, or when
+    /// `in_flight` is set, as soon as another request of this driver ends.
+    pub fn busy(self, in_flight: bool) -> Rejected<'a, T> {
+        self.fail(if in_flight {
+            BlkError::DEV_RESOURCE
+        } else {
+            BlkError::RESOURCE
+        })
+    }
+
+    /// Gives the request back to be ended with an error, or for a later try if the error is
+    /// [`BlkError::RESOURCE`] or [`BlkError::DEV_RESOURCE`].
+    pub fn fail(self, error: BlkError) -> Rejected<'a, T> {
+        Rejected { rq: self, error }
+    }
+}
+
+impl<T: Operations> Drop for IdleRequest<'_, T> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the request is ours; requests that were not started may be
+        // ended as well.
+        unsafe {
+            bindings::blk_mq_end_request(self.0.as_ptr(), BlkError::into_raw(Err(BlkError::IOERR)))
+        };
+    }
+}
+
+/// A request that [`Operations::queue_rq`] gives back.
+#[must_use = "a rejected request must be returned from queue_rq()"]
+pub struct Rejected<'a, T: Operations> {
+    rq: IdleRequest<'a, T>,
+    error: BlkError,
+}
+
+impl<T: Operations> Rejected<'_, T> {
+    /// Passes the request to the block layer, which must be told the error that this returns.
+    pub(super) fn into_error(self) -> BlkError {
+        let _ = ManuallyDrop::new(self.rq);
+        self.error
+    }
+}
+
+/// A request that the driver owns.
+///
+/// To drop it ends it with an error.
+///
+/// # Invariants
+///
+/// `self.0` is a request of `T`, initialised by `init_request`, started, and owned by `self`: the
+/// block layer and others only look at it, as the timeout handler does.
+pub struct Request<T: Operations>(NonNull<bindings::request>, PhantomData<fn(T) -> T>);
+
+// SAFETY: A request may be ended by any thread, and the driver's data in it are `Send`.
+unsafe impl<T: Operations> Send for Request<T> {}
+
+// SAFETY: `&self` methods only read what does not change while the driver owns the request. The
+// driver's data in it are `Sync`.
+unsafe impl<T: Operations> Sync for Request<T> {}
+
+impl<T: Operations> Request<T> {
+    /// # Safety
+    ///
+    /// The type invariant must hold for `rq`, the ownership of which is passed.
+    #[inline]
+    pub(super) unsafe fn from_raw(rq: *mut bindings::request) -> Self {
+        // INVARIANT: By the safety requirements.
+        // SAFETY: A request is not at NULL.
+        Self(unsafe { NonNull::new_unchecked(rq) }, PhantomData)
+    }
+
+    /// Gives up the ownership without ending the request.
+    #[inline]
+    pub(super) fn into_raw(self) -> *mut bindings::request {
+        ManuallyDrop::new(self).0.as_ptr()
+    }
+
+    /// Returns what the request asks for.
+    #[inline]
+    pub fn op(&self) -> Op {
+        Op::from_raw(self.flags() & bindings::EXT_REQ_OP_MASK)
+    }
+
+    /// Returns whether the data must be durable when the request ends.
+    #[inline]
+    pub fn is_fua(&self) -> bool {
+        self.flags() & bindings::EXT_REQ_FUA != 0
+    }
+
+    /// Returns whether the issuer polls for the request.
+    ///
+    /// On a queue for polled I/O this may be false: for a flush that the block layer put before or
+    /// behind a polled write nobody polls.
+    #[inline]
+    pub fn is_polled(&self) -> bool {
+        self.flags() & bindings::EXT_REQ_POLLED != 0
+    }
+
+    /// Returns the first sector, in units of 512 bytes. Means nothing for a flush.
+    #[inline]
+    pub fn sector(&self) -> u64 {
+        // SAFETY: By the type invariant; constant while the driver owns the request.
+        unsafe { (*self.0.as_ptr()).__sector }
+    }
+
+    /// Returns the length in bytes.
+    #[inline]
+    pub fn bytes(&self) -> u32 {
+        // SAFETY: By the type invariant; constant while the driver owns the request.
+        unsafe { (*self.0.as_ptr()).__data_len }
+    }
+
+    /// Returns the driver's data in the request.
+    #[inline]
+    pub fn data(&self) -> Pin<&T::RequestData> {
+        // SAFETY: By the type invariant initialised, and not dropped before the request is ended,
+        // which takes `self`. It never moves.
+        unsafe { Pin::new_unchecked(&(*Pdu::<T>::of(self.0.as_ptr())).data) }
+    }
+
+    /// Returns the hardware queue of the request.
+    #[inline]
+    pub fn hctx(&self) -> Hctx<'_, T> {
+        // SAFETY: The queue cannot be frozen, hence not go away, while it has a started request.
+        unsafe { Hctx::from_raw((*self.0.as_ptr()).mq_hctx) }
+    }
+
+    /// Iterates over the memory that the data of a write come from. Nothing for any other operation.
+    #[inline]
+    pub fn source(&self) -> Segments<'_, Source> {
+        // SAFETY: The bios belong to the request and live as long. Those of a write have data, which
+        // nobody frees before the request ends.
+        unsafe { Segments::new(self.bio_if(Op::Write)) }
+    }
+
+    /// Iterates over the memory that the data of a read go to. Nothing for any other operation.
+    #[inline]
+    pub fn dest(&self) -> Segments<'_, Dest> {
+        // SAFETY: As above. That of a read may be written to.
+        unsafe { Segments::new(self.bio_if(Op::Read)) }
+    }
+
+    /// Ends the request.
+    #[inline]
+    pub fn end(self, result: BlkResult) {
+        // SAFETY: By the type invariant the request is ours to end, and we forget it.
+        unsafe { bindings::blk_mq_end_request(self.into_raw(), BlkError::into_raw(result)) };
+    }
+
+    /// Ends the request, with others of a batch if possible.
+    #[inline]
+    pub fn end_batched(self, batch: &mut IoCompBatch<'_>, result: BlkResult) {
+        let rq = self.0.as_ptr();
+        // SAFETY: By the type invariants the request is ours to end, and the batch is ours to add
+        // to. A request that is added ends with the batch.
+        let added = unsafe {
+            bindings::rnull_dio_blk_mq_add_to_batch(
+                rq,
+                batch.as_ptr(),
+                result.is_err(),
+                Some(bindings::blk_mq_end_request_batch),
+            )
+        };
+        if added {
+            self.into_raw();
+        } else {
+            self.end(result);
+        }
+    }
+
+    /// Has [`Operations::complete`] called for the request: here and now, or in an interrupt of the
+    /// CPU that issued it.
+    #[inline]
+    pub fn complete(self) {
+        let rq = self.into_raw();
+        // SAFETY: By the type invariant. We have given up the ownership, which
+        // `OperationsVTable::complete` takes up, now or later.
+        if !unsafe { bindings::blk_mq_complete_request_remote(rq) } {
+            // SAFETY: The block layer leaves it to us.
+            T::complete(unsafe { Self::from_raw(rq) });
+        }
+    }
+
+    /// Returns whether fault injection wants this request to be forgotten. Never without
+    /// `CONFIG_FAIL_IO_TIMEOUT`.
+    #[inline]
+    pub fn should_fake_timeout(&self) -> bool {
+        cfg!(CONFIG_FAIL_IO_TIMEOUT)
+            // SAFETY: The queue lives at least as long as the request.
+            && unsafe { bindings::rnull_dio_blk_should_fake_timeout((*self.0.as_ptr()).q) }
+    }
+
+    #[inline]
+    fn flags(&self) -> u32 {
+        // SAFETY: By the type invariant; constant while the driver owns the request.
+        unsafe { (*self.0.as_ptr()).cmd_flags }
+    }
+
+    #[inline]
+    fn bio_if(&self, op: Op) -> *const bindings::bio {
+        if self.op() == op {
+            // SAFETY: By the type invariant; constant while the driver owns the request.
+            unsafe { (*self.0.as_ptr()).bio }
+        } else {
+            core::ptr::null()
+        }
+    }
+}
+
+impl<T: Operations> Drop for Request<T> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the request is ours to end.
+        unsafe {
+            bindings::blk_mq_end_request(self.0.as_ptr(), BlkError::into_raw(Err(BlkError::IOERR)))
+        };
+    }
+}
+
+/// A request that was started long ago and not ended when the timeout handler looked.
+///
+/// The driver may own it, wherever it keeps it, or be about to end it on another CPU.
+///
+/// # Invariants
+///
+/// `self.0` is a request of `T`, initialised by `init_request`, whose memory is not used for another
+/// request for `'a`, on a live queue.
+pub struct ExpiredRequest<'a, T: Operations>(
+    NonNull<bindings::request>,
+    PhantomData<(&'a T::RequestData, fn() -> T)>,
+);
+
+impl<'a, T: Operations> ExpiredRequest<'a, T> {
+    /// # Safety
+    ///
+    /// The type invariant must hold for `rq` for `'a`.
+    pub(super) unsafe fn from_raw(rq: *mut bindings::request) -> Self {
+        // INVARIANT: By the safety requirements.
+        // SAFETY: A request is not at NULL.
+        Self(unsafe { NonNull::new_unchecked(rq) }, PhantomData)
+    }
+
+    pub(super) fn as_ptr(&self) -> *mut bindings::request {
+        self.0.as_ptr()
+    }
+
+    /// Returns the driver's data in the request.
+    pub fn data(&self) -> Pin<&'a T::RequestData> {
+        // SAFETY: By the type invariant initialised and kept. It never moves.
+        unsafe { Pin::new_unchecked(&(*Pdu::<T>::of(self.as_ptr())).data) }
+    }
+
+    /// Returns the hardware queue of the request.
+    pub fn hctx(&self) -> Hctx<'a, T> {
+        // SAFETY: By the type invariant the queue is live. The field is set before the request is
+        // started, and not changed before it is used anew.
+        unsafe { Hctx::from_raw((*self.as_ptr()).mq_hctx) }
+    }
+}

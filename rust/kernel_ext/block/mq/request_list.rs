@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Lists of requests.
+
+use super::{
+    ExpiredRequest,
+    Operations,
+    Request, //
+};
+use core::{
+    marker::PhantomData,
+    ptr, //
+};
+use kernel::bindings;
+
+/// A queue of requests that the driver keeps for later.
+///
+/// Uses the link that a request has for whoever owns it: takes no memory. What is in the list when
+/// it is dropped ends with an error.
+///
+/// # Invariants
+///
+/// - `self.head` is NULL or the first of a chain of requests of `T`, linked by `rq_next`, the last of
+///   which is `self.tail` and has NULL there.
+/// - The list owns all of them, in the sense of [`Request`].
+pub struct RequestList<T: Operations> {
+    head: *mut bindings::request,
+    tail: *mut bindings::request,
+    _p: PhantomData<Request<T>>,
+}
+
+// SAFETY: A list of `Request<T>`, which is `Send`.
+unsafe impl<T: Operations> Send for RequestList<T> {}
+
+impl<T: Operations> RequestList<T> {
+    /// Creates an empty list.
+    pub const fn new() -> Self {
+        // INVARIANT: No chain.
+        Self {
+            head: ptr::null_mut(),
+            tail: ptr::null_mut(),
+            _p: PhantomData,
+        }
+    }
+
+    /// Returns whether there is no request in the list.
+    pub fn is_empty(&self) -> bool {
+        self.head.is_null()
+    }
+
+    /// Appends a request.
+    pub fn push_back(&mut self, rq: Request<T>) {
+        let rq = rq.into_raw();
+        // SAFETY: The request was owned by the caller, so its link is free to use.
+        unsafe { set_next(rq, ptr::null_mut()) };
+        if self.head.is_null() {
+            self.head = rq;
+        } else {
+            // SAFETY: By the type invariant the list owns its last request.
+            unsafe { set_next(self.tail, rq) };
+        }
+        // INVARIANT: `rq` is linked behind the former last one, has NULL, and the list owns it.
+        self.tail = rq;
+    }
+
+    /// Takes the first request.
+    pub fn pop_front(&mut self) -> Option<Request<T>> {
+        if self.head.is_null() {
+            return None;
+        }
+        // SAFETY: By the type invariant, the first request is not NULL and ours.
+        Some(unsafe { self.unlink(ptr::null_mut(), self.head) })
+    }
+
+    /// Takes `expired`, if it is in the list.
+    ///
+    /// If it is, the list owned it, so nobody else was about to end it. Walks the list: this is for
+    /// the timeout handler, where a search is cheaper than a mark in every request.
+    pub fn remove(&mut self, expired: &ExpiredRequest<'_, T>) -> Option<Request<T>> {
+        let (mut prev, mut rq) = (ptr::null_mut(), self.head);
+        while !rq.is_null() {
+            if rq == expired.as_ptr() {
+                // SAFETY: Both are of the chain, in this order.
+                return Some(unsafe { self.unlink(prev, rq) });
+            }
+            // SAFETY: By the type invariant.
+            (prev, rq) = (rq, unsafe { next(rq) });
+        }
+        None
+    }
+
+    /// # Safety
+    ///
+    /// `rq` must be in the list, behind `prev`, or first if that is NULL.
+    unsafe fn unlink(
+        &mut self,
+        prev: *mut bindings::request,
+        rq: *mut bindings::request,
+    ) -> Request<T> {
+        // SAFETY: By the type invariant.
+        let next = unsafe { next(rq) };
+        if prev.is_null() {
+            self.head = next;
+        } else {
+            // SAFETY: By the type invariant.
+            unsafe { set_next(prev, next) };
+        }
+        if next.is_null() {
+            self.tail = prev;
+        }
+        // INVARIANT: The chain leads around `rq`.
+        // SAFETY: The list owned `rq`, and does no longer.
+        unsafe { Request::from_raw(rq) }
+    }
+}
+
+impl<T: Operations> Default for RequestList<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T: Operations> Drop for RequestList<T> {
+    fn drop(&mut self) {
+        while let Some(rq) = self.pop_front() {
+            drop(rq);
+        }
+    }
+}
+
+/// # Safety
+///
+/// `rq` must be in a list that the caller has exclusive access to.
+unsafe fn next(rq: *mut bindings::request) -> *mut bindings::request {
+    // SAFETY: By the safety requirements. Lists write the union through this field only.
+    unsafe { (*rq).__bindgen_anon_1.rq_next }
+}
+
+/// # Safety
+///
+/// The caller must own `rq`, by itself or by a list that it has exclusive access to.
+unsafe fn set_next(rq: *mut bindings::request, next: *mut bindings::request) {
+    // SAFETY: By the safety requirements: the link belongs to whoever owns the request.
+    unsafe { (*rq).__bindgen_anon_1.rq_next = next };
+}

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The null block device.
+//!
+//! A disk that does nothing, or keeps its data in memory, and completes I/O when and where it is
+//! told to: at once, in a soft interrupt, when a timer fires, or when it is polled.
+
+pub(crate) mod config;
+pub(crate) mod configfs;
+mod counters;
+mod driver;
+mod media;
+
+use self::driver::{
+    NullDisk,
+    QueueData, //
+};
+use kernel::{
+    debugfs::{
+        Dir,
+        File, //
+    },
+    fmt,
+    prelude::*,
+    sync::Arc, //
+};
+use kernel_ext::block::{
+    mq::{
+        GenDisk,
+        GenDiskBuilder,
+        TagSet,
+        TagSetConfig, //
+    },
+    BlockDevice,
+    SECTOR_SHIFT, //
+};
+
+pub(crate) use self::{
+    config::Config,
+    counters::Counters,
+    media::Media, //
+};
+
+/// Time in ms after which a polled request that nobody polls is ended, as in null_blk.
+const TIMEOUT_MS: u32 = 5000;
+
+/// The most sectors of a discard or a write of zeroes: what fits into the 32 bits of its bytes.
+const MAX_RANGE_SECTORS: u32 = u32::MAX >> SECTOR_SHIFT;
+
+/// A null disk that is in the system.
+///
+/// Its drop takes it out of the system and waits for all I/O in flight. May sleep.
+pub(crate) struct Disk {
+    // First to go: the file has references of its own, but the name is to be free.
+    file: Pin<KBox<File<Stats>>>,
+    disk: GenDisk<NullDisk>,
+}
+
+/// What the file in debugfs tells about.
+struct Stats {
+    counters: Arc<Counters>,
+    media: Arc<Media>,
+}
+
+impl Disk {
+    /// Makes an empty disk and adds it to the system as `/dev/NAME`. May sleep.
+    ///
+    /// The counters are in `NAME/counters` in the directory `debugfs`.
+    #[cfg_attr(not(CONFIG_KUNIT = "y"), expect(dead_code))]
+    pub(crate) fn new(name: &CStr, config: &Config, debugfs: &Dir) -> Result<Self> {
+        let media = Arc::pin_init(Media::new(), GFP_KERNEL)?;
+        Self::with_media(name, config, media, debugfs)
+    }
+
+    /// As [`Disk::new`], with data and bad sectors that outlive the disk.
+    pub(crate) fn with_media(
+        name: &CStr,
+        config: &Config,
+        media: Arc<Media>,
+        debugfs: &Dir,
+    ) -> Result<Self> {
+        let counters = Arc::new(Counters::new()?, GFP_KERNEL)?;
+        let tag_set = Arc::pin_init(TagSet::new(tag_set_config(config)), GFP_KERNEL)?;
+        let data = QueueData::new(config, media.clone(), counters.clone());
+        let disk = builder(config)?.build(name, tag_set, KBox::new(data, GFP_KERNEL)?)?;
+
+        let stats = Stats { counters, media };
+        let dir = debugfs.subdir(name);
+        let file = KBox::pin_init(
+            dir.read_callback_file(c"counters", stats, &Stats::show),
+            GFP_KERNEL,
+        )?;
+        Ok(Self { file, disk })
+    }
+
+    /// Returns the block device to send bios to.
+    #[cfg_attr(not(CONFIG_KUNIT = "y"), expect(dead_code))]
+    pub(crate) fn block_device(&self) -> &BlockDevice {
+        self.disk.part0()
+    }
+
+    /// Returns the data and bad sectors.
+    #[cfg_attr(not(CONFIG_KUNIT = "y"), expect(dead_code))]
+    pub(crate) fn media(&self) -> &Media {
+        &self.file.media
+    }
+
+    /// Returns what the disk has counted.
+    #[cfg_attr(not(CONFIG_KUNIT = "y"), expect(dead_code))]
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.file.counters
+    }
+}
+
+impl Stats {
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.counters.show(f)?;
+        writeln!(f, "pages: {}", self.media.pages())
+    }
+}
+
+fn tag_set_config(config: &Config) -> TagSetConfig {
+    TagSetConfig {
+        queues: config.queues(),
+        queue_depth: config.hw_queue_depth,
+        // Writes allocate pages.
+        blocking: config.memory_backed,
+        timeout: TIMEOUT_MS,
+    }
+}
+
+fn builder(config: &Config) -> Result<GenDiskBuilder> {
+    let if_set = |yes: bool| if yes { MAX_RANGE_SECTORS } else { 0 };
+
+    Ok(GenDiskBuilder::new()
+        .capacity_sectors(config.size_mib << (20 - SECTOR_SHIFT))
+        .block_size(config.blocksize)?
+        .rotational(config.rotational)
+        .write_cache(config.write_cache)
+        .fua(config.fua)
+        .max_discard_sectors(if_set(config.discard))
+        .max_write_zeroes_sectors(if_set(config.memory_backed)))
+}
+
+#[kunit_tests(rnull_dio_disk)]
+mod tests {
+    use super::{
+        config::IrqMode,
+        counters::Counter,
+        *, //
+    };
+    use kernel::cpu::{
+        nr_cpu_ids,
+        CpuId, //
+    };
+    use kernel_ext::block::mq::HctxType;
+
+    fn config(irqmode: IrqMode, memory_backed: bool, poll_queues: u32) -> Config {
+        Config {
+            size_mib: 16,
+            irqmode,
+            memory_backed,
+            poll_queues,
+            submit_queues: nr_cpu_ids(),
+            discard: true,
+            write_cache: true,
+            fua: true,
+            ..Config::default()
+        }
+    }
+
+    #[test]
+    fn disks_come_and_go() -> Result {
+        let debugfs = Dir::new(c"rnull_dio_kunit");
+        for round in 0..100 {
+            let irqmode = match round % 3 {
+                0 => IrqMode::None,
+                1 => IrqMode::SoftIrq,
+                _ => IrqMode::Timer,
+            };
+            let config = config(irqmode, round % 2 == 0, round % 5 % 2);
+            let disk = Disk::new(c"rnull_dio_kunit", &config, &debugfs)?;
+            assert!(!disk.block_device().as_ptr().is_null());
+            assert!(disk.media().bad().is_empty());
+            assert_eq!(disk.counters().get(Counter::Write), 0);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn bad_names_and_numbers_fail() -> Result {
+        let debugfs = Dir::new(c"rnull_dio_kunit");
+        let good = Config::default();
+        assert!(Disk::new(c"", &good, &debugfs).is_err());
+        assert!(Disk::new(c"a_name_that_is_too_long_for_a_disk", &good, &debugfs).is_err());
+        let no_queue = Config {
+            submit_queues: 0,
+            ..good.clone()
+        };
+        assert!(Disk::new(c"rnull_dio_kunit", &no_queue, &debugfs).is_err());
+        let odd_blocks = Config {
+            blocksize: 513,
+            ..good
+        };
+        assert!(Disk::new(c"rnull_dio_kunit", &odd_blocks, &debugfs).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn queues_cover_all_cpus() -> Result {
+        let config = config(IrqMode::None, false, 1);
+        let tag_set = TagSet::<NullDisk>::new(tag_set_config(&config));
+        let tag_set = KBox::try_pin_init(tag_set, GFP_KERNEL)?;
+        let submit = config.submit_queues;
+        for (kind, queues) in [
+            (HctxType::Default, Some(0..submit)),
+            (HctxType::Read, None),
+            (HctxType::Poll, Some(submit..submit + 1)),
+        ] {
+            let map = tag_set.map(kind);
+            assert_eq!(map.as_ref().map(|map| map.queues()), queues);
+            let Some(map) = map else {
+                continue;
+            };
+            for cpu in (0..nr_cpu_ids()).filter_map(CpuId::from_u32) {
+                assert!(map.queues().contains(&map.queue_of(cpu)));
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn no_poll_queue_no_map() -> Result {
+        let config = config(IrqMode::None, false, 0);
+        let tag_set = TagSet::<NullDisk>::new(tag_set_config(&config));
+        let tag_set = KBox::try_pin_init(tag_set, GFP_KERNEL)?;
+        assert!(tag_set.map(HctxType::Default).is_some());
+        assert!(tag_set.map(HctxType::Poll).is_none());
+        Ok(())
+    }
+}

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The driver: what happens to a request.
+
+use super::{
+    config::{
+        Config,
+        IrqMode, //
+    },
+    counters::{
+        Counter,
+        Counters, //
+    },
+    media::Media,
+};
+use kernel::{
+    new_spinlock,
+    prelude::*,
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc,
+        SpinLock, //
+    },
+    time::Delta, //
+};
+use kernel_ext::block::{
+    mq::{
+        ExpiredRequest,
+        Hctx,
+        HctxType,
+        IdleRequest,
+        IoCompBatch,
+        Op,
+        Operations,
+        Rejected,
+        Request,
+        RequestList,
+        RequestTimer,
+        TimeoutAction,
+        TimerOperations, //
+    },
+    BlkError,
+    BlkResult,
+    SECTOR_SHIFT, //
+};
+
+/// The blk-mq driver of null disks.
+pub(super) struct NullDisk;
+
+/// What all queues of a disk use, and nobody changes.
+pub(super) struct QueueData {
+    irqmode: IrqMode,
+    delay: Delta,
+    memory_backed: bool,
+    media: Arc<Media>,
+    counters: Arc<Counters>,
+}
+
+/// What a hardware queue has for itself.
+#[pin_data]
+pub(super) struct HwData {
+    /// Requests that wait for a poll or, when fault injection has them forgotten, for the timeout.
+    ///
+    /// A lock on the I/O path, but only on the polled one: requests go from one task to another
+    /// here. Submitters and pollers of one hardware queue share it, different queues do not. Never
+    /// taken in interrupts.
+    #[pin]
+    parked: SpinLock<RequestList<NullDisk>>,
+}
+
+/// What a request has for itself: how it will end, as a `blk_status_t`.
+///
+/// Written and read by the owner of the request only. The hand-over from one owner to the next
+/// orders the accesses, so they are relaxed.
+pub(super) struct RequestData(Atomic<u32>);
+
+impl RequestData {
+    #[inline]
+    fn set(&self, result: BlkResult) {
+        self.0.store(u32::from(BlkError::into_raw(result)), Relaxed);
+    }
+
+    #[inline]
+    fn get(&self) -> BlkResult {
+        // Lossless: made from a `blk_status_t`.
+        BlkError::from_raw(self.0.load(Relaxed) as u8)
+    }
+}
+
+impl QueueData {
+    pub(super) fn new(config: &Config, media: Arc<Media>, counters: Arc<Counters>) -> Self {
+        Self {
+            irqmode: config.irqmode,
+            // Lossless: the configuration limits it to seconds.
+            delay: Delta::from_nanos(config.completion_nsec as i64),
+            memory_backed: config.memory_backed,
+            media,
+            counters,
+        }
+    }
+
+    #[inline]
+    fn count(&self, rq: &Request<NullDisk>) {
+        self.counters.inc(rq.op().into());
+        if rq.is_fua() {
+            self.counters.inc(Counter::Fua);
+        }
+    }
+
+    /// Does what the request asks for, and returns how it is to end.
+    #[inline]
+    fn process(&self, rq: &Request<NullDisk>) -> BlkResult {
+        let result = self.transfer(rq);
+        if result.is_err() {
+            self.counters.inc(Counter::Error);
+        }
+        result
+    }
+
+    #[inline]
+    fn transfer(&self, rq: &Request<NullDisk>) -> BlkResult {
+        match rq.op() {
+            // Nothing is volatile: the data are where they stay.
+            Op::Flush => return Ok(()),
+            Op::Read | Op::Write | Op::Discard | Op::WriteZeroes => {}
+            Op::SecureErase | Op::Other(_) => return Err(BlkError::NOTSUPP),
+        }
+        if self.media.is_bad(rq.sector(), rq.bytes()) {
+            return Err(BlkError::IOERR);
+        }
+        // Otherwise a read leaves its memory alone, as in null_blk.
+        if self.memory_backed {
+            self.copy(rq).map_err(to_blk_error)?;
+        }
+        Ok(())
+    }
+
+    fn copy(&self, rq: &Request<NullDisk>) -> Result {
+        let pos = rq.sector() << SECTOR_SHIFT;
+        match rq.op() {
+            Op::Read => self.media.read(pos, rq.dest()),
+            Op::Write => self.media.write(pos, rq.source()),
+            _ => self.media.zero(pos, u64::from(rq.bytes())),
+        }
+    }
+}
+
+fn to_blk_error(error: Error) -> BlkError {
+    if error == ENOMEM {
+        // As null_blk: a sparse device that cannot grow.
+        BlkError::NOSPC
+    } else {
+        BlkError::IOERR
+    }
+}
+
+#[vtable]
+impl Operations for NullDisk {
+    type Module = crate::LocalModule;
+    type QueueData = KBox<QueueData>;
+    type HwData = HwData;
+    type RequestData = RequestData;
+    type Timer = RequestTimer<Self>;
+
+    fn new_hw_data(_index: u32) -> impl PinInit<HwData, Error> {
+        try_pin_init!(HwData {
+            parked <- new_spinlock!(RequestList::new(), "rnull_dio_parked"),
+        })
+    }
+
+    fn new_request_data() -> impl PinInit<RequestData, Error> {
+        Ok(RequestData(Atomic::new(0)))
+    }
+
+    #[inline]
+    fn queue_rq<'a>(
+        hctx: Hctx<'_, Self>,
+        rq: IdleRequest<'a, Self>,
+        _is_last: bool,
+    ) -> Result<(), Rejected<'a, Self>> {
+        let disk = hctx.queue_data();
+        let rq = rq.start();
+        disk.count(&rq);
+        // Here rather than where the request ends: only here may a write sleep for memory.
+        let result = disk.process(&rq);
+
+        if hctx.kind() == HctxType::Poll && rq.is_polled() || rq.should_fake_timeout() {
+            rq.data().set(result);
+            hctx.data().parked.lock().push_back(rq);
+            return Ok(());
+        }
+        match disk.irqmode {
+            IrqMode::None => rq.end(result),
+            IrqMode::SoftIrq => {
+                rq.data().set(result);
+                rq.complete();
+            }
+            IrqMode::Timer => {
+                rq.data().set(result);
+                rq.start_timer(disk.delay);
+            }
+        }
+        Ok(())
+    }
+
+    fn complete(rq: Request<Self>) {
+        let result = rq.data().get();
+        rq.end(result);
+    }
+
+    fn poll(hctx: Hctx<'_, Self>, mut batch: IoCompBatch<'_>) -> u32 {
+        // All of them at once, to end them without the lock.
+        let mut done = core::mem::take(&mut *hctx.data().parked.lock());
+        let mut nr = 0;
+        while let Some(rq) = done.pop_front() {
+            let result = rq.data().get();
+            hctx.queue_data().counters.inc(Counter::Polled);
+            rq.end_batched(&mut batch, result);
+            nr += 1;
+        }
+        nr
+    }
+
+    fn timeout(rq: &ExpiredRequest<'_, Self>) -> TimeoutAction {
+        let hctx = rq.hctx();
+        let forgotten = hctx.data().parked.lock().remove(rq);
+        match forgotten {
+            Some(rq) => {
+                hctx.queue_data().counters.inc(Counter::Timeout);
+                rq.end(Err(BlkError::TIMEOUT));
+                TimeoutAction::Done
+            }
+            // Waits for its timer or for memory, or is about to end.
+            None => TimeoutAction::ResetTimer,
+        }
+    }
+}
+
+impl TimerOperations for NullDisk {
+    fn timer_expired(rq: Request<Self>) {
+        Self::complete(rq);
+    }
+}

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The data and the bad sectors of a disk.
+
+use core::ops::Range;
+use kernel::{
+    page::PAGE_SIZE,
+    prelude::*,
+    sync::rcu, //
+};
+use kernel_ext::{
+    badblocks::Badblocks,
+    block::mq::{
+        Dest,
+        Segments,
+        Source, //
+    },
+    page_map::PageMap, //
+};
+
+/// What a disk keeps from one power-on to the next.
+#[pin_data]
+pub(crate) struct Media {
+    #[pin]
+    pages: PageMap,
+    #[pin]
+    bad: Badblocks,
+}
+
+/// A part of a range that is within a page.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Piece {
+    index: usize,
+    offset: usize,
+    len: usize,
+}
+
+/// Returns the first piece of the `len` bytes at `pos`.
+fn piece(pos: u64, len: usize) -> Piece {
+    let size = PAGE_SIZE as u64;
+    // Lossless: both are at most as large as the capacity in pages, or the size of a page.
+    let (index, offset) = ((pos / size) as usize, (pos % size) as usize);
+    Piece {
+        index,
+        offset,
+        len: len.min(PAGE_SIZE - offset),
+    }
+}
+
+impl Media {
+    /// Makes media without data or bad sectors. May sleep.
+    pub(crate) fn new() -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            pages <- PageMap::new(),
+            bad <- Badblocks::new(),
+        })
+    }
+
+    /// Returns the sectors that fail. They may change at any time.
+    pub(crate) fn bad(&self) -> &Badblocks {
+        &self.bad
+    }
+
+    /// Returns whether one of the sectors from `sector` on, `bytes` long, is bad.
+    #[inline]
+    pub(super) fn is_bad(&self, sector: u64, bytes: u32) -> bool {
+        // Disks have no bad sectors as a rule: then this costs a load.
+        !self.bad.is_empty() && self.bad.hit(sector, u64::from(bytes) / 512)
+    }
+
+    /// Reads from byte `pos` on. What was never written is zero. Does not sleep.
+    pub(super) fn read(&self, mut pos: u64, segments: Segments<'_, Dest>) -> Result {
+        for segment in segments {
+            let mut done = 0;
+            while done < segment.len() {
+                let at = piece(pos, segment.len() - done);
+                let rcu = rcu::read_lock();
+                match self.pages.get(at.index, &rcu) {
+                    Some(page) => segment.copy_from(done, &page, at.offset, at.len)?,
+                    None => segment.zero(done, at.len)?,
+                }
+                done += at.len;
+                pos += at.len as u64;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes from byte `pos` on. May sleep; fails with [`ENOMEM`] when there is no page for it.
+    pub(super) fn write(&self, mut pos: u64, segments: Segments<'_, Source>) -> Result {
+        for segment in segments {
+            let mut done = 0;
+            while done < segment.len() {
+                let at = piece(pos, segment.len() - done);
+                let rcu = rcu::read_lock();
+                let Some(page) = self.pages.get(at.index, &rcu) else {
+                    drop(rcu);
+                    // Then look again: a discard may be faster than we are.
+                    self.pages.populate(at.index)?;
+                    continue;
+                };
+                segment.copy_to(done, &page, at.offset, at.len)?;
+                done += at.len;
+                pos += at.len as u64;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes `len` bytes at `pos` zero, and frees the pages that are within. May sleep.
+    pub(super) fn zero(&self, pos: u64, len: u64) -> Result {
+        let (pages, edges) = split(pos, len);
+        self.pages.erase(pages);
+
+        let rcu = rcu::read_lock();
+        for at in edges {
+            if let Some(page) = self.pages.get(at.index, &rcu) {
+                page.zero(at.offset, at.len)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns how many pages hold data. Walks all of them.
+    pub(crate) fn pages(&self) -> usize {
+        self.pages.count()
+    }
+}
+
+/// Splits a range into whole pages and what is left at both ends. Either piece may be empty.
+fn split(pos: u64, len: u64) -> (Range<usize>, [Piece; 2]) {
+    let size = PAGE_SIZE as u64;
+    let end = pos + len;
+    let (first, last) = (pos.div_ceil(size), end / size);
+    // Lossless: at most the capacity in pages.
+    let (first_page, last_page) = (first as usize, last as usize);
+    if first > last {
+        // Within a page, and up to neither end of it.
+        return (0..0, [piece(pos, len as usize), piece(pos, 0)]);
+    }
+    let head = piece(pos, (first * size - pos) as usize);
+    let tail = piece(last * size, (end - last * size) as usize);
+    (first_page..last_page, [head, tail])
+}
+
+#[kunit_tests(rnull_dio_disk_media)]
+mod tests {
+    use super::*;
+
+    const P: u64 = PAGE_SIZE as u64;
+
+    #[test]
+    fn pieces_end_with_the_page() {
+        for (pos, len, index, offset, piece_len) in [
+            (0, 1, 0, 0, 1),
+            (0, 2 * PAGE_SIZE, 0, 0, PAGE_SIZE),
+            (P - 512, 4096, 0, PAGE_SIZE - 512, 512),
+            (P, 512, 1, 0, 512),
+            (P + 512, PAGE_SIZE, 1, 512, PAGE_SIZE - 512),
+            (5 * P + 1, 0, 5, 1, 0),
+        ] {
+            let expected = Piece {
+                index,
+                offset,
+                len: piece_len,
+            };
+            assert_eq!(piece(pos, len), expected);
+        }
+    }
+
+    #[test]
+    fn ranges_split_into_pages_and_edges() {
+        for (pos, len, pages, head, tail) in [
+            (0, 0, 0..0, 0, 0),
+            (0, P, 0..1, 0, 0),
+            (P, 3 * P, 1..4, 0, 0),
+            (512, 512, 0..0, 512, 0),
+            (0, 512, 0..0, 0, 512),
+            (P - 512, 512, 1..1, 512, 0),
+            (P - 512, 1024, 1..1, 512, 512),
+            (512, P, 1..1, PAGE_SIZE - 512, 512),
+            (512, 2 * P, 1..2, PAGE_SIZE - 512, 512),
+        ] {
+            let (found, [first, last]) = split(pos, len);
+            assert_eq!(found.is_empty(), pages.is_empty());
+            assert!(found.is_empty() || found == pages);
+            assert_eq!((first.len, last.len), (head, tail));
+        }
+    }
+
+    #[test]
+    fn pages_come_and_go() -> Result {
+        let media = KBox::try_pin_init(Media::new(), GFP_KERNEL)?;
+        assert_eq!(media.pages(), 0);
+        for index in [0, 1, 2, 63, 64, 1 << 20, 1 << 40] {
+            media.pages.populate(index)?;
+            media.pages.populate(index)?;
+        }
+        assert_eq!(media.pages(), 7);
+        // Less than a page frees none, whole pages are freed, holes are left alone.
+        media.zero(512, P - 512)?;
+        media.zero(P, 512)?;
+        assert_eq!(media.pages(), 7);
+        media.zero(P - 512, P + 1024)?;
+        assert_eq!(media.pages(), 6);
+        media.zero(0, P << 21)?;
+        assert_eq!(media.pages(), 1);
+        let rcu = rcu::read_lock();
+        assert!(media.pages.get(0, &rcu).is_none());
+        assert!(media.pages.get(1 << 40, &rcu).is_some());
+        Ok(())
+    }
+
+    #[test]
+    fn bad_sectors_hit() -> Result {
+        let media = KBox::try_pin_init(Media::new(), GFP_KERNEL)?;
+        assert!(!media.is_bad(0, u32::MAX));
+        media.bad().set(8..16)?;
+        for (sector, bytes, hit) in [
+            (0, 8 * 512, false),
+            (0, 9 * 512, true),
+            (15, 512, true),
+            (16, 512, false),
+            (8, 0, false),
+        ] {
+            assert_eq!(media.is_bad(sector, bytes), hit);
+        }
+        media.bad().clear(8..16)?;
+        assert!(media.bad().is_empty());
+        Ok(())
+    }
+}
