@@ -17,6 +17,8 @@ mod request;
 mod route;
 mod stats;
 mod submit;
+#[cfg(CONFIG_KUNIT)]
+mod tests;
 mod worker;
 
 pub(crate) use self::{

@@ -36,8 +36,14 @@ use kernel_ext::block::{
 };
 
 pub(crate) use self::{
-    config::Config,
-    counters::Counters,
+    config::{
+        Config,
+        IrqMode, //
+    },
+    counters::{
+        Counter,
+        Counters, //
+    },
     media::Media, //
 };
 

@@ -12,6 +12,7 @@ use core::{
 
 use kernel::{
     ffi::c_void,
+    prelude::*,
     sync::atomic::{ordering, Atomic}, //
 };
 
@@ -142,5 +143,70 @@ impl<N: Node> Iterator for Batch<N> {
 impl<N: Node> Drop for Batch<N> {
     fn drop(&mut self) {
         self.for_each(drop);
+    }
+}
+
+#[kunit_tests(rnull_dio_llist)]
+mod tests {
+    use super::*;
+
+    struct Number {
+        value: usize,
+        link: *mut c_void,
+    }
+
+    // SAFETY: The link is only used by lists.
+    unsafe impl Send for Number {}
+
+    // SAFETY: The pointer is that of a box, which is unique to it and has the link in it.
+    unsafe impl Node for KBox<Number> {
+        fn into_raw(self) -> NonNull<c_void> {
+            NonNull::from(KBox::leak(self)).cast()
+        }
+
+        unsafe fn from_raw(ptr: NonNull<c_void>) -> Self {
+            // SAFETY: Per the function's safety requirements.
+            unsafe { KBox::from_raw(ptr.cast().as_ptr()) }
+        }
+
+        unsafe fn link(ptr: NonNull<c_void>) -> *mut *mut c_void {
+            // SAFETY: Per the function's safety requirements.
+            unsafe { &raw mut (*ptr.cast::<Number>().as_ptr()).link }
+        }
+    }
+
+    fn number(value: usize) -> Result<KBox<Number>> {
+        let link = null_mut();
+        Ok(KBox::new(Number { value, link }, GFP_KERNEL)?)
+    }
+
+    #[test]
+    fn first_in_first_out() -> Result {
+        let list = LockFreeList::new();
+        assert!(list.is_empty());
+        assert!(list.take_all().next().is_none());
+        // Only who adds to an empty list has to see to it.
+        assert!(list.push(number(0)?));
+        assert!(!list.push(number(1)?));
+        assert!(!list.push(number(2)?));
+        for (index, number) in list.take_all().enumerate() {
+            assert_eq!(number.value, index);
+        }
+        assert!(list.is_empty());
+        assert!(list.push(number(3)?));
+        Ok(())
+    }
+
+    #[test]
+    fn a_batch_may_be_dropped_half_used() -> Result {
+        let list = LockFreeList::new();
+        for value in 0..3 {
+            list.push(number(value)?);
+        }
+        let mut batch = list.take_all();
+        assert_eq!(batch.next().map(|number| number.value), Some(0));
+        // kmemleak would tell of the others.
+        drop(batch);
+        Ok(())
     }
 }

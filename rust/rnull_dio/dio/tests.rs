@@ -1,0 +1,537 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The engine on null disks: who completes a request, with what, and how often.
+
+use kernel::{
+    debugfs::Dir,
+    prelude::*,
+    sync::Arc, //
+};
+
+use kernel_ext::{
+    block::bio::{
+        BioSet,
+        BioTarget,
+        EndedBio, //
+    },
+    fs::kernel_io::{
+        KernelIo,
+        Options, //
+    },
+};
+
+use super::{
+    route::Route,
+    Dio,
+    DioFile,
+    Direction,
+    Engine,
+    Extent,
+    Worker, //
+};
+use crate::disk::{
+    Config,
+    Counter,
+    Disk,
+    IrqMode, //
+};
+
+/// The bytes of an extent of the file.
+const EXTENT: usize = 4096;
+const MIB: u64 = 1 << 20;
+/// Long enough for a submission to be over when the timer fires.
+const SLOWLY: u64 = 20_000_000;
+
+/// A file whose extents lie on the device with gaps between them, so that the block layer cannot
+/// merge its bios.
+struct TestFile {
+    engine: Arc<Engine<Self>>,
+    worker: Arc<Worker<Self>>,
+    size: u64,
+}
+
+impl BioTarget for TestFile {
+    type Data = Dio;
+
+    fn bio_set(&self) -> &BioSet<Self> {
+        &self.engine.bios
+    }
+
+    fn end_io(bio: EndedBio<Self>) {
+        super::end_io(bio);
+    }
+}
+
+impl DioFile for TestFile {
+    fn engine(&self) -> &Engine<Self> {
+        &self.engine
+    }
+
+    fn worker(&self) -> &Arc<Worker<Self>> {
+        &self.worker
+    }
+
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn map(&self, pos: u64, _len: u64) -> Result<Extent> {
+        let extent = EXTENT as u64;
+        Ok(Extent {
+            sector: sector_of((pos / extent) as usize) + pos % extent / 512,
+            len: extent - pos % extent,
+        })
+    }
+}
+
+/// Where the extent number `index` lies.
+fn sector_of(index: usize) -> u64 {
+    2 * (index * EXTENT / 512) as u64
+}
+
+/// A file on a disk.
+struct Fixture {
+    file: Arc<TestFile>,
+    disk: Disk,
+}
+
+impl Fixture {
+    fn new(irqmode: IrqMode) -> Result<Self> {
+        Self::with(Config {
+            irqmode,
+            completion_nsec: SLOWLY,
+            ..base()
+        })
+    }
+
+    fn with(config: Config) -> Result<Self> {
+        let disk = Disk::new(c"rnull_dio_test", &config, &Dir::new(c"rnull_dio_test"))?;
+        let engine = Engine::new(disk.block_device().into(), c"rnull_dio_test")?;
+        let worker = Worker::new(&engine)?;
+        let file = Arc::new(
+            TestFile {
+                engine,
+                worker,
+                size: 4 * MIB,
+            },
+            GFP_KERNEL,
+        )?;
+        Ok(Self { file, disk })
+    }
+
+    /// Issues a request.
+    fn issue(
+        &self,
+        pos: u64,
+        buf: VVec<u8>,
+        options: Options,
+    ) -> Result<Pin<KBox<KernelIo<TestFile>>>> {
+        let io = KernelIo::new(self.file.clone(), pos, buf, options)?;
+        io.as_ref()
+            .issue(|kiocb, iter| super::submit(direction(options), kiocb, iter));
+        Ok(io)
+    }
+
+    /// Issues a request and waits for its result, which must come once.
+    fn run(
+        &self,
+        pos: u64,
+        buf: VVec<u8>,
+        options: Options,
+    ) -> Result<Pin<KBox<KernelIo<TestFile>>>> {
+        let io = self.issue(pos, buf, options)?;
+        let _ = io.wait();
+        self.settle(&io);
+        Ok(io)
+    }
+
+    /// What must hold when a request is done.
+    fn settle(&self, io: &KernelIo<TestFile>) {
+        assert_eq!(io.completions(), 1);
+        assert_eq!(io.dio_count(), 0);
+    }
+
+    /// The routes that were taken: submitter, waiter, reaper, inline, worker.
+    fn routes(&self) -> [u64; 5] {
+        Route::ALL.map(|route| self.file.engine.stats.route(route))
+    }
+
+    /// Polls until the request is done.
+    fn poll(&self, io: &KernelIo<TestFile>) -> u32 {
+        let mut reaped = 0;
+        while io.completions() == 0 {
+            reaped += super::poll(&self.file.engine, io.poll_cookie(), false);
+        }
+        reaped
+    }
+}
+
+fn base() -> Config {
+    Config {
+        size_mib: 16,
+        blocksize: 512,
+        memory_backed: true,
+        ..Config::default()
+    }
+}
+
+const READ: Options = Options {
+    write: false,
+    sync: false,
+    hipri: false,
+    nowait: false,
+    dsync: false,
+    bvec: false,
+    offset: 0,
+};
+
+const WRITE: Options = Options {
+    write: true,
+    ..READ
+};
+
+fn direction(options: Options) -> Direction {
+    if options.write {
+        Direction::Write
+    } else {
+        Direction::Read
+    }
+}
+
+/// `len` bytes that are others for each `seed`, and at each place.
+fn pattern(len: usize, seed: u32) -> Result<VVec<u8>> {
+    let mut buf = VVec::with_capacity(len, GFP_KERNEL)?;
+    let mut state = seed.wrapping_mul(2_654_435_761) | 1;
+    for _ in 0..len {
+        // A linear congruential generator.
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        // CAST: The upper byte is the most random one.
+        buf.push((state >> 24) as u8, GFP_KERNEL)?;
+    }
+    Ok(buf)
+}
+
+fn zeroes(len: usize) -> Result<VVec<u8>> {
+    Ok(VVec::from_elem(0, len, GFP_KERNEL)?)
+}
+
+#[kunit_tests(rnull_dio_engine)]
+mod cases {
+    use super::*;
+
+    #[test]
+    fn data_comes_back_from_one_and_many_bios() -> Result {
+        let fixture = Fixture::new(IrqMode::SoftIrq)?;
+        for (bios, seed) in [(1, 1), (2, 2), (257, 3)] {
+            for sync in [false, true] {
+                let len = bios * EXTENT;
+                let seed = seed + 10 * u32::from(sync);
+                let written = fixture.disk.counters().get(Counter::Write);
+                let io = fixture.run(MIB, pattern(len, seed)?, Options { sync, ..WRITE })?;
+                assert_eq!(io.wait(), Ok(len));
+                assert_eq!(io.advanced_to(), MIB + len as u64);
+                let written = fixture.disk.counters().get(Counter::Write) - written;
+                assert_eq!(written, bios as u64);
+
+                let io = fixture.run(MIB, zeroes(len)?, Options { sync, ..READ })?;
+                assert_eq!(io.wait(), Ok(len));
+                assert!(io.buf() == &pattern(len, seed)?[..]);
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn bvecs_are_used_as_they_are() -> Result {
+        let fixture = Fixture::new(IrqMode::Timer)?;
+        let bvec = |options| Options {
+            bvec: true,
+            ..options
+        };
+        let io = fixture.run(0, pattern(5 * EXTENT, 4)?, bvec(WRITE))?;
+        assert_eq!(io.wait(), Ok(5 * EXTENT));
+        // Across the extents' and the pages' boundaries.
+        let offset = 512;
+        let io = fixture.run(
+            1024,
+            zeroes(2 * EXTENT + offset)?,
+            Options {
+                offset,
+                ..bvec(READ)
+            },
+        )?;
+        assert_eq!(io.wait(), Ok(2 * EXTENT));
+        assert!(io.buf() == &pattern(5 * EXTENT, 4)?[1024..][..2 * EXTENT]);
+        Ok(())
+    }
+
+    #[test]
+    fn the_submitter_has_the_last_reference() -> Result {
+        // Requests end before their submission does.
+        let fixture = Fixture::new(IrqMode::None)?;
+        for bios in [1, 3] {
+            let io = fixture.run(0, pattern(bios * EXTENT, 5)?, WRITE)?;
+            assert!(!io.was_queued());
+            assert_eq!(io.wait(), Ok(bios * EXTENT));
+        }
+        assert_eq!(fixture.routes(), [2, 0, 0, 0, 0]);
+        Ok(())
+    }
+
+    #[test]
+    fn the_completer_has_the_last_reference() -> Result {
+        let fixture = Fixture::new(IrqMode::Timer)?;
+        for bios in [1, 3] {
+            let io = fixture.issue(0, pattern(bios * EXTENT, 6)?, WRITE)?;
+            assert!(io.was_queued());
+            assert_eq!(io.dio_count(), 1);
+            assert_eq!(io.wait(), Ok(bios * EXTENT));
+            fixture.settle(&io);
+        }
+        assert_eq!(fixture.routes(), [0, 0, 0, 2, 0]);
+        Ok(())
+    }
+
+    #[test]
+    fn the_waiter_gets_the_last_reference() -> Result {
+        let fixture = Fixture::new(IrqMode::Timer)?;
+        for bios in [1, 3] {
+            let options = Options {
+                sync: true,
+                ..WRITE
+            };
+            let io = fixture.run(0, pattern(bios * EXTENT, 7)?, options)?;
+            assert!(!io.was_queued());
+            assert_eq!(io.wait(), Ok(bios * EXTENT));
+        }
+        assert_eq!(fixture.routes(), [0, 2, 0, 0, 0]);
+        Ok(())
+    }
+
+    #[test]
+    fn an_error_in_any_bio_fails_the_request() -> Result {
+        const BIOS: usize = 5;
+        for (irqmode, sync, routes) in [
+            (IrqMode::None, false, [1, 0, 0, 0, 0]),
+            (IrqMode::Timer, true, [0, 1, 0, 0, 0]),
+            (IrqMode::Timer, false, [0, 0, 0, 0, 1]),
+        ] {
+            for bad in [0, BIOS / 2, BIOS - 1] {
+                for options in [READ, WRITE] {
+                    let fixture = Fixture::new(irqmode)?;
+                    let sector = sector_of(bad);
+                    fixture.disk.media().bad().set(sector..sector + 1)?;
+                    let options = Options { sync, ..options };
+                    let io = fixture.run(0, zeroes(BIOS * EXTENT)?, options)?;
+                    assert_eq!(io.wait(), Err(EIO));
+                    assert_eq!(io.advanced_to(), 0);
+                    assert_eq!(fixture.routes(), routes);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn polled_requests_are_completed_by_the_reaper() -> Result {
+        let config = Config {
+            poll_queues: 1,
+            ..base()
+        };
+        let fixture = Fixture::with(config)?;
+        let hipri = |options| Options {
+            hipri: true,
+            ..options
+        };
+        let io = fixture.issue(0, pattern(EXTENT, 8)?, hipri(WRITE))?;
+        assert!(io.was_queued());
+        assert!(io.poll_cookie().is_some());
+        assert_eq!(fixture.poll(&io), 1);
+        fixture.settle(&io);
+        assert_eq!(io.wait(), Ok(EXTENT));
+        assert_eq!(fixture.routes(), [0, 0, 1, 0, 0]);
+
+        let io = fixture.issue(0, zeroes(EXTENT)?, hipri(READ))?;
+        assert_eq!(fixture.poll(&io), 1);
+        fixture.settle(&io);
+        assert!(io.buf() == &pattern(EXTENT, 8)?[..]);
+
+        // An error is no reason to leave it to the worker.
+        fixture.disk.media().bad().set(0..1)?;
+        let io = fixture.issue(0, zeroes(EXTENT)?, hipri(WRITE))?;
+        assert_eq!(fixture.poll(&io), 1);
+        fixture.settle(&io);
+        assert_eq!(io.wait(), Err(EIO));
+        assert_eq!(fixture.routes(), [0, 0, 3, 0, 0]);
+        Ok(())
+    }
+
+    #[test]
+    fn any_poller_reaps_all() -> Result {
+        let config = Config {
+            poll_queues: 1,
+            ..base()
+        };
+        let fixture = Fixture::with(config)?;
+        let hipri = Options {
+            hipri: true,
+            ..WRITE
+        };
+        let first = fixture.issue(0, pattern(EXTENT, 9)?, hipri)?;
+        let second = fixture.issue(MIB, pattern(EXTENT, 10)?, hipri)?;
+        assert_eq!(fixture.poll(&first), 2);
+        for io in [first, second] {
+            fixture.settle(&io);
+            assert_eq!(io.wait(), Ok(EXTENT));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn requests_of_several_bios_are_not_polled() -> Result {
+        let config = Config {
+            poll_queues: 1,
+            ..base()
+        };
+        let fixture = Fixture::with(config)?;
+        let hipri = Options {
+            hipri: true,
+            ..WRITE
+        };
+        let io = fixture.run(0, pattern(2 * EXTENT, 11)?, hipri)?;
+        assert_eq!(io.wait(), Ok(2 * EXTENT));
+        assert_eq!(fixture.disk.counters().get(Counter::Polled), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn durable_writes_flush_where_they_cannot_write_through() -> Result {
+        // Of the disk: a cache, FUA. Then flushes and FUA writes, and who completed the request.
+        for (write_cache, fua, flushes, fuas, route) in [
+            (false, false, 0, 0, Route::Inline),
+            (true, true, 0, 1, Route::Inline),
+            (true, false, 1, 0, Route::Worker),
+        ] {
+            let fixture = Fixture::with(Config {
+                irqmode: IrqMode::Timer,
+                completion_nsec: SLOWLY,
+                write_cache,
+                fua,
+                ..base()
+            })?;
+            let dsync = Options {
+                dsync: true,
+                ..WRITE
+            };
+            let io = fixture.run(0, pattern(EXTENT, 12)?, dsync)?;
+            assert_eq!(io.wait(), Ok(EXTENT));
+            let counters = fixture.disk.counters();
+            assert_eq!(counters.get(Counter::Flush), flushes);
+            assert_eq!(counters.get(Counter::Fua), fuas);
+            assert_eq!(fixture.file.engine.stats.route(route), 1);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_failed_write_is_not_flushed() -> Result {
+        let fixture = Fixture::with(Config {
+            irqmode: IrqMode::Timer,
+            write_cache: true,
+            ..base()
+        })?;
+        fixture.disk.media().bad().set(0..1)?;
+        let dsync = Options {
+            dsync: true,
+            ..WRITE
+        };
+        let io = fixture.run(0, pattern(EXTENT, 13)?, dsync)?;
+        assert_eq!(io.wait(), Err(EIO));
+        assert_eq!(fixture.disk.counters().get(Counter::Flush), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn nowait_takes_one_bio_only() -> Result {
+        let fixture = Fixture::new(IrqMode::SoftIrq)?;
+        let nowait = Options {
+            nowait: true,
+            ..WRITE
+        };
+        let io = fixture.run(0, pattern(2 * EXTENT, 14)?, nowait)?;
+        assert_eq!(io.wait(), Err(EAGAIN));
+        // Not even a part of it was written.
+        assert_eq!(fixture.disk.counters().get(Counter::Write), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn bad_requests_are_refused() -> Result {
+        let fixture = Fixture::new(IrqMode::SoftIrq)?;
+        let size = fixture.file.size;
+        let odd = Options { offset: 1, ..WRITE };
+        for (pos, len, options, expected) in [
+            (1, EXTENT, WRITE, Err(EINVAL)),
+            (0, EXTENT + 1, READ, Err(EINVAL)),
+            (0, EXTENT + 1, odd, Err(EINVAL)),
+            (size, EXTENT, WRITE, Err(ENOSPC)),
+            (size, EXTENT, READ, Ok(0)),
+            (size - 512, EXTENT, READ, Ok(512)),
+            (size - 512, EXTENT, WRITE, Ok(512)),
+        ] {
+            for sync in [false, true] {
+                let io = fixture.run(pos, zeroes(len)?, Options { sync, ..options })?;
+                assert_eq!(io.wait(), expected);
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn disks_go_under_io() -> Result {
+        for round in 0..100 {
+            let fixture = Fixture::with(Config {
+                irqmode: IrqMode::Timer,
+                completion_nsec: 1_000_000,
+                ..base()
+            })?;
+            let mut ios = KVec::new();
+            for i in 0..4 {
+                let options = if i % 2 == 0 { WRITE } else { READ };
+                let io = fixture.issue(i * MIB / 4, pattern(3 * EXTENT, round)?, options)?;
+                ios.push(io, GFP_KERNEL)?;
+            }
+            let Fixture { file, disk } = fixture;
+            drop(disk);
+            for io in ios {
+                // They had been submitted, so they end as they would have.
+                assert_eq!(io.wait(), Ok(3 * EXTENT));
+                assert_eq!(io.completions(), 1);
+                assert_eq!(io.dio_count(), 0);
+            }
+            drop(file);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_disk_that_is_gone_gives_errors() -> Result {
+        let Fixture { file, disk } = Fixture::new(IrqMode::SoftIrq)?;
+        drop(disk);
+        for options in [READ, WRITE] {
+            for sync in [false, true] {
+                for bios in [1, 3] {
+                    let options = Options { sync, ..options };
+                    let io = KernelIo::new(file.clone(), 0, zeroes(bios * EXTENT)?, options)?;
+                    let direction = direction(options);
+                    io.as_ref()
+                        .issue(|kiocb, iter| crate::dio::submit(direction, kiocb, iter));
+                    assert_eq!(io.wait(), Err(EIO));
+                    assert_eq!(io.completions(), 1);
+                    assert_eq!(io.dio_count(), 0);
+                }
+            }
+        }
+        Ok(())
+    }
+}
