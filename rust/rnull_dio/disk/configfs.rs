@@ -167,14 +167,15 @@ pub(crate) struct Directory {
 struct Device {
     name: CString,
     debugfs: Dir,
+    // Kept over power-off, as in null_blk.
+    media: Arc<Media>,
+    // Held while the disk is made and while it goes, which may take as long as its I/O.
     #[pin]
     state: Mutex<State>,
 }
 
 struct State {
     config: Config,
-    // Kept over power-off, as in null_blk.
-    media: Arc<Media>,
     disk: Option<Disk>,
 }
 
@@ -183,9 +184,9 @@ impl Device {
         try_pin_init!(Self {
             name: name.try_into()?,
             debugfs,
+            media: Arc::pin_init(Media::new(), GFP_KERNEL)?,
             state <- new_mutex!(State {
                 config: Config::default(),
-                media: Arc::pin_init(Media::new(), GFP_KERNEL)?,
                 disk: None,
             }),
         })
@@ -217,7 +218,7 @@ impl Device {
         if block::disk_name_in_use(&self.name) {
             return Err(EEXIST);
         }
-        let media = state.media.clone();
+        let media = self.media.clone();
         let disk = Disk::with_media(&self.name, &state.config, media, &self.debugfs)?;
         state.disk = Some(disk);
         Ok(())
@@ -231,11 +232,10 @@ impl Device {
 
     fn set_badblocks(&self, text: &BStr) -> Result {
         let (bad, sectors) = config::sector_range(text)?;
-        let media = self.state.lock().media.clone();
         if bad {
-            media.bad().set(sectors)
+            self.media.bad().set(sectors)
         } else {
-            media.bad().clear(sectors)
+            self.media.bad().clear(sectors)
         }
     }
 
@@ -248,9 +248,17 @@ impl Device {
 
 /// Logs that `value` of the attribute `name` of a device was refused.
 fn refused(device: &CStr, name: &str, value: &[u8], error: Error) {
+    let device = BStr::from_bytes(&device.to_bytes()[..device.to_bytes().len().min(LOG_LEN)]);
     let value = BStr::from_bytes(&value[..value.len().min(LOG_LEN)]);
-    let device = BStr::from_bytes(device.to_bytes());
-    pr_err!("{device}: {name}: '{value}' refused: {error:?}\n");
+    let reason = match error {
+        EINVAL => "invalid value",
+        EBUSY => "the device is on",
+        EEXIST => "there is another disk of this name",
+        ENOSPC => "the list is full",
+        ENOMEM => "out of memory",
+        _ => "failed",
+    };
+    pr_err!("{device}: {name}: '{value}' refused: {reason} ({error:?})\n");
 }
 
 #[vtable]
@@ -275,8 +283,7 @@ impl AttributeOperations<1> for Directory {
     type Data = Directory;
 
     fn show(this: &Directory, page: &mut [u8; PAGE_SIZE]) -> Result<usize> {
-        let media = this.device.state.lock().media.clone();
-        media.bad().show(page)
+        this.device.media.bad().show(page)
     }
 
     fn store(this: &Directory, page: &[u8]) -> Result {

@@ -53,10 +53,7 @@ impl HctxType {
 /// For `'a`, `self.0` points to a live `struct blk_mq_hw_ctx`, for which `T`'s `init_hctx` callback
 /// has set the driver data and has not been undone, of a queue whose data was set by
 /// [`super::GenDiskBuilder::build`] and is not freed.
-pub struct Hctx<'a, T: Operations>(
-    NonNull<bindings::blk_mq_hw_ctx>,
-    PhantomData<(&'a T::HwData, fn() -> T)>,
-);
+pub struct Hctx<'a, T: Operations>(NonNull<bindings::blk_mq_hw_ctx>, PhantomData<&'a T>);
 
 impl<T: Operations> Clone for Hctx<'_, T> {
     fn clone(&self) -> Self {

@@ -358,10 +358,7 @@ impl<T: Operations> Drop for Request<T> {
 ///
 /// `self.0` is a request of `T`, initialised by `init_request`, whose memory is not used for another
 /// request for `'a`, on a live queue.
-pub struct ExpiredRequest<'a, T: Operations>(
-    NonNull<bindings::request>,
-    PhantomData<(&'a T::RequestData, fn() -> T)>,
-);
+pub struct ExpiredRequest<'a, T: Operations>(NonNull<bindings::request>, PhantomData<&'a T>);
 
 impl<'a, T: Operations> ExpiredRequest<'a, T> {
     /// # Safety

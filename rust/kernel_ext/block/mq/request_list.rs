@@ -83,8 +83,9 @@ impl<T: Operations> RequestList<T> {
                 // SAFETY: Both are of the chain, in this order.
                 return Some(unsafe { self.unlink(prev, rq) });
             }
+            prev = rq;
             // SAFETY: By the type invariant.
-            (prev, rq) = (rq, unsafe { next(rq) });
+            rq = unsafe { next(rq) };
         }
         None
     }
