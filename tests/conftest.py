@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What all end-to-end tests share. They run in a guest, as root."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import lab
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def module() -> Iterator[None]:
+    """The module, loaded for one test: each begins with fresh counters."""
+    lab.run("insmod", lab.MODULE)
+    yield
+    lab.run("rmmod", "rnull_dio")
+
+
+@pytest.fixture
+def null_disk() -> Iterator[Callable[..., Path]]:
+    """Makes null disks that go when the test is over."""
+    with contextlib.ExitStack() as stack:
+
+        def make(name: str = "nulldisk", **attributes: object) -> Path:
+            return stack.enter_context(lab.null_disk(name, **attributes))
+
+        yield make
+
+
+@pytest.fixture
+def diofs() -> Iterator[Callable[..., Path]]:
+    """Makes and mounts file systems, to be unmounted when the test is over."""
+    with contextlib.ExitStack() as stack:
+
+        def mount(device: Path, *options: str) -> Path:
+            return stack.enter_context(lab.mounted(device, *options))
+
+        yield mount
+
+
+@pytest.fixture(params=["nvme", "null"])
+def device(request: pytest.FixtureRequest, null_disk: Callable[..., Path]) -> Path:
+    """The NVMe drive, and a null disk that completes by a timer; both can be polled."""
+    if request.param == "nvme":
+        return lab.drive("scratch")
+    return null_disk(memory_backed=1, size=64, blocksize=512, irqmode=2, poll_queues=1)

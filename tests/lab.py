@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Devices, mounts and I/O for the tests."""
+
+import contextlib
+import json
+import mmap
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+MODULE = Path("/build/rnull_dio.ko")
+CONFIGFS = Path("/sys/kernel/config/rnull_dio")
+DEBUGFS = Path("/sys/kernel/debug/rnull_dio")
+MKFS = Path("/src/scripts/mkfs.diofs")
+MONITOR = Path("/results/monitor")
+
+# Where the data of a diofs begins on its device.
+DATA_START = 64 * 1024
+BLOCK = 4096
+
+
+def run(*command: object, check: bool = True) -> subprocess.CompletedProcess[str]:
+    words = [str(word) for word in command]
+    result = subprocess.run(words, check=False, capture_output=True, text=True)
+    if check and result.returncode:
+        raise AssertionError(f"{' '.join(words)}: {result.returncode}\n{result.stderr}")
+    return result
+
+
+def kernel_log() -> str:
+    return run("dmesg").stdout
+
+
+@contextlib.contextmanager
+def new_log_lines() -> Iterator[list[str]]:
+    """Collects the lines that the kernel logs meanwhile."""
+    lines: list[str] = []
+    before = len(kernel_log().splitlines())
+    yield lines
+    lines += kernel_log().splitlines()[before:]
+
+
+# Devices
+
+
+def drive(serial: str) -> Path:
+    """The NVMe drive with that serial number."""
+    for path in Path("/sys/block").glob("nvme*/device/serial"):
+        if path.read_text().strip() == serial:
+            return Path("/dev") / path.parents[1].name
+    raise LookupError(f"no NVMe drive {serial}")
+
+
+def write(path: Path, value: object) -> None:
+    """Writes an attribute, which the kernel may refuse with an OSError."""
+    fd = os.open(path, os.O_WRONLY)
+    try:
+        os.write(fd, f"{value}\n".encode())
+    finally:
+        os.close(fd)
+
+
+def read(path: Path) -> str:
+    return path.read_text().strip()
+
+
+@contextlib.contextmanager
+def null_disk(name: str = "nulldisk", **attributes: object) -> Iterator[Path]:
+    directory = CONFIGFS / name
+    directory.mkdir()
+    try:
+        for attribute, value in attributes.items():
+            write(directory / attribute, value)
+        write(directory / "power", 1)
+        yield Path("/dev") / name
+    finally:
+        directory.rmdir()
+
+
+@contextlib.contextmanager
+def mounted(device: Path, *options: str) -> Iterator[Path]:
+    """A new diofs on DEVICE, mounted; gives the file on it."""
+    run(MKFS, "--force", device)
+    where = Path("/run") / f"mnt-{device.name}"
+    where.mkdir(exist_ok=True)
+    run("mount", "-t", "diofs", *options, device, where)
+    try:
+        yield where / "data"
+    finally:
+        run("umount", where)
+
+
+def counters(path: Path) -> dict[str, int]:
+    pairs = (line.split(":") for line in path.read_text().splitlines())
+    return {name.strip(): int(value) for name, value in pairs}
+
+
+def routes(device: Path) -> dict[str, int]:
+    """Who completed the requests of the diofs on DEVICE."""
+    return counters(DEBUGFS / "diofs" / device.name / "routes")
+
+
+def disk_counters(device: Path) -> dict[str, int]:
+    return counters(DEBUGFS / "disk" / device.name / "counters")
+
+
+# I/O
+
+
+def aligned(length: int) -> mmap.mmap:
+    """Memory that begins with a page."""
+    return mmap.mmap(-1, length)
+
+
+def pattern(length: int, seed: int = 0) -> mmap.mmap:
+    """Memory that tells which of its blocks is which."""
+    memory = aligned(length)
+    for at in range(0, length, 512):
+        memory[at : at + 512] = f"{seed:>16}{at:>16}".encode() * 16
+    return memory
+
+
+@contextlib.contextmanager
+def opened(path: Path, flags: int = os.O_RDWR | os.O_DIRECT) -> Iterator[int]:
+    fd = os.open(path, flags)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def pread(fd: int, length: int, offset: int) -> bytes:
+    """Reads directly: as much as there is, up to LENGTH bytes."""
+    memory = aligned(length)
+    return memory[: os.preadv(fd, [memory], offset)]
+
+
+def fio(path: Path, **options: object) -> dict:
+    """Runs one fio job and returns its result; the job's own failure is for the caller to judge."""
+    defaults = {
+        "filename": path,
+        "direct": 1,
+        "bs": "4k",
+        "size": "4M",
+        "allow_file_create": 0,
+        "verify_state_save": 0,
+        "thread": 1,
+    }
+    words = [f"--{key}={value}" for key, value in (defaults | options).items()]
+    result = run("fio", "--name=job", "--output-format=json", *words, check=False)
+    return json.loads(result.stdout[result.stdout.index("{") :])["jobs"][0]
+
+
+def monitor(command: str, timeout: float = 60) -> None:
+    """Has QEMU carry out a command of its monitor."""
+    before = MONITOR.read_text().count("\n") if MONITOR.exists() else 0
+    Path("/dev/kmsg").write_text(f"lab: monitor {command}\n")
+    wait_for(lambda: MONITOR.exists() and MONITOR.read_text().count("\n") > before, timeout)
+
+
+def wait_for(condition, timeout: float = 60) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.1)

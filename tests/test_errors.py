@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Drives that fail, and drives that go away."""
+
+import errno
+import os
+import subprocess
+
+import lab
+import pytest
+
+# Where the drives "bad-read" and "bad-write" fail, in bytes of the file.
+BAD = 65536 * 512 - lab.DATA_START
+
+ENGINE = {
+    "psync": {"ioengine": "psync"},
+    "libaio": {"ioengine": "libaio", "iodepth": 4},
+    "io_uring": {"ioengine": "io_uring", "iodepth": 4},
+    "io_uring-polled": {"ioengine": "io_uring", "iodepth": 4, "hipri": 1},
+}
+
+
+@pytest.mark.parametrize("serial", ["bad-read", "bad-write"])
+def test_one_bad_sector(serial, diofs):
+    device = lab.drive(serial)
+    transfer = os.preadv if serial == "bad-read" else os.pwritev
+    with lab.opened(diofs(device)) as fd:
+        for blocks in (1, 512):
+            memory = lab.pattern(blocks * 4096)
+            # The bad block is the first, in the middle, the last of the request.
+            for before in {0, blocks // 2, blocks - 1}:
+                with pytest.raises(OSError, match="Input/output error"):
+                    transfer(fd, [memory], BAD - before * 4096)
+            # What lies beside it is not hurt.
+            assert transfer(fd, [memory], BAD - blocks * 4096) == blocks * 4096
+            assert transfer(fd, [memory], BAD + 4096) == blocks * 4096
+
+
+@pytest.mark.parametrize("issuer", ENGINE)
+@pytest.mark.parametrize(("serial", "rw"), [("bad-read", "randread"), ("bad-write", "randwrite")])
+def test_every_issuer_gets_the_error(issuer, serial, rw, diofs):
+    device = lab.drive(serial)
+    area = {"offset": BAD - 16 * 4096, "size": 32 * 4096}
+    job = lab.fio(diofs(device), rw=rw, continue_on_error="io", **area, **ENGINE[issuer])
+    assert job["total_err"] == 1
+    assert job["first_error"] == errno.EIO
+    routes = lab.routes(device)
+    assert sum(routes.values()) == 32
+    if issuer in ("libaio", "io_uring"):
+        # The error, and it alone, unless its submitter was still there to take it.
+        assert routes["worker"] <= 1
+    else:
+        assert routes["worker"] == 0
+
+
+def test_data_beside_the_error_is_right(diofs):
+    with lab.opened(diofs(lab.drive("bad-write"))) as fd:
+        for block in range(-8, 9):
+            memory = lab.pattern(4096, seed=block + 8)
+            if block:
+                assert os.pwritev(fd, [memory], BAD + block * 4096) == 4096
+        for block in range(-8, 9):
+            if block:
+                expected = lab.pattern(4096, seed=block + 8)[:]
+                assert lab.pread(fd, 4096, BAD + block * 4096) == expected
+
+
+@pytest.mark.parametrize("issuer", ["psync", "libaio", "io_uring", "io_uring-polled"])
+def test_bad_sectors_of_a_null_disk(issuer, null_disk, diofs):
+    device = null_disk(memory_backed=1, size=64, irqmode=2, poll_queues=1)
+    data = diofs(device)
+    sector = (lab.DATA_START + (1 << 20)) // 512
+    lab.write(lab.CONFIGFS / device.name / "badblocks", f"+{sector}-{sector}")
+    area = {"offset": (1 << 20) - 16 * 4096, "size": 32 * 4096}
+    for rw in ("randread", "randwrite"):
+        job = lab.fio(data, rw=rw, continue_on_error="io", **area, **ENGINE[issuer])
+        assert (job["total_err"], job["first_error"]) == (1, errno.EIO)
+    lab.write(lab.CONFIGFS / device.name / "badblocks", f"-{sector}-{sector}")
+    job = lab.fio(data, rw="randwrite", verify="crc32c", **area, **ENGINE[issuer])
+    assert job["error"] == 0
+
+
+@pytest.fixture
+def spare():
+    """A drive that may be pulled out: there is another one for the next test."""
+    if not has_drive("spare"):
+        lab.monitor("drive_add 0 if=none,id=spare-image,format=raw,file=/run/spare.img")
+        lab.monitor(
+            "device_add nvme,id=spare,serial=spare,drive=spare-image,bus=slot2,max_ioqpairs=4"
+        )
+        lab.wait_for(lambda: has_drive("spare"))
+    return lab.drive("spare")
+
+
+def has_drive(serial):
+    try:
+        return lab.drive(serial).exists()
+    except LookupError:
+        return False
+
+
+@pytest.mark.parametrize("issuer", ["psync", "libaio", "io_uring", "io_uring-polled"])
+def test_drive_pulled_out_under_load(issuer, spare):
+    with lab.mounted(spare) as data:
+        words = {"rw": "randrw", "time_based": 1, "runtime": 300, **ENGINE[issuer]}
+        options = [f"--{key}={value}" for key, value in words.items()]
+        load = subprocess.Popen(
+            ["fio", "--name=load", f"--filename={data}", "--direct=1", "--size=16M", *options],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        lab.wait_for(lambda: sum(lab.routes(spare).values()) > 200)
+        lab.monitor("device_del spare")
+        # fio ends with its first error: that it ends shows that nothing hangs.
+        assert load.wait(timeout=120) != 0
+        with lab.opened(data) as fd:
+            for attempt in (
+                lambda: lab.pread(fd, 4096, 0),
+                lambda: os.pwritev(fd, [lab.pattern(4096)], 0),
+                lambda: os.pwritev(fd, [lab.pattern(4 << 20)], 0),
+            ):
+                with pytest.raises(OSError, match=r"Input/output error|No such device"):
+                    attempt()
+    lab.wait_for(lambda: not has_drive("spare"))

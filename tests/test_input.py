@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Wrong input gets an error that tells what was wrong, and loses nothing."""
+
+import ctypes
+import fcntl
+import os
+import subprocess
+from pathlib import Path
+
+import lab
+import pytest
+
+WHERE = Path("/run/mnt-input")
+
+
+@pytest.fixture(autouse=True)
+def mount_point():
+    WHERE.mkdir(exist_ok=True)
+
+
+@pytest.fixture
+def blank(null_disk):
+    """A device that carries nothing."""
+    return null_disk(memory_backed=1, size=16, blocksize=512)
+
+
+def refuses_mount(device, reason):
+    with lab.new_log_lines() as lines:
+        assert lab.run("mount", "-t", "diofs", device, WHERE, check=False).returncode == 32
+    assert any(f"diofs ({device.name}): {reason}" in line for line in lines), lines
+
+
+def head_of(device, length=1 << 20):
+    with lab.opened(device, os.O_RDONLY | os.O_DIRECT) as fd:
+        return lab.pread(fd, length, 0)
+
+
+# Mount
+
+
+def test_no_signature(blank):
+    refuses_mount(blank, "no diofs signature")
+    assert not head_of(blank).strip(b"\0")
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "reason"),
+    [
+        (0, b"RNULLDIO", "no diofs signature"),
+        (8, b"\2\0\0\0", "a diofs of another version"),
+        (16, bytes(8), "damaged signature"),
+        (16, b"\xff" * 8, "damaged signature"),
+        (24, (1 << 40).to_bytes(8, "little"), "the device is smaller"),
+    ],
+)
+def test_wrong_signature(blank, at, value, reason):
+    lab.run(lab.MKFS, blank)
+    memory = lab.aligned(4096)
+    with lab.opened(blank) as fd:
+        memory[:] = lab.pread(fd, 4096, 0)
+        memory[at : at + len(value)] = value
+        os.pwritev(fd, [memory], 0)
+    refuses_mount(blank, reason)
+
+
+def test_unreadable_signature(blank):
+    lab.run(lab.MKFS, blank)
+    lab.write(lab.CONFIGFS / blank.name / "badblocks", "+0-0")
+    refuses_mount(blank, "cannot read the first block")
+
+
+def test_unknown_option(blank):
+    lab.run(lab.MKFS, blank)
+    mount = lab.run("mount", "-t", "diofs", "-o", "nonsense", blank, WHERE, check=False)
+    assert mount.returncode == 32
+
+
+def test_something_that_is_no_device():
+    for path in ("/dev/null", "/etc/passwd", "/nowhere"):
+        assert lab.run("mount", "-t", "diofs", path, WHERE, check=False).returncode == 32
+
+
+def test_read_only_device(blank):
+    lab.run(lab.MKFS, blank)
+    lab.run("blockdev", "--setro", blank)
+    assert lab.run("mount", "-t", "diofs", "-o", "rw", blank, WHERE, check=False).returncode == 32
+    lab.run("mount", "-t", "diofs", "-o", "ro", blank, WHERE)
+    try:
+        with pytest.raises(OSError, match="Read-only"):
+            os.open(WHERE / "data", os.O_RDWR | os.O_DIRECT)
+        with lab.opened(WHERE / "data", os.O_RDONLY | os.O_DIRECT) as fd:
+            assert len(lab.pread(fd, 4096, 0)) == 4096
+        assert lab.run("mount", "-o", "remount,rw", WHERE, check=False).returncode != 0
+    finally:
+        lab.run("umount", WHERE)
+    assert lab.run(lab.MKFS, "--force", blank, check=False).returncode == 1
+
+
+# The file
+
+
+def test_buffered_io_is_refused(device, diofs):
+    data = diofs(device)
+    with lab.new_log_lines() as lines, pytest.raises(OSError, match="Invalid argument"):
+        os.open(data, os.O_RDONLY)
+    assert any(f"diofs ({device.name}): data: buffered I/O" in line for line in lines)
+
+
+def test_direct_io_that_stops_being_direct_is_refused(device, diofs):
+    with lab.opened(diofs(device)) as fd:
+        fcntl.fcntl(fd, fcntl.F_SETFL, 0)
+        for attempt in (lambda: os.pread(fd, 512, 0), lambda: os.pwrite(fd, bytes(512), 0)):
+            with pytest.raises(OSError, match="Invalid argument"):
+                attempt()
+
+
+def test_the_size_is_fixed(device, diofs):
+    data = diofs(device)
+    size = data.stat().st_size
+    with lab.opened(data) as fd:
+        for wrong in (0, size - 512, size + 512):
+            with lab.new_log_lines() as lines, pytest.raises(PermissionError):
+                os.ftruncate(fd, wrong)
+            assert any(f"diofs ({device.name}): data: its size is fixed" in line for line in lines)
+        os.ftruncate(fd, size)
+    with pytest.raises(PermissionError):
+        os.open(data, os.O_RDWR | os.O_DIRECT | os.O_TRUNC)
+    assert data.stat().st_size == size
+
+
+def test_names_are_fixed(device, diofs):
+    data = diofs(device)
+    for attempt in (
+        lambda: (data.parent / "other").mkdir(),
+        lambda: os.open(data.parent / "other", os.O_CREAT | os.O_RDWR | os.O_DIRECT),
+        data.unlink,
+        lambda: data.rename(data.parent / "other"),
+    ):
+        with pytest.raises(OSError, match=r"not permitted|denied"):
+            attempt()
+    assert [path.name for path in data.parent.iterdir()] == ["data"]
+
+
+@pytest.mark.parametrize(("offset", "length"), [(1, 512), (0, 511), (256, 512), (512, 513)])
+def test_misaligned_io(device, diofs, offset, length):
+    with lab.opened(diofs(device)) as fd:
+        memory = lab.pattern(4096)
+        for attempt in (os.preadv, os.pwritev):
+            with pytest.raises(OSError, match="Invalid argument"):
+                attempt(fd, [memoryview(memory)[:length]], offset)
+
+
+def test_misaligned_memory(device, diofs):
+    with lab.opened(diofs(device)) as fd:
+        memory = memoryview(lab.pattern(8192))
+        for attempt in (os.preadv, os.pwritev):
+            with pytest.raises(OSError, match="Invalid argument"):
+                attempt(fd, [memory[1:4097]], 0)
+
+
+def test_memory_that_is_not_there(device, diofs):
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.pread.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_longlong)
+    with lab.opened(diofs(device)) as fd:
+        assert libc.pread(fd, 0x1000, 4096, 0) == -1
+        assert os.strerror(ctypes.get_errno()) == "Bad address"
+    assert sum(lab.routes(device).values()) == 0
+
+
+def test_statx_tells_the_alignment(device, diofs):
+    data = diofs(device)
+    text = lab.run("stat", "--file-system", "--format=%S %b %f", data).stdout.split()
+    assert [int(word) for word in text] == [512, data.stat().st_size // 512, 0]
+
+
+# The module
+
+
+def test_module_is_busy_while_mounted(blank):
+    with lab.mounted(blank):
+        assert "in use" in lab.run("rmmod", "rnull_dio", check=False).stderr
+
+
+def test_module_is_busy_while_there_is_a_disk(blank):
+    assert blank.exists()
+    assert "in use" in lab.run("rmmod", "rnull_dio", check=False).stderr
+
+
+def test_one_device_is_mounted_once_for_all(blank, diofs):
+    data = diofs(blank)
+    lab.run("mount", "-t", "diofs", blank, WHERE)
+    try:
+        assert (WHERE / "data").stat().st_ino == data.stat().st_ino
+    finally:
+        lab.run("umount", WHERE)
+
+
+def test_mounting_and_unmounting_again_and_again(blank):
+    lab.run(lab.MKFS, blank)
+    for _ in range(20):
+        lab.run("mount", "-t", "diofs", blank, WHERE)
+        with lab.opened(WHERE / "data") as fd:
+            os.pwritev(fd, [lab.pattern(4096)], 0)
+            assert lab.run("umount", WHERE, check=False).returncode != 0
+        lab.run("umount", WHERE)
+
+
+# mkfs.diofs
+
+
+def refuses_mkfs(device, reason):
+    before = head_of(device)
+    result = lab.run(lab.MKFS, device, check=False)
+    assert result.returncode == 1
+    assert reason in result.stderr
+    assert str(device) in result.stderr
+    assert head_of(device) == before
+
+
+def test_mkfs_refuses_a_file_system(blank):
+    lab.run("mkfs.ext4", "-q", blank)
+    refuses_mkfs(blank, "it carries ext4")
+
+
+def test_mkfs_refuses_a_partition_table(blank):
+    table = "label: gpt\n,4M\n"
+    subprocess.run(["sfdisk", "--quiet", str(blank)], input=table, text=True, check=True)
+    lab.wait_for(lambda: "gpt" in lab.run("blkid", "-p", blank, check=False).stdout)
+    refuses_mkfs(blank, "it carries gpt")
+
+
+def test_mkfs_refuses_a_diofs(blank):
+    lab.run(lab.MKFS, blank)
+    refuses_mkfs(blank, "it carries diofs")
+    lab.run(lab.MKFS, "--force", blank)
+
+
+@pytest.mark.parametrize("at", [0, 4096, (16 << 20) - 512])
+def test_mkfs_refuses_unknown_data(blank, at):
+    with lab.opened(blank) as fd:
+        os.pwritev(fd, [lab.pattern(512)], at)
+    refuses_mkfs(blank, "it carries data")
+
+
+def test_mkfs_refuses_a_device_in_use(blank):
+    with lab.mounted(blank):
+        result = lab.run(lab.MKFS, "--force", blank, check=False)
+        assert result.returncode == 1
+        assert "busy" in result.stderr
+
+
+def test_mkfs_refuses_what_is_no_device(tmp_path):
+    file = tmp_path / "file"
+    file.write_bytes(bytes(1 << 20))
+    result = lab.run(lab.MKFS, file, check=False)
+    assert result.returncode == 1
+    assert "not a block device" in result.stderr
+    assert file.read_bytes() == bytes(1 << 20)
+
+
+def test_mkfs_force_overrides(blank):
+    lab.run("mkfs.ext4", "-q", blank)
+    lab.run(lab.MKFS, "--force", blank)
+    lab.run("mount", "-t", "diofs", blank, WHERE)
+    lab.run("umount", WHERE)
