@@ -54,7 +54,6 @@ void rnull_dio_cond_resched(void);
 /* task.c */
 void rnull_dio_wait_for_io(struct task_struct **waiter);
 void rnull_dio_wake_for_io(struct task_struct **waiter);
-bool rnull_dio_must_stop_polling(void);
 
 /* percpu.c */
 void rnull_dio_this_cpu_inc(u64 __percpu *counter);

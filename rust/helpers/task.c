@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
-#include <linux/sched/signal.h>
 
 #include "helpers.h"
 
@@ -35,10 +34,4 @@ void rnull_dio_wake_for_io(struct task_struct **waiter)
 	smp_store_release(waiter, NULL);
 	wake_up_process(task);
 	rcu_read_unlock();
-}
-
-/* Does somebody else need this CPU, or something this task? */
-bool rnull_dio_must_stop_polling(void)
-{
-	return need_resched() || task_sigpending(current);
 }

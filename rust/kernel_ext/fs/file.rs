@@ -72,12 +72,11 @@ pub trait FileOperations: Sized + Send + Sync + 'static {
     /// The checks common to all writes (limits, append) have been done.
     fn write(kiocb: Kiocb<Self>, iter: &mut IovIter<'_>) -> Issued<Self>;
 
-    /// Polls for requests of this file, on the hardware queue that one of them went to; `None`
-    /// if that one has not been submitted, or cannot be polled for. Once, or until there is
-    /// something or the CPU is needed if `spin`. Must not wait for anything.
+    /// Polls once for requests of this file, on the hardware queue that one of them went to;
+    /// `None` if that one has not been submitted, or cannot be polled for. Must not wait.
     ///
     /// Returns how many requests were completed.
-    fn poll(&self, cookie: Option<PollCookie>, spin: bool) -> u32;
+    fn poll(&self, cookie: Option<PollCookie>) -> u32;
 
     /// Makes what has been written durable. Sleeps and does I/O.
     ///
@@ -212,7 +211,7 @@ impl<T: FileOperations> FileVTable<T> {
     unsafe extern "C" fn iopoll(
         iocb: *mut bindings::kiocb,
         _batch: *mut bindings::io_comp_batch,
-        flags: c_uint,
+        _flags: c_uint,
     ) -> c_int {
         // SAFETY: The issuer passes a kiocb of such a file that it has not reaped.
         let (data, cookie) = unsafe {
@@ -221,7 +220,7 @@ impl<T: FileOperations> FileVTable<T> {
                 kiocb::poll_cookie(iocb),
             )
         };
-        let reaped = data.poll(cookie, flags & bindings::BLK_POLL_ONESHOT == 0);
+        let reaped = data.poll(cookie);
         // CAST: Not so many requests can be under way.
         reaped as c_int
     }

@@ -160,7 +160,7 @@ impl Fixture {
     fn poll(&self, io: &KernelIo<TestFile>) -> u32 {
         let mut reaped = 0;
         while io.completions() == 0 {
-            reaped += super::poll(&self.file.engine, io.poll_cookie(), false);
+            reaped += super::poll(&self.file.engine, io.poll_cookie());
         }
         reaped
     }

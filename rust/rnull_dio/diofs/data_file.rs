@@ -98,8 +98,8 @@ impl FileOperations for DataFile {
         Self::issue(Direction::Write, kiocb, iter)
     }
 
-    fn poll(&self, cookie: Option<PollCookie>, spin: bool) -> u32 {
-        dio::poll(&self.engine, cookie, spin)
+    fn poll(&self, cookie: Option<PollCookie>) -> u32 {
+        dio::poll(&self.engine, cookie)
     }
 
     fn fsync(&self) -> Result {
