@@ -17,6 +17,13 @@ def module() -> Iterator[None]:
     lab.run("rmmod", "rnull_dio")
 
 
+@pytest.fixture(autouse=True)
+def no_page_stays_pinned() -> Iterator[None]:
+    before = lab.pins()
+    yield
+    lab.wait_for(lambda: lab.pins() == before)
+
+
 @pytest.fixture
 def null_disk() -> Iterator[Callable[..., Path]]:
     """Makes null disks that go when the test is over."""

@@ -153,6 +153,12 @@ def fio(path: Path, **options: object) -> dict:
     return json.loads(result.stdout[result.stdout.index("{") :])["jobs"][0]
 
 
+def pins() -> int:
+    """How many pages are pinned, as far as the kernel counts them."""
+    stat = dict(line.split() for line in Path("/proc/vmstat").read_text().splitlines())
+    return int(stat["nr_foll_pin_acquired"]) - int(stat["nr_foll_pin_released"])
+
+
 def monitor(command: str, timeout: float = 60) -> None:
     """Has QEMU carry out a command of its monitor."""
     before = MONITOR.read_text().count("\n") if MONITOR.exists() else 0

@@ -21,6 +21,13 @@ ISSUERS = {
     "io_uring-sqpoll": {"ioengine": "io_uring", "iodepth": 8, "sqthread_poll": 1},
     "io_uring-forced-async": {"ioengine": "io_uring", "iodepth": 8, "force_async": 1},
     "io_uring-polled": {"ioengine": "io_uring", "iodepth": 8, "hipri": 1},
+    # Plugged, so that a request is started long after it was submitted.
+    "io_uring-polled-batch": {
+        "ioengine": "io_uring",
+        "iodepth": 8,
+        "iodepth_batch_submit": 8,
+        "hipri": 1,
+    },
     "io_uring-polled-registered": {
         "ioengine": "io_uring",
         "iodepth": 8,
@@ -177,4 +184,20 @@ def test_fsync_flushes(null_disk, diofs):
     with lab.opened(diofs(device)) as fd:
         before = lab.disk_counters(device)["flush"]
         os.fsync(fd)
+        assert lab.disk_counters(device)["flush"] == before + 1
+
+
+def test_syncfs_flushes(null_disk, diofs):
+    device = null_disk(memory_backed=1, size=64, write_cache=1)
+    data = diofs(device)
+    before = lab.disk_counters(device)["flush"]
+    lab.run("sync", "--file-system", data.parent)
+    assert lab.disk_counters(device)["flush"] > before
+
+
+def test_synchronous_mounts_flush(null_disk, diofs):
+    device = null_disk(memory_backed=1, size=64, write_cache=1)
+    with lab.opened(diofs(device, "-o", "sync")) as fd:
+        before = lab.disk_counters(device)["flush"]
+        os.pwritev(fd, [lab.pattern(4096)], 0)
         assert lab.disk_counters(device)["flush"] == before + 1

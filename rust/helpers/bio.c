@@ -53,6 +53,12 @@ void rnull_dio_bio_mark_pages_dirty(struct bio *bio)
 	}
 }
 
+/* Unpin @nr pages of one folio, beginning with @first. */
+void rnull_dio_unpin_user_pages(struct page *first, unsigned long nr)
+{
+	unpin_user_folio(page_folio(first), nr);
+}
+
 unsigned int rnull_dio_bdev_logical_block_size(struct block_device *bdev)
 {
 	return bdev_logical_block_size(bdev);
@@ -76,6 +82,32 @@ bool rnull_dio_bdev_fua(struct block_device *bdev)
 bool rnull_dio_bdev_is_mq(struct block_device *bdev)
 {
 	return queue_is_mq(bdev_get_queue(bdev));
+}
+
+bool rnull_dio_bdev_nowait(struct block_device *bdev)
+{
+	return bdev_nowait(bdev);
+}
+
+/*
+ * Keep the number of hardware queues of @bdev as it is, if there is one of
+ * that @index. Pairs with rnull_dio_bdev_exit_hctx().
+ */
+bool rnull_dio_bdev_enter_hctx(struct block_device *bdev, unsigned int index)
+{
+	struct request_queue *q = bdev_get_queue(bdev);
+
+	if (!percpu_ref_tryget(&q->q_usage_counter))
+		return false;
+	if (queue_is_mq(q) && index < q->nr_hw_queues)
+		return true;
+	percpu_ref_put(&q->q_usage_counter);
+	return false;
+}
+
+void rnull_dio_bdev_exit_hctx(struct block_device *bdev)
+{
+	percpu_ref_put(&bdev_get_queue(bdev)->q_usage_counter);
 }
 
 u64 rnull_dio_bdev_nr_bytes(struct block_device *bdev)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <linux/bio.h>
 #include <linux/fs.h>
 #include <linux/statfs.h>
 #include <linux/task_io_accounting_ops.h>
@@ -19,6 +20,69 @@ void rnull_dio_inode_dio_end(struct inode *inode)
 void rnull_dio_file_accessed(struct file *file)
 {
 	file_accessed(file);
+}
+
+/*
+ * Time stamps need no lock, but taking away set-user-ID bits and the like
+ * wants the inode locked. Most inodes are known to have none (S_NOSEC).
+ */
+int rnull_dio_kiocb_modified(struct kiocb *iocb)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	int ret;
+
+	if (IS_NOSEC(inode))
+		return kiocb_modified(iocb);
+	if (iocb->ki_flags & IOCB_NOWAIT) {
+		if (!inode_trylock(inode))
+			return -EAGAIN;
+	} else {
+		inode_lock(inode);
+	}
+	ret = kiocb_modified(iocb);
+	inode_unlock(inode);
+	return ret;
+}
+
+bool rnull_dio_iocb_is_dsync(const struct kiocb *iocb)
+{
+	return iocb_is_dsync(iocb);
+}
+
+/*
+ * Let @iocb tell which bio to poll for; NULL once that is about to be freed.
+ */
+void rnull_dio_iocb_set_polled_bio(struct kiocb *iocb, struct bio *bio)
+{
+	WRITE_ONCE(iocb->private, bio);
+	/* Pairs with the read barrier in rnull_dio_iocb_poll_cookie(). */
+	smp_wmb();
+}
+
+/*
+ * The block layer sets the cookie when it starts the request, which may be
+ * long after the bio was submitted. The bio may be completed and freed by
+ * another poller meanwhile, and be anything else then, but its memory stays
+ * bios of some size for an RCU grace period (SLAB_TYPESAFE_BY_RCU). What was
+ * read is right if the bio is still that of @iocb afterwards.
+ */
+bool rnull_dio_iocb_poll_cookie(struct kiocb *iocb, unsigned int *cookie)
+{
+	struct bio *bio;
+	bool polled = false;
+
+	rcu_read_lock();
+	bio = READ_ONCE(iocb->private);
+	if (bio) {
+		polled = READ_ONCE(bio->bi_opf) & REQ_POLLED;
+		*cookie = READ_ONCE(bio->bi_cookie);
+		/* Pairs with the barrier in rnull_dio_iocb_set_polled_bio(). */
+		smp_rmb();
+		if (READ_ONCE(iocb->private) != bio)
+			polled = false;
+	}
+	rcu_read_unlock();
+	return polled && *cookie != BLK_QC_T_NONE;
 }
 
 void rnull_dio_i_size_write(struct inode *inode, loff_t size)

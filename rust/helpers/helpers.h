@@ -17,17 +17,25 @@ void rnull_dio_bio_set_iter_bvec(struct bio *bio, const struct iov_iter *iter);
 bool rnull_dio_bio_iter_bvec_aligned(const struct bio *bio, unsigned int mask);
 bool rnull_dio_bio_pages_dirty(struct bio *bio);
 void rnull_dio_bio_mark_pages_dirty(struct bio *bio);
+void rnull_dio_unpin_user_pages(struct page *first, unsigned long nr);
 unsigned int rnull_dio_bdev_logical_block_size(struct block_device *bdev);
 unsigned int rnull_dio_bdev_dma_alignment(struct block_device *bdev);
 bool rnull_dio_bdev_write_cache(struct block_device *bdev);
 bool rnull_dio_bdev_fua(struct block_device *bdev);
 bool rnull_dio_bdev_is_mq(struct block_device *bdev);
+bool rnull_dio_bdev_nowait(struct block_device *bdev);
+bool rnull_dio_bdev_enter_hctx(struct block_device *bdev, unsigned int index);
+void rnull_dio_bdev_exit_hctx(struct block_device *bdev);
 u64 rnull_dio_bdev_nr_bytes(struct block_device *bdev);
 
 /* fs.c */
 void rnull_dio_inode_dio_begin(struct inode *inode);
 void rnull_dio_inode_dio_end(struct inode *inode);
 void rnull_dio_file_accessed(struct file *file);
+int rnull_dio_kiocb_modified(struct kiocb *iocb);
+bool rnull_dio_iocb_is_dsync(const struct kiocb *iocb);
+bool rnull_dio_iocb_poll_cookie(struct kiocb *iocb, unsigned int *cookie);
+void rnull_dio_iocb_set_polled_bio(struct kiocb *iocb, struct bio *bio);
 void rnull_dio_i_size_write(struct inode *inode, loff_t size);
 bool rnull_dio_iov_iter_is_bvec(const struct iov_iter *iter);
 bool rnull_dio_iov_iter_is_user(const struct iov_iter *iter);

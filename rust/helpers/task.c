@@ -15,7 +15,7 @@ void rnull_dio_wait_for_io(struct task_struct **waiter)
 		/* Pairs with the release in rnull_dio_wake_for_io(). */
 		if (!smp_load_acquire(waiter))
 			break;
-		io_schedule_timeout(30 * HZ);
+		io_schedule_timeout(10 * HZ);
 	}
 	__set_current_state(TASK_RUNNING);
 }

@@ -94,6 +94,19 @@ impl<'data> IovIter<'data> {
         ret
     }
 
+    /// Runs `f`, after which no more than `count` bytes have been passed over: what `f` has used
+    /// beyond that is given back.
+    pub fn with_progress_of<R>(&mut self, count: usize, f: impl FnOnce(&mut Self) -> R) -> R {
+        let len = self.len();
+        let ret = f(self);
+        let used = len - self.len();
+        if used > count {
+            // SAFETY: `f` has passed over so many bytes.
+            unsafe { self.revert(used - count) };
+        }
+        ret
+    }
+
     /// The number of bio segments that the rest needs, at most `max`.
     pub fn nr_segments(&self, max: u16) -> u16 {
         // SAFETY: By the type invariant.

@@ -20,7 +20,8 @@ pub struct PerCpuCounters<const N: usize>(NonNull<u64>);
 // SAFETY: The allocation belongs to no thread.
 unsafe impl<const N: usize> Send for PerCpuCounters<N> {}
 
-// SAFETY: Each CPU writes its own copy with one instruction; readers take what they find.
+// SAFETY: Each CPU writes its own copy, by an operation that no interrupt can tear; readers take what
+// they find.
 unsafe impl<const N: usize> Sync for PerCpuCounters<N> {}
 
 impl<const N: usize> PerCpuCounters<N> {

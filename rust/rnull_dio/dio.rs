@@ -44,7 +44,7 @@ use kernel_ext::{
         bio::{
             BioSet,
             BioTarget,
-            HeadBio, //
+            EndedHead, //
         },
         BlockDevice,
     },
@@ -94,7 +94,7 @@ pub(crate) struct Engine<F: DioFile> {
     pollable: bool,
     /// Polled requests that have ended. One list for all files: whoever polls the device reaps
     /// whatever has ended on its queue.
-    polled: LockFreeList<HeadBio<F>>,
+    polled: LockFreeList<EndedHead<F>>,
     pub(crate) stats: Arc<Stats>,
     /// Runs the workers. Declared before the bios, so that it is drained before they are gone.
     queue: OwnedQueue,

@@ -98,6 +98,10 @@ impl FileSystem for Diofs {
         root.add_file(c"data", mount.signature.data_len(), file)
     }
 
+    fn sync(mount: &Mount) -> Result {
+        mount.engine.device.issue_flush()
+    }
+
     fn statfs(mount: &Mount) -> StatFs {
         let block_size = mount.engine.block_size;
         StatFs {

@@ -7,11 +7,12 @@
 //!
 //! | type | state | owner |
 //! |---|---|---|
-//! | [`HeadBio`] | not yet submitted, or all bios ended | whoever holds it |
-//! | [`HeadRef`] | under way, reference counted | the submitter, and each bio |
+//! | [`HeadBio`] | nothing submitted | the submitter |
+//! | [`SubmitterRef`], [`HeadRef`] | under way, reference counted | the submitter, and each bio |
 //! | [`EndedBio`] | one bio has ended | its `end_io` |
+//! | [`EndedHead`] | everything ended | whoever holds it |
 //!
-//! The last reference turns the request back into a [`HeadBio`], in one of three hands: the
+//! The last reference turns the request into an [`EndedHead`], in one of three hands: the
 //! submitter's, if all bios had ended before it was done; the completer's, in the last bio's
 //! `end_io`; the waiter's, woken by the completer for an issuer that sleeps.
 //!
@@ -20,24 +21,33 @@
 mod ended;
 mod head;
 mod set;
+mod tail;
 
 pub use self::{
     ended::{EndedBio, RedirtyBio},
-    head::{HeadBio, HeadRef, LastRef},
-    set::BioSet, //
+    head::{EndedHead, HeadBio, HeadRef, LastRef, SubmitterRef},
+    set::BioSet,
+    tail::TailBio, //
 };
 
-use core::ptr::NonNull;
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
 
 use kernel::{
-    bindings::BIO_PAGE_PINNED,
-    prelude::*,
-    types::Opaque, //
+    bindings::{
+        BIO_CLONED,
+        BIO_PAGE_PINNED, //
+    },
+    page::PAGE_SIZE,
+    prelude::*, //
 };
 
 use crate::{
     bindings,
     block::BlockDevice,
+    fs::Kiocb,
     iov::IovIter, //
 };
 
@@ -48,6 +58,9 @@ pub trait BioTarget: Sized + Send + Sync + 'static {
 
     /// Where the requests of this file are allocated.
     fn bio_set(&self) -> &BioSet<Self>;
+
+    /// Where the data of this file is.
+    fn device(&self) -> &BlockDevice;
 
     /// Called when a bio has ended, in any context: hard interrupts, and with locks of the driver
     /// held, included. Must not sleep.
@@ -76,26 +89,42 @@ impl Opf {
     }
 }
 
-/// A bio that has not been submitted.
+/// What [`BioMut::add_iter`] has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filled {
+    /// The iterator is used up.
+    All,
+    /// The bio is full.
+    Full,
+    /// Memory is missing behind what the bio has got.
+    Fault(Error),
+}
+
+/// A bio that the block layer does not have.
 ///
 /// # Invariants
 ///
-/// The inner `struct bio` is initialized and exclusively owned. It holds a pin on its pages if and
-/// only if `BIO_PAGE_PINNED` is set.
-#[repr(transparent)]
-pub struct Bio(Opaque<bindings::bio>);
+/// The pointer is an initialized `struct bio` that is exclusively ours for `'a`. If, and only if,
+/// `BIO_PAGE_PINNED` is set, it holds a pin on each page of each of its segments.
+pub struct BioMut<'a> {
+    bio: NonNull<bindings::bio>,
+    _lifetime: PhantomData<&'a mut bindings::bio>,
+}
 
-impl Bio {
+impl BioMut<'_> {
     /// # Safety
     ///
-    /// `ptr` must point to a bio for which the type's invariants hold for `'a`.
-    unsafe fn from_raw<'a>(ptr: NonNull<bindings::bio>) -> &'a mut Self {
-        // SAFETY: Per the function's safety requirements; the type is transparent.
-        unsafe { ptr.cast().as_mut() }
+    /// The type's invariants must hold for `bio`, for a lifetime that the caller chooses.
+    unsafe fn from_raw(bio: NonNull<bindings::bio>) -> Self {
+        // INVARIANT: Per the function's safety requirements.
+        Self {
+            bio,
+            _lifetime: PhantomData,
+        }
     }
 
     fn as_ptr(&self) -> *mut bindings::bio {
-        self.0.get()
+        self.bio.as_ptr()
     }
 
     /// Sets where on the device the bio begins, in sectors of 512 bytes.
@@ -104,16 +133,14 @@ impl Bio {
         unsafe { (*self.as_ptr()).bi_iter.bi_sector = sector };
     }
 
-    /// Sets the I/O priority.
-    pub fn set_ioprio(&mut self, ioprio: u16) {
+    /// Takes over what the request says of its I/O: its priority, and how long its data will live.
+    fn set_hints<T>(&mut self, kiocb: &Kiocb<T>) {
+        let (ioprio, write_hint) = kiocb.hints();
         // SAFETY: By the type invariant.
-        unsafe { (*self.as_ptr()).bi_ioprio = ioprio };
-    }
-
-    /// Lets somebody poll for the end of the bio, in place of an interrupt.
-    pub fn set_polled(&mut self) {
-        // SAFETY: By the type invariant.
-        unsafe { (*self.as_ptr()).bi_opf |= bindings::EXT_REQ_POLLED };
+        unsafe {
+            (*self.as_ptr()).bi_ioprio = ioprio;
+            (*self.as_ptr()).bi_write_hint = write_hint;
+        }
     }
 
     /// The number of bytes that the bio will transfer.
@@ -127,7 +154,7 @@ impl Bio {
         self.len() == 0
     }
 
-    /// Fills the bio with as much of `iter` as it takes, and advances `iter`.
+    /// Fills the bio, which must be empty, with as much of `iter` as it takes, and advances `iter`.
     ///
     /// The memory of user-backed iterators is pinned. Segments of a bvec iterator are taken as
     /// they are, without copying, if the bio was allocated for 0 segments; whoever made the
@@ -138,31 +165,44 @@ impl Bio {
     ///
     /// # Errors
     ///
-    /// - `EINVAL`: memory is not aligned, or less than a block is contiguous enough for one bio.
+    /// - `EINVAL`: memory is not aligned, or less than a block is contiguous enough for one bio;
+    ///   or the bio is not empty.
     /// - `EFAULT`: there is no such memory.
-    pub fn add_iter(&mut self, iter: &mut IovIter<'_>, dma_mask: u32, block: u32) -> Result {
+    pub fn add_iter(
+        &mut self,
+        iter: &mut IovIter<'_>,
+        dma_mask: u32,
+        block: u32,
+    ) -> Result<Filled> {
+        if !self.is_empty() || self.has_flag(BIO_CLONED) {
+            return Err(EINVAL);
+        }
         if iter.is_bvec() {
-            return self.borrow_segments(iter, dma_mask);
+            return self.borrow_segments(iter, dma_mask).map(|()| Filled::All);
         }
         if iter.is_user_backed() {
             // INVARIANT: `iov_iter_extract_bvecs` is about to pin what it adds.
             self.set_flag(BIO_PAGE_PINNED);
         }
-        loop {
+        let filled = loop {
             match self.extract(iter, dma_mask) {
-                Ok(()) if iter.is_empty() || self.is_full() => break,
+                Ok(()) if iter.is_empty() => break Filled::All,
+                Ok(()) if self.is_full() => break Filled::Full,
                 Ok(()) => (),
-                Err(EINVAL) => {
-                    // The whole request is wrong, not only what is behind.
-                    self.release_pages();
-                    return Err(EINVAL);
+                // The whole request is wrong, not only what is behind.
+                Err(err) if err == EINVAL || self.is_empty() => {
+                    self.empty();
+                    return Err(err);
                 }
-                Err(err) if self.is_empty() => return Err(err),
-                // What is missing will fail in the next bio, where nothing comes before it.
-                Err(_) => break,
+                Err(err) => break Filled::Fault(err),
             }
+        };
+        self.trim_to_block(iter, block);
+        match filled {
+            Filled::Fault(err) if self.is_empty() => Err(err),
+            _ if self.is_empty() => Err(EINVAL),
+            _ => Ok(filled),
         }
-        self.trim_to_block(iter, block)
     }
 
     /// Takes the segments of a bvec iterator as they are.
@@ -180,6 +220,16 @@ impl Bio {
         }
         iter.advance(self.len());
         Ok(())
+    }
+
+    /// Drops what the bio has got.
+    fn empty(&mut self) {
+        self.release_pages();
+        // SAFETY: By the type invariant.
+        unsafe {
+            (*self.as_ptr()).bi_vcnt = 0;
+            (*self.as_ptr()).bi_iter.bi_size = 0;
+        }
     }
 
     /// Adds the segments of one extraction from `iter`.
@@ -220,45 +270,41 @@ impl Bio {
     }
 
     /// Gives back to `iter` what is behind the last whole block.
-    fn trim_to_block(&mut self, iter: &mut IovIter<'_>, block: u32) -> Result {
+    fn trim_to_block(&mut self, iter: &mut IovIter<'_>, block: u32) {
         // CAST: Less than a block.
         let mut excess = (self.len() & (block as usize - 1)) as u32;
-        if excess == 0 {
-            return Ok(());
-        }
         // SAFETY: These bytes have been extracted from the iterator.
         unsafe { iter.revert(excess as usize) };
-        let bio = self.as_ptr();
-        // SAFETY: By the type invariant; the sum of the segments' lengths is `bi_size`, so that
-        // the loop ends at the first one at the latest.
-        unsafe {
-            (*bio).bi_iter.bi_size -= excess;
-            loop {
-                let last = (*bio).bi_io_vec.add(usize::from((*bio).bi_vcnt) - 1);
-                if excess < (*last).bv_len {
-                    (*last).bv_len -= excess;
-                    return Ok(());
-                }
-                excess -= (*last).bv_len;
-                // A segment shorter than a block lies in one page: one pin.
-                self.unpin((*last).bv_page);
-                (*bio).bi_vcnt -= 1;
-                if (*bio).bi_vcnt == 0 {
-                    self.clear_flag(BIO_PAGE_PINNED);
-                    return Err(EINVAL);
-                }
-            }
+        // SAFETY: By the type invariant. The sum of the segments' lengths is `bi_size`, which is
+        // not less than the excess.
+        unsafe { (*self.as_ptr()).bi_iter.bi_size -= excess };
+        while excess > 0 {
+            excess -= self.trim_last_segment(excess);
         }
     }
 
-    /// # Safety
-    ///
-    /// `page` must be the only page of a segment of this bio that is not used any more.
-    unsafe fn unpin(&mut self, page: *mut bindings::page) {
-        if self.has_flag(BIO_PAGE_PINNED) {
-            // SAFETY: By the type invariant the bio has a pin on it.
-            unsafe { bindings::unpin_user_page(page) };
+    /// Takes up to `bytes` bytes off the last segment, and the segment away if nothing is left of
+    /// it. Returns how many.
+    fn trim_last_segment(&mut self, bytes: u32) -> u32 {
+        let bio = self.as_ptr();
+        // SAFETY: By the type invariant; callers see to it that there is a segment.
+        let last = unsafe { &mut *(*bio).bi_io_vec.add(usize::from((*bio).bi_vcnt) - 1) };
+        let cut = bytes.min(last.bv_len);
+        let left = last.bv_len - cut;
+        // A segment may have several pages of one folio, each of which has a pin.
+        let pages = pages(last.bv_offset, left);
+        let unused = self::pages(last.bv_offset, last.bv_len) - pages;
+        if unused > 0 && self.has_flag(BIO_PAGE_PINNED) {
+            // SAFETY: By the type invariant the bio has a pin on each of these pages, which it
+            // gives up: they are no longer a part of the segment.
+            unsafe { bindings::rnull_dio_unpin_user_pages(last.bv_page.add(pages), unused) };
         }
+        last.bv_len = left;
+        if left == 0 {
+            // SAFETY: By the type invariant.
+            unsafe { (*bio).bi_vcnt -= 1 };
+        }
+        cut
     }
 
     /// Marks the pages dirty that a read is going to change behind the back of their owner.
@@ -304,52 +350,35 @@ impl Bio {
     }
 }
 
-/// A bio that carries a part of a request which does not fit into its head.
-///
-/// # Invariants
-///
-/// The pointer is a bio of `fs_bio_set` that this object owns, as [`Bio`] wants it.
-pub struct TailBio(NonNull<bindings::bio>);
-
-impl TailBio {
-    /// Allocates a bio of up to `nr_vecs` segments. Sleeps, and never fails.
-    ///
-    /// Not from the heads' pool: a request holds its head until it is done, so that requests
-    /// waiting for their next bio could hold all that is left of the pool.
-    pub fn new(bdev: &BlockDevice, nr_vecs: u16, opf: Opf) -> Self {
-        // SAFETY: The device is valid, and `fs_bio_set` has been initialized at boot.
-        let bio = unsafe {
-            bindings::bio_alloc_bioset(
-                bdev.as_ptr(),
-                nr_vecs,
-                opf.0,
-                bindings::GFP_KERNEL,
-                &raw mut bindings::fs_bio_set,
-            )
-        };
-        // SAFETY: With a pool behind it and leave to sleep, the allocation does not fail.
-        // INVARIANT: It is initialized, without pages, and ours.
-        Self(unsafe { NonNull::new_unchecked(bio) })
+/// How many pages `len` bytes are a part of that begin `offset` bytes into a page.
+fn pages(offset: u32, len: u32) -> usize {
+    if len == 0 {
+        return 0;
     }
-
-    /// The bio, to be filled.
-    pub fn bio(&mut self) -> &mut Bio {
-        // SAFETY: By the type invariant.
-        unsafe { Bio::from_raw(self.0) }
-    }
-
-    /// Submits the bio as a part of the request of `head`. May sleep.
-    pub fn submit<T: BioTarget>(self, head: HeadRef<T>) {
-        let bio = core::mem::ManuallyDrop::new(self).0;
-        // SAFETY: The bio is ours, and filled as far as its owner wanted.
-        unsafe { ended::submit(bio, head) };
-    }
+    // CAST: From 32 bits to 64.
+    let (offset, len) = (offset as usize, len as usize);
+    (offset % PAGE_SIZE + len).div_ceil(PAGE_SIZE)
 }
 
-impl Drop for TailBio {
-    fn drop(&mut self) {
-        self.bio().release_pages();
-        // SAFETY: By the type invariant the reference is ours.
-        unsafe { bindings::bio_put(self.0.as_ptr()) };
+#[kunit_tests(rnull_dio_bio)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_of_a_segment() {
+        for (offset, len, expected) in [
+            (0, 0, 0),
+            (4095, 0, 0),
+            (0, 1, 1),
+            (0, 4096, 1),
+            (0, 4097, 2),
+            (4095, 1, 1),
+            (4095, 2, 2),
+            (2048, 3072, 2),
+            (2048, 2048, 1),
+            (512, 8192, 3),
+        ] {
+            assert_eq!(pages(offset, len), expected);
+        }
     }
 }

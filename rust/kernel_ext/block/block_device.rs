@@ -82,6 +82,12 @@ impl BlockDevice {
         unsafe { bindings::rnull_dio_bdev_is_mq(self.as_ptr()) }
     }
 
+    /// Does the device end bios with `EAGAIN` rather than sleep, if it is asked to?
+    pub fn has_nowait(&self) -> bool {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::rnull_dio_bdev_nowait(self.as_ptr()) }
+    }
+
     /// The size of the device in bytes.
     pub fn nr_bytes(&self) -> u64 {
         // SAFETY: By the type invariant.
@@ -91,7 +97,8 @@ impl BlockDevice {
     /// Polls once for the end of bios on the hardware queue of `cookie`; whose bios, is up to the
     /// device. Their `end_io` is called before this returns. Must not be called in an interrupt.
     pub fn poll(&self, cookie: PollCookie) {
-        if !self.is_mq() {
+        // SAFETY: By the type invariant.
+        if !unsafe { bindings::rnull_dio_bdev_enter_hctx(self.as_ptr(), cookie.as_raw()) } {
             return;
         }
         let mut bio: bindings::bio = pin_init::zeroed();
@@ -99,13 +106,15 @@ impl BlockDevice {
         bio.__bindgen_anon_1.bi_cookie = cookie.as_raw();
         let mut batch: bindings::io_comp_batch = pin_init::zeroed();
         // SAFETY: To find the queue of a blk-mq device, `bio_poll` reads these two fields and no
-        // others, so that any bio will do, and none of those under way is needed: somebody else
-        // may reap it just now. The queue is valid while the device is.
+        // others, so that none of the bios under way is needed: somebody else may reap it just
+        // now. There is a queue of that number, for as long as it is entered.
         unsafe { bindings::bio_poll(&mut bio, &mut batch, bindings::BLK_POLL_ONESHOT) };
         if let (false, Some(complete)) = (batch.req_list.head.is_null(), batch.complete) {
             // SAFETY: The driver has filled the batch, and left this to complete it.
             unsafe { complete(&mut batch) };
         }
+        // SAFETY: It was entered above.
+        unsafe { bindings::rnull_dio_bdev_exit_hctx(self.as_ptr()) };
     }
 
     /// Flushes the device's volatile write cache and waits for it.
@@ -122,12 +131,18 @@ impl BlockDevice {
 
     /// Reads `buf.len()` bytes at `sector` (of 512 bytes) and waits for them.
     ///
-    /// `buf` has to be a multiple of the logical block size long. Sleeps and does I/O.
+    /// Sleeps and does I/O.
     ///
     /// # Errors
     ///
-    /// Whatever the device answers, `EIO` mostly.
+    /// `EINVAL` if the length is 0 or not a multiple of the logical block size; otherwise whatever
+    /// the device answers, `EIO` mostly.
     pub fn read_sync(&self, sector: u64, buf: &mut KVec<u8>) -> Result {
+        // CAST: From 32 bits to 64. The limit is that of a bio.
+        let block = self.logical_block_size() as usize;
+        if buf.is_empty() || buf.len() % block != 0 || buf.len() > u32::MAX as usize {
+            return Err(EINVAL);
+        }
         // SAFETY: By the type invariant; `buf` is slab memory, valid for its length, and nobody
         // else accesses it until the function returns, which is after the I/O.
         to_result(unsafe {

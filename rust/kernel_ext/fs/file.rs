@@ -69,7 +69,8 @@ pub trait FileOperations: Sized + Send + Sync + 'static {
 
     /// Writes from the memory of `iter`. May sleep, unless [`Kiocb::is_nowait`].
     ///
-    /// The checks common to all writes (limits, append) have been done.
+    /// The checks common to all writes (limits, append) have been done, without a lock: that is
+    /// right for files whose size is fixed.
     fn write(kiocb: Kiocb<Self>, iter: &mut IovIter<'_>) -> Issued<Self>;
 
     /// Polls once for requests of this file, on the hardware queue that one of them went to;
@@ -145,9 +146,12 @@ impl<T: FileOperations> FileVTable<T> {
     }
 
     /// Turns what became of a request into the return value of `read_iter` and `write_iter`.
-    fn issued(iocb: *mut bindings::kiocb, issued: Issued<T>) -> isize {
+    fn issued(iocb: *mut bindings::kiocb, sync: bool, issued: Issued<T>) -> isize {
         match issued {
-            Issued::Queued => EIOCBQUEUED.to_errno() as isize,
+            Issued::Queued => {
+                assert!(!sync, "the issuer waits, but the request was queued");
+                EIOCBQUEUED.to_errno() as isize
+            }
             Issued::Done(kiocb, ret) => {
                 // Another one would still be somebody's to complete.
                 assert!(kiocb.into_raw().as_ptr() == iocb, "another kiocb came back");
@@ -165,9 +169,11 @@ impl<T: FileOperations> FileVTable<T> {
         from_result(|| {
             data.open(OpenFlags(flags))?;
             // SAFETY: Until it is open, the file is ours.
-            unsafe {
-                (*file).f_mode |= bindings::EXT_FMODE_CAN_ODIRECT | bindings::EXT_FMODE_NOWAIT
-            };
+            unsafe { (*file).f_mode |= bindings::EXT_FMODE_CAN_ODIRECT };
+            if data.block_device().has_nowait() {
+                // SAFETY: As above.
+                unsafe { (*file).f_mode |= bindings::EXT_FMODE_NOWAIT };
+            }
             Ok(0)
         })
     }
@@ -181,9 +187,10 @@ impl<T: FileOperations> FileVTable<T> {
     ) -> isize {
         // SAFETY: The VFS passes a valid kiocb, to be completed by us or by our return value.
         let kiocb = unsafe { Self::kiocb(iocb) };
+        let sync = kiocb.is_sync();
         // SAFETY: The iterator is ours for the duration of the call.
         let issued = T::read(kiocb, unsafe { IovIter::from_raw(iter) });
-        Self::issued(iocb, issued)
+        Self::issued(iocb, sync, issued)
     }
 
     /// # Safety
@@ -200,9 +207,10 @@ impl<T: FileOperations> FileVTable<T> {
         }
         // SAFETY: The VFS passes a valid kiocb, to be completed by us or by our return value.
         let kiocb = unsafe { Self::kiocb(iocb) };
+        let sync = kiocb.is_sync();
         // SAFETY: The iterator is ours for the duration of the call.
         let issued = T::write(kiocb, unsafe { IovIter::from_raw(iter) });
-        Self::issued(iocb, issued)
+        Self::issued(iocb, sync, issued)
     }
 
     /// # Safety

@@ -20,10 +20,6 @@ use crate::bindings;
 pub struct PollCookie(u32);
 
 impl PollCookie {
-    pub(crate) fn from_raw(cookie: u32) -> Option<Self> {
-        (cookie != bindings::EXT_BLK_QC_T_NONE).then_some(Self(cookie))
-    }
-
     pub(crate) fn as_raw(self) -> u32 {
         self.0
     }
@@ -52,7 +48,8 @@ pub struct Kiocb<T> {
 // SAFETY: A kiocb may be completed in any context, and `T` is only shared.
 unsafe impl<T: Sync> Send for Kiocb<T> {}
 
-// SAFETY: Methods on `&self` read fields that do not change while the request is under way.
+// SAFETY: Methods on `&self` read fields that do not change while the request is under way, or take
+// locks of their own.
 unsafe impl<T: Sync> Sync for Kiocb<T> {}
 
 impl<T> Kiocb<T> {
@@ -105,10 +102,16 @@ impl<T> Kiocb<T> {
         unsafe { (*self.iocb.as_ptr()).ki_pos += bytes as i64 };
     }
 
-    /// The I/O priority of the request.
-    pub fn ioprio(&self) -> u16 {
-        // SAFETY: By the type invariant.
-        unsafe { (*self.iocb.as_ptr()).ki_ioprio }
+    /// The I/O priority of the request, and how long its data is expected to live.
+    pub(crate) fn hints(&self) -> (u16, bindings::rw_hint) {
+        // SAFETY: By the type invariant; the inode is valid, and the hint is one that is read as
+        // it is.
+        unsafe {
+            (
+                (*self.iocb.as_ptr()).ki_ioprio,
+                (*self.inode()).i_write_hint,
+            )
+        }
     }
 
     /// Does the issuer sleep until the request is done?
@@ -134,32 +137,34 @@ impl<T> Kiocb<T> {
         self.flags() & bindings::EXT_IOCB_HIPRI != 0
     }
 
-    /// Must the data be on stable storage when the request is done (`IOCB_DSYNC`)?
+    /// Must the data be on stable storage when the request is done (`O_DSYNC`, or a mount or
+    /// file that is synchronous)?
     pub fn is_dsync(&self) -> bool {
-        self.flags() & bindings::EXT_IOCB_DSYNC != 0
+        // SAFETY: By the type invariant.
+        unsafe { bindings::rnull_dio_iocb_is_dsync(self.iocb.as_ptr()) }
     }
 
-    /// Leaves for [`poll_cookie`] where to poll for this request.
-    pub fn set_poll_cookie(&self, cookie: Option<PollCookie>) {
-        // One more than the cookie, so that null is none.
-        let private = cookie.map_or(0, |cookie| cookie.as_raw() as usize + 1);
-        // SAFETY: By the type invariant; atomic, since the issuer may poll already.
-        unsafe {
-            core::ptr::write_volatile(
-                &raw mut (*self.iocb.as_ptr()).private,
-                core::ptr::without_provenance_mut(private),
-            )
-        };
+    /// Leaves for [`poll_cookie`] which bio to poll for.
+    ///
+    /// # Safety
+    ///
+    /// `bio` must be null, or a bio that is not freed before this is called again with null.
+    pub(crate) unsafe fn set_polled_bio(&mut self, bio: *mut bindings::bio) {
+        // SAFETY: By the type invariant, and per the function's safety requirements.
+        unsafe { bindings::rnull_dio_iocb_set_polled_bio(self.iocb.as_ptr(), bio) };
     }
 
     /// Does what the VFS wants before data is changed: time stamps, set-user-ID bits. May sleep.
+    ///
+    /// Not after [`begin_dio`](Self::begin_dio): it may take the inode's lock, whose holder may
+    /// be waiting for direct I/O.
     ///
     /// # Errors
     ///
     /// `EAGAIN` if it would sleep and must not.
     pub fn modified(&mut self) -> Result {
         // SAFETY: By the type invariant.
-        to_result(unsafe { bindings::kiocb_modified(self.iocb.as_ptr()) })
+        to_result(unsafe { bindings::rnull_dio_kiocb_modified(self.iocb.as_ptr()) })
     }
 
     /// Updates the access time as the mount wants it.
@@ -200,7 +205,6 @@ impl<T> Kiocb<T> {
     /// If the issuer is waiting, as it has nothing to call.
     pub fn complete(mut self, ret: Result<usize>) {
         self.end_dio();
-        self.set_poll_cookie(None);
         // SAFETY: By the type invariant.
         let ki_complete = unsafe { (*self.iocb.as_ptr()).ki_complete };
         assert!(
@@ -237,18 +241,15 @@ pub(crate) fn to_ki_result(ret: Result<usize>) -> isize {
     }
 }
 
-/// Where to poll for a request, if its submission has got as far as that.
+/// Where to poll for a request, if it has got as far as that.
 ///
 /// # Safety
 ///
-/// `iocb` must be a kiocb of a file whose requests use [`Kiocb::set_poll_cookie`], and must not
-/// have been reaped by its issuer.
+/// `iocb` must be a kiocb of a file whose requests use [`Kiocb::set_polled_bio`] and nothing else
+/// uses its `private`, and must not have been reaped by its issuer.
 pub(crate) unsafe fn poll_cookie(iocb: *mut bindings::kiocb) -> Option<PollCookie> {
-    // SAFETY: Per the function's safety requirements; atomic, since the completion clears it.
-    let private = unsafe { core::ptr::read_volatile(&raw const (*iocb).private) };
-    // CAST: What was stored is a cookie and one.
-    private
-        .addr()
-        .checked_sub(1)
-        .map(|cookie| PollCookie(cookie as u32))
+    let mut cookie = 0;
+    // SAFETY: Per the function's safety requirements.
+    let polled = unsafe { bindings::rnull_dio_iocb_poll_cookie(iocb, &mut cookie) };
+    polled.then_some(PollCookie(cookie))
 }

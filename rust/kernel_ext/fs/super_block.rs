@@ -80,6 +80,13 @@ pub trait FileSystem: Sized + Send + Sync + 'static {
     /// Whatever [`NewRoot::add_file`] returns.
     fn populate(mount: &Arc<Self::Mount>, root: &mut NewRoot<'_, Self>) -> Result;
 
+    /// Makes what has been written durable. Sleeps and does I/O.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the device answers.
+    fn sync(mount: &Self::Mount) -> Result;
+
     /// Answers `statfs(2)`.
     fn statfs(mount: &Self::Mount) -> StatFs;
 }
@@ -170,8 +177,8 @@ unsafe impl<F: FileSystem> Sync for Registration<F> {}
 impl<F: FileSystem> Registration<F> {
     /// Registers the file system.
     ///
-    /// To be used in place for a field of the module, where lockdep wants the keys of its locks
-    /// to be.
+    /// To be used in place, for the last field of the module: lockdep wants the keys of its locks
+    /// to be there, and what is mounted keeps the module, but nothing else.
     ///
     /// # Errors
     ///
@@ -202,8 +209,8 @@ impl<F: FileSystem> Registration<F> {
 #[pinned_drop]
 impl<F: FileSystem> PinnedDrop for Registration<F> {
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariant. It cannot fail for one that is registered; nothing is
-        // mounted, as that would pin the module.
+        // SAFETY: By the type invariant. It cannot fail for one that is registered. Nothing is
+        // mounted when the module goes, as that would pin it.
         unsafe { bindings::unregister_filesystem(self.fs_type.get()) };
     }
 }
@@ -223,6 +230,7 @@ impl<F: FileSystem> SuperVTable<F> {
 
     const SUPER_OPERATIONS: bindings::super_operations = bindings::super_operations {
         statfs: Some(Self::statfs),
+        sync_fs: Some(Self::sync_fs),
         evict_inode: Some(Self::evict_inode),
         ..pin_init::zeroed()
     };
@@ -348,6 +356,19 @@ impl<F: FileSystem> SuperVTable<F> {
             )
         };
         0
+    }
+
+    /// # Safety
+    ///
+    /// For the VFS to call.
+    unsafe extern "C" fn sync_fs(sb: *mut bindings::super_block, wait: c_int) -> c_int {
+        // The first of two calls shall only start things.
+        if wait == 0 {
+            return 0;
+        }
+        // SAFETY: The VFS passes a valid super block of a file system that is mounted.
+        let mount = unsafe { Arc::<F::Mount>::borrow((*sb).s_fs_info.cast()) };
+        from_result(|| F::sync(&mount).map(|()| 0))
     }
 
     /// # Safety

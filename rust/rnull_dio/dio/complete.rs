@@ -5,7 +5,7 @@
 use kernel::prelude::*;
 
 use kernel_ext::{
-    block::bio::HeadBio,
+    block::bio::EndedHead,
     fs::Kiocb, //
 };
 
@@ -19,7 +19,7 @@ use super::{
 /// Finishes a request of any needs, flushing the device's cache itself. Sleeps and does I/O.
 ///
 /// The result is for whoever issued the request.
-pub(super) fn in_task<F: DioFile>(head: HeadBio<F>) -> (Kiocb<F>, Result<usize>) {
+pub(super) fn in_task<F: DioFile>(head: EndedHead<F>) -> (Kiocb<F>, Result<usize>) {
     let flushed = if must_flush(head.data()) {
         head.kiocb().target().engine().device.issue_flush()
     } else {
@@ -36,7 +36,7 @@ pub(super) fn must_flush(dio: &Dio) -> bool {
 /// Finishes a request after a flush that began when its data was on the device, and whose result
 /// is `flushed`; or that needs none. Sleeps.
 pub(super) fn after_flush<F: DioFile>(
-    mut head: HeadBio<F>,
+    mut head: EndedHead<F>,
     flushed: Result,
 ) -> (Kiocb<F>, Result<usize>) {
     // Whoever cleaned the pages while the device wrote to them did not see all of it.
@@ -50,12 +50,12 @@ pub(super) fn after_flush<F: DioFile>(
 }
 
 /// Finishes a request that needs nothing more. Any context.
-pub(super) fn in_interrupt<F: DioFile>(head: HeadBio<F>) {
+pub(super) fn in_interrupt<F: DioFile>(head: EndedHead<F>) {
     let (kiocb, ret) = take_result(head);
     kiocb.complete(ret);
 }
 
-fn take_result<F: DioFile>(head: HeadBio<F>) -> (Kiocb<F>, Result<usize>) {
+fn take_result<F: DioFile>(head: EndedHead<F>) -> (Kiocb<F>, Result<usize>) {
     let ret = head.data().result();
     let mut kiocb = head.into_kiocb();
     if let Ok(bytes) = ret {

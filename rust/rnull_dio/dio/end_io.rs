@@ -4,7 +4,7 @@
 
 use kernel_ext::block::bio::{
     EndedBio,
-    HeadBio,
+    EndedHead,
     LastRef, //
 };
 
@@ -38,8 +38,8 @@ pub(crate) fn end_io<F: DioFile>(bio: EndedBio<F>) {
 }
 
 /// Sends a request to whoever may run the rest of its completion.
-fn dispatch<F: DioFile>(head: HeadBio<F>) {
-    let arrival = if head.data().polled {
+fn dispatch<F: DioFile>(mut head: EndedHead<F>) {
+    let arrival = if head.was_polled() {
         Arrival::Polled
     } else {
         Arrival::Irq
@@ -50,6 +50,8 @@ fn dispatch<F: DioFile>(head: HeadBio<F>) {
     match route {
         Route::Inline => complete::in_interrupt(head),
         Route::Reaper => {
+            // The issuer's own task may wait for the count to drop, in place of polling.
+            head.end_dio();
             // Whoever polls looks without being told.
             head.push_to(|file| &file.engine().polled);
         }

@@ -23,8 +23,6 @@ pub(crate) struct Dio {
     pub(super) direction: Direction,
     /// The bytes that the issuer is told of, if there is no error.
     pub(super) report: usize,
-    /// Is the issuer going to poll?
-    pub(super) polled: bool,
     /// What is left to do; only ever raised.
     needs: Atomic<u32>,
     /// The first error, as an errno, or 0.
@@ -32,11 +30,10 @@ pub(crate) struct Dio {
 }
 
 impl Dio {
-    pub(super) fn new(direction: Direction, report: usize, polled: bool, needs: Needs) -> Self {
+    pub(super) fn new(direction: Direction, report: usize, needs: Needs) -> Self {
         Self {
             direction,
             report,
-            polled,
             needs: Atomic::new(needs as u32),
             error: Atomic::new(0),
         }
@@ -86,7 +83,7 @@ mod tests {
     use super::*;
 
     fn dio(needs: Needs) -> Dio {
-        Dio::new(Direction::Read, 4096, false, needs)
+        Dio::new(Direction::Read, 4096, needs)
     }
 
     #[test]

@@ -7,10 +7,11 @@ use kernel::prelude::*;
 use kernel_ext::{
     block::{
         bio::{
-            Bio,
+            BioMut,
+            Filled,
             HeadBio,
-            HeadRef,
             Opf,
+            SubmitterRef,
             TailBio, //
         },
         plug::with_plug,
@@ -63,11 +64,13 @@ pub(crate) fn submit<F: DioFile>(
         Err(err) => return Issued::Done(kiocb, Err(err)),
     };
     kiocb.begin_dio();
-    let head = match new_head(kiocb, iter, &plan) {
-        Ok(head) => head,
-        Err((kiocb, err)) => return Issued::Done(kiocb, Err(err)),
-    };
-    finish(submit_bios(head, iter, &plan))
+    // A read of the last block may go beyond what the issuer is told of.
+    iter.with_progress_of(plan.range.report, |iter| {
+        match new_head(kiocb, iter, &plan) {
+            Ok(head) => finish(submit_bios(head, iter, &plan)),
+            Err((kiocb, err)) => Issued::Done(kiocb, Err(err)),
+        }
+    })
 }
 
 /// What to do, as known before the first bio.
@@ -137,44 +140,35 @@ fn new_head<F: DioFile>(
     iter: &mut IovIter<'_>,
     plan: &Plan,
 ) -> Result<HeadBio<F>, (Kiocb<F>, Error)> {
-    // Only for one bio can be polled: it tells on which queue.
+    // A guess: memory may turn out to be more contiguous than its pages are many.
     let one_bio = plan.extent.len >= plan.range.transfer as u64
-        && iter.nr_segments(MAX_SEGMENTS + 1) <= MAX_SEGMENTS;
+        && (iter.is_bvec() || iter.nr_segments(MAX_SEGMENTS + 1) <= MAX_SEGMENTS);
     if plan.nowait && !one_bio {
         // A part that cannot be had without sleeping must not leave another one transferred.
         return Err((kiocb, EAGAIN));
     }
-    let polled = one_bio && kiocb.is_hipri() && !kiocb.is_sync();
-    let polled = polled && kiocb.target().engine().pollable;
-
-    let ioprio = kiocb.ioprio();
-    let dio = Dio::new(plan.direction, plan.range.report, polled, plan.needs);
-    let device = kiocb.target().engine().device.clone();
-    let mut head = HeadBio::new(kiocb, &device, nr_vecs(iter), plan.opf, plan.nowait, dio)
+    let dio = Dio::new(plan.direction, plan.range.report, plan.needs);
+    let mut head = HeadBio::new(kiocb, nr_vecs(iter), plan.opf, plan.nowait, dio)
         .map_err(|kiocb| (kiocb, EAGAIN))?;
-
-    let engine = Geometry::of(&head);
-    let bio = head.bio();
-    bio.set_ioprio(ioprio);
-    if polled {
-        bio.set_polled();
-    }
-    let filled = fill(
-        bio,
-        iter,
-        plan.direction,
-        plan.extent,
-        plan.range.transfer,
-        engine,
-    );
+    let geometry = Geometry::of(head.kiocb().target());
+    let len = plan.range.transfer;
+    let filled = match fill(head.bio(), iter, plan.direction, plan.extent, len, geometry) {
+        Ok(filled) => filled,
+        Err(err) => return Err((head.into_kiocb(), err)),
+    };
+    let complete = head.bio().len() == len;
     match filled {
-        Ok(()) if head.bio().len() < plan.range.transfer && (polled || plan.nowait) => {
-            // Memory that is more scattered than it looked like; or not all of it is there.
-            Err((head.into_kiocb(), EAGAIN))
-        }
-        Ok(()) => Ok(head),
-        Err(err) => Err((head.into_kiocb(), err)),
+        // The same holds for what is not there.
+        Filled::Fault(err) if plan.nowait => return Err((head.into_kiocb(), err)),
+        _ if plan.nowait && !complete => return Err((head.into_kiocb(), EAGAIN)),
+        _ => (),
     }
+    // Only for one bio can be polled: it tells on which queue.
+    let kiocb = head.kiocb();
+    if complete && kiocb.is_hipri() && !kiocb.is_sync() && kiocb.target().engine().pollable {
+        head.set_polled();
+    }
+    Ok(head)
 }
 
 /// What the device demands of bios.
@@ -185,8 +179,8 @@ struct Geometry {
 }
 
 impl Geometry {
-    fn of<F: DioFile>(head: &HeadBio<F>) -> Self {
-        let engine = head.kiocb().target().engine();
+    fn of<F: DioFile>(file: &F) -> Self {
+        let engine = file.engine();
         Self {
             dma_mask: engine.dma_mask,
             block: engine.block_size,
@@ -205,22 +199,25 @@ fn nr_vecs(iter: &IovIter<'_>) -> u16 {
 
 /// Fills a bio with up to `len` bytes of `iter` for the beginning of `extent`.
 fn fill(
-    bio: &mut Bio,
+    mut bio: BioMut<'_>,
     iter: &mut IovIter<'_>,
     direction: Direction,
     extent: Extent,
     len: usize,
     geometry: Geometry,
-) -> Result {
+) -> Result<Filled> {
+    if extent.len == 0 {
+        return Err(EIO);
+    }
     bio.set_sector(extent.sector);
-    iter.with_limit(extent.len.min(len as u64), |iter| {
+    let filled = iter.with_limit(extent.len.min(len as u64), |iter| {
         bio.add_iter(iter, geometry.dma_mask, geometry.block)
     })?;
     match direction {
         Direction::Read => bio.mark_pages_dirty(),
         Direction::Write => task::account_write(bio.len()),
     }
-    Ok(())
+    Ok(filled)
 }
 
 /// Submits the head, and as many bios more as it takes.
@@ -228,56 +225,49 @@ fn submit_bios<F: DioFile>(
     mut head: HeadBio<F>,
     iter: &mut IovIter<'_>,
     plan: &Plan,
-) -> HeadRef<F> {
-    let geometry = Geometry::of(&head);
+) -> SubmitterRef<F> {
     let done = head.bio().len();
     if done == plan.range.transfer {
-        let head = head.submit();
-        if head.data().polled {
-            head.kiocb().set_poll_cookie(head.poll_cookie());
-        }
-        return head;
+        return head.submit();
     }
     with_plug(|| {
-        let head = head.submit();
-        if let Err(err) = submit_tail(&head, iter, plan, done, geometry) {
-            head.data().fail(err);
+        let submitter = head.submit();
+        if let Err(err) = submit_tail(&submitter, iter, plan, done) {
+            submitter.data().fail(err);
         }
-        head
+        submitter
     })
 }
 
 /// Submits what the head has left, beginning `done` bytes into the request. Ends early if the
 /// device has reported an error, which is what the issuer will be told of.
 fn submit_tail<F: DioFile>(
-    head: &HeadRef<F>,
+    submitter: &SubmitterRef<F>,
     iter: &mut IovIter<'_>,
     plan: &Plan,
     mut done: usize,
-    geometry: Geometry,
 ) -> Result {
-    let file = head.kiocb().target();
-    while done < plan.range.transfer && !head.data().has_failed() {
+    let file = submitter.kiocb().target();
+    let geometry = Geometry::of(file);
+    while done < plan.range.transfer && !submitter.data().has_failed() {
         let left = plan.range.transfer - done;
         let extent = file.map(plan.pos + done as u64, left as u64)?;
-        let mut tail = TailBio::new(&file.engine().device, nr_vecs(iter), plan.opf);
-        let bio = tail.bio();
-        bio.set_ioprio(head.kiocb().ioprio());
-        fill(bio, iter, plan.direction, extent, left, geometry)?;
-        done += bio.len();
-        tail.submit(head.clone());
+        let mut tail = TailBio::new(submitter, nr_vecs(iter), plan.opf);
+        fill(tail.bio(), iter, plan.direction, extent, left, geometry)?;
+        done += tail.bio().len();
+        tail.submit();
     }
     Ok(())
 }
 
 /// Drops the submitter's reference, and completes the request if that is up to the submitter.
-fn finish<F: DioFile>(submitter: HeadRef<F>) -> Issued<F> {
+fn finish<F: DioFile>(submitter: SubmitterRef<F>) -> Issued<F> {
     let arrival = if submitter.kiocb().is_sync() {
         Arrival::Sync
     } else {
         Arrival::Submitter
     };
-    match submitter.put_submitter() {
+    match submitter.finish() {
         None => Issued::Queued,
         Some(head) => {
             let engine = head.kiocb().target().engine();

@@ -9,10 +9,14 @@ use kernel::{
 };
 
 use kernel_ext::{
-    block::bio::{
-        BioSet,
-        BioTarget,
-        EndedBio, //
+    block::{
+        bio::{
+            BioSet,
+            BioTarget,
+            EndedBio, //
+        },
+        plug::with_plug,
+        BlockDevice, //
     },
     fs::kernel_io::{
         KernelIo,
@@ -55,6 +59,10 @@ impl BioTarget for TestFile {
 
     fn bio_set(&self) -> &BioSet<Self> {
         &self.engine.bios
+    }
+
+    fn device(&self) -> &BlockDevice {
+        &self.engine.device
     }
 
     fn end_io(bio: EndedBio<Self>) {
@@ -379,11 +387,51 @@ mod cases {
         };
         let first = fixture.issue(0, pattern(EXTENT, 9)?, hipri)?;
         let second = fixture.issue(MIB, pattern(EXTENT, 10)?, hipri)?;
+        // Nothing is held for a request that only waits for a poller.
+        fixture
+            .file
+            .engine
+            .device
+            .poll(first.poll_cookie().ok_or(EINVAL)?);
+        assert_eq!(first.completions(), 0);
+        assert_eq!(first.dio_count(), 0);
         assert_eq!(fixture.poll(&first), 2);
         for io in [first, second] {
             fixture.settle(&io);
             assert_eq!(io.wait(), Ok(EXTENT));
         }
+        Ok(())
+    }
+
+    #[test]
+    fn plugged_requests_are_polled_when_they_have_been_started() -> Result {
+        let config = Config {
+            poll_queues: 1,
+            ..base()
+        };
+        let fixture = Fixture::with(config)?;
+        let hipri = Options {
+            hipri: true,
+            ..WRITE
+        };
+        // The block layer starts none of them before it is told of the last.
+        let ios = with_plug(|| -> Result<_> {
+            let mut ios = KVec::new();
+            for i in 0..4 {
+                let io = fixture.issue(i * MIB, pattern(EXTENT, 15)?, hipri)?;
+                assert!(io.poll_cookie().is_none());
+                ios.push(io, GFP_KERNEL)?;
+            }
+            Ok(ios)
+        })?;
+        for io in ios {
+            fixture.poll(&io);
+            fixture.settle(&io);
+            assert_eq!(io.wait(), Ok(EXTENT));
+            assert!(io.poll_cookie().is_none());
+        }
+        assert_eq!(fixture.routes(), [0, 0, 4, 0, 0]);
+        assert_eq!(fixture.disk.counters().get(Counter::Timeout), 0);
         Ok(())
     }
 

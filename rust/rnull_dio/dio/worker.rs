@@ -14,7 +14,7 @@ use kernel::{
 
 use kernel_ext::{
     block::bio::{
-        HeadBio,
+        EndedHead,
         RedirtyBio, //
     },
     sync::llist::LockFreeList,
@@ -30,7 +30,7 @@ use super::{
 /// The work item of a file, for all of its requests: those that are there together share a flush.
 #[pin_data]
 pub(crate) struct Worker<F: DioFile> {
-    ended: LockFreeList<HeadBio<F>>,
+    ended: LockFreeList<EndedHead<F>>,
     /// Bios of requests that may still be under way.
     redirty: LockFreeList<RedirtyBio>,
     queue: QueueHandle,
@@ -67,7 +67,7 @@ impl<F: DioFile> Worker<F> {
 }
 
 /// Lets the worker of its file finish a request. Any context.
-pub(super) fn push<F: DioFile>(head: HeadBio<F>) {
+pub(super) fn push<F: DioFile>(head: EndedHead<F>) {
     // The request keeps the worker no longer than until it is in the list.
     let worker = head.kiocb().target().worker().clone();
     if worker.ended.push(head) {

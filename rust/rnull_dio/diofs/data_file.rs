@@ -126,6 +126,10 @@ impl BioTarget for DataFile {
         &self.engine.bios
     }
 
+    fn device(&self) -> &BlockDevice {
+        &self.engine.device
+    }
+
     fn end_io(bio: EndedBio<Self>) {
         dio::end_io(bio);
     }

@@ -14,7 +14,7 @@ use kernel::{
 };
 
 use super::{
-    Bio,
+    BioMut,
     BioTarget,
     HeadRef,
     LastRef, //
@@ -87,14 +87,14 @@ impl<T: BioTarget> EndedBio<T> {
         // SAFETY: By the type invariant.
         let opf = unsafe { (*self.bio.as_ptr()).bi_opf };
         // SAFETY: As above; the end of a bio gives its pages back to us.
-        let bio = unsafe { Bio::from_raw(self.bio) };
+        let bio = unsafe { BioMut::from_raw(self.bio) };
         opf & bindings::EXT_REQ_OP_MASK == bindings::req_op_REQ_OP_READ && !bio.pages_dirty()
     }
 
     /// Releases the pages, and drops the reference to the request.
     pub fn finish(self) -> LastRef<T> {
         // SAFETY: By the type invariant; the end of a bio gives its pages back to us.
-        unsafe { Bio::from_raw(self.bio) }.release_pages();
+        unsafe { BioMut::from_raw(self.bio) }.release_pages();
         self.put()
     }
 
@@ -134,14 +134,14 @@ impl RedirtyBio {
     /// Takes folio locks, so it sleeps.
     pub fn redirty(self) {
         // SAFETY: By the type invariant.
-        unsafe { Bio::from_raw(self.0) }.mark_pages_dirty();
+        unsafe { BioMut::from_raw(self.0) }.mark_pages_dirty();
     }
 }
 
 impl Drop for RedirtyBio {
     fn drop(&mut self) {
         // SAFETY: By the type invariant.
-        unsafe { Bio::from_raw(self.0) }.release_pages();
+        unsafe { BioMut::from_raw(self.0) }.release_pages();
         // SAFETY: As above.
         unsafe { bindings::bio_put(self.0.as_ptr()) };
     }

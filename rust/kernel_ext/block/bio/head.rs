@@ -3,6 +3,7 @@
 //! The head of a request: its state, and its first bio.
 
 use core::{
+    marker::PhantomData,
     mem::ManuallyDrop,
     ptr::{
         null_mut,
@@ -21,15 +22,12 @@ use kernel::{
 
 use super::{
     ended,
-    Bio,
+    BioMut,
     BioTarget, //
 };
 use crate::{
     bindings,
-    fs::{
-        kiocb::PollCookie,
-        Kiocb, //
-    },
+    fs::Kiocb,
     sync::llist::{
         LockFreeList,
         Node, //
@@ -64,7 +62,29 @@ impl<T: BioTarget> Head<T> {
     }
 }
 
-/// A request that has one owner: nothing of it has been submitted, or everything has ended.
+/// Drops the parts of a head, frees its bio with the pins on its pages, and gives the request back.
+///
+/// # Safety
+///
+/// Head and bio must be exclusively the caller's, and given up.
+unsafe fn take_apart<T: BioTarget>(head: NonNull<Head<T>>) -> Kiocb<T> {
+    let bio = Head::bio(head);
+    // SAFETY: Per the function's safety requirements.
+    unsafe { BioMut::from_raw(bio) }.release_pages();
+    // SAFETY: As above; the head is not used after this.
+    let Head {
+        mut kiocb, data, ..
+    } = unsafe { head.read() };
+    drop(data);
+    // SAFETY: As above. The set lives while we hold the kiocb, which forgets the bio first.
+    unsafe {
+        kiocb.set_polled_bio(null_mut());
+        bindings::bio_put(bio.as_ptr());
+    }
+    kiocb
+}
+
+/// A request of which nothing has been submitted.
 ///
 /// # Invariants
 ///
@@ -92,12 +112,10 @@ impl<T: BioTarget> HeadBio<T> {
             })
         };
         // INVARIANT: It has just been initialized.
-        Self(head)
-    }
-
-    fn head(&self) -> &Head<T> {
+        let mut this = Self(head);
         // SAFETY: By the type invariant.
-        unsafe { self.0.as_ref() }
+        this.bio().set_hints(unsafe { &head.as_ref().kiocb });
+        this
     }
 
     fn head_mut(&mut self) -> &mut Head<T> {
@@ -105,39 +123,114 @@ impl<T: BioTarget> HeadBio<T> {
         unsafe { self.0.as_mut() }
     }
 
-    /// The first bio. After submission it is only of use for its pages.
-    pub fn bio(&mut self) -> &mut Bio {
+    /// The first bio, to be filled.
+    pub fn bio(&mut self) -> BioMut<'_> {
         // SAFETY: By the type invariant the bio is ours.
-        unsafe { Bio::from_raw(Head::bio(self.0)) }
+        unsafe { BioMut::from_raw(Head::bio(self.0)) }
     }
 
     /// The request.
     pub fn kiocb(&self) -> &Kiocb<T> {
-        &self.head().kiocb
+        // SAFETY: By the type invariant.
+        unsafe { &self.0.as_ref().kiocb }
+    }
+
+    /// Lets the issuer poll for the end of the bio, in place of an interrupt.
+    pub fn set_polled(&mut self) {
+        let bio = Head::bio(self.0).as_ptr();
+        // SAFETY: By the type invariant the bio is ours. It is freed in `take_apart` only, which
+        // takes it back from the kiocb before that.
+        unsafe {
+            (*bio).bi_opf |= bindings::EXT_REQ_POLLED;
+            self.head_mut().kiocb.set_polled_bio(bio);
+        }
+    }
+
+    /// Frees the bio, with the pins on its pages, and gives the request back.
+    pub fn into_kiocb(self) -> Kiocb<T> {
+        let head = ManuallyDrop::new(self).0;
+        // SAFETY: By the type invariant they are ours.
+        unsafe { take_apart(head) }
+    }
+
+    /// Submits the head's bio. From here on several hold the request: the submitter, by the
+    /// reference that is returned, and its bios. May sleep.
+    pub fn submit(mut self) -> SubmitterRef<T> {
+        let sync = self.kiocb().is_sync();
+        let head = self.head_mut();
+        if sync {
+            *head.waiter.get_mut() = current!().as_ptr();
+        }
+        *head.refs.get_mut() = 2;
+        let head = ManuallyDrop::new(self).0;
+        // INVARIANT: Two references have just been counted.
+        let (submitter, bio) = (
+            SubmitterRef(ManuallyDrop::new(HeadRef(head)), PhantomData),
+            HeadRef(head),
+        );
+        // SAFETY: The bio was ours, and is filled as far as its owner wanted.
+        unsafe { ended::submit(Head::bio(head), bio) };
+        submitter
+    }
+}
+
+impl<T: BioTarget> Drop for HeadBio<T> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant they are ours; `self` is not used after this.
+        drop(unsafe { take_apart(self.0) });
+    }
+}
+
+/// A request of which everything has ended.
+///
+/// # Invariants
+///
+/// The pointer is an initialized [`Head`] before a bio of a set of `T`, which has ended. Both are
+/// exclusively ours.
+pub struct EndedHead<T: BioTarget>(NonNull<Head<T>>);
+
+// SAFETY: What it owns is `Send`.
+unsafe impl<T: BioTarget> Send for EndedHead<T> {}
+
+impl<T: BioTarget> EndedHead<T> {
+    /// The request.
+    pub fn kiocb(&self) -> &Kiocb<T> {
+        // SAFETY: By the type invariant.
+        unsafe { &self.0.as_ref().kiocb }
+    }
+
+    /// Drops the request's count of its inode's `i_dio_count`. Any context.
+    pub fn end_dio(&mut self) {
+        // SAFETY: By the type invariant.
+        unsafe { &mut self.0.as_mut().kiocb }.end_dio();
     }
 
     /// The state of the request.
     pub fn data(&self) -> &T::Data {
-        &self.head().data
+        // SAFETY: By the type invariant.
+        unsafe { &self.0.as_ref().data }
+    }
+
+    /// Did the head's bio end as one that is polled for? The block layer may have made it an
+    /// ordinary one on its way.
+    pub fn was_polled(&self) -> bool {
+        // SAFETY: By the type invariant the bio is ours.
+        unsafe { (*Head::bio(self.0).as_ptr()).bi_opf & bindings::EXT_REQ_POLLED != 0 }
     }
 
     /// Marks the pages dirty again that were cleaned while the read was under way.
     ///
     /// Takes folio locks, so it sleeps.
     pub fn redirty_pages(&mut self) {
-        self.bio().mark_pages_dirty();
+        // SAFETY: By the type invariant the bio is ours.
+        unsafe { BioMut::from_raw(Head::bio(self.0)) }.mark_pages_dirty();
     }
 
     /// Frees the bio, with the pins on its pages, and gives the request back.
-    pub fn into_kiocb(mut self) -> Kiocb<T> {
-        self.bio().release_pages();
+    pub fn into_kiocb(self) -> Kiocb<T> {
         let head = ManuallyDrop::new(self).0;
-        // SAFETY: By the type invariant; the head is not used after this.
-        let Head { kiocb, data, .. } = unsafe { head.read() };
-        drop(data);
-        // SAFETY: The reference to the bio is ours; its set lives while we hold the kiocb.
-        unsafe { bindings::bio_put(Head::bio(head).as_ptr()) };
-        kiocb
+        // SAFETY: By the type invariant they are ours.
+        unsafe { take_apart(head) }
     }
 
     /// Adds the request to a list that lives in its file. Returns whether the list was empty.
@@ -149,39 +242,18 @@ impl<T: BioTarget> HeadBio<T> {
         // cannot be before it is in the list; afterwards the list is not accessed.
         unsafe { &*list }.push(self)
     }
-
-    /// Makes the request one that several hold: the submitter, by the reference that is returned,
-    /// and its bios, beginning with the head's, which is submitted. May sleep.
-    pub fn submit(mut self) -> HeadRef<T> {
-        let sync = self.kiocb().is_sync();
-        let head = self.head_mut();
-        if sync {
-            *head.waiter.get_mut() = current_task();
-        }
-        *head.refs.get_mut() = 2;
-        let head = ManuallyDrop::new(self).0;
-        // INVARIANT: Two references have just been counted.
-        let (submitter, bio) = (HeadRef(head), HeadRef(head));
-        // SAFETY: The bio was ours, and is filled as far as its owner wanted.
-        unsafe { ended::submit(Head::bio(head), bio) };
-        submitter
-    }
 }
 
-fn current_task() -> *mut bindings::task_struct {
-    current!().as_ptr()
-}
-
-impl<T: BioTarget> Drop for HeadBio<T> {
+impl<T: BioTarget> Drop for EndedHead<T> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant; `self` is not used after this.
-        drop(HeadBio::into_kiocb(HeadBio(self.0)));
+        // SAFETY: By the type invariant they are ours; `self` is not used after this.
+        drop(unsafe { take_apart(self.0) });
     }
 }
 
 // SAFETY: The pointer is that of the head, which is unique to it; the link lies in the head, and
 // nobody else has access to the request while the list owns it.
-unsafe impl<T: BioTarget> Node for HeadBio<T> {
+unsafe impl<T: BioTarget> Node for EndedHead<T> {
     fn into_raw(self) -> NonNull<c_void> {
         ManuallyDrop::new(self).0.cast()
     }
@@ -204,10 +276,10 @@ pub enum LastRef<T: BioTarget> {
     /// It was the last one, and its sleeping issuer has been woken to take it.
     Waiter,
     /// It was the last one: the completer owns the request.
-    Completer(HeadBio<T>),
+    Completer(EndedHead<T>),
 }
 
-/// A reference to a request that is under way.
+/// A completer's reference to a request that is under way.
 ///
 /// # Invariants
 ///
@@ -231,16 +303,6 @@ impl<T: BioTarget> HeadRef<T> {
     /// The state of the request.
     pub fn data(&self) -> &T::Data {
         &self.head().data
-    }
-
-    /// The hardware queue that the head's bio went to, if it can be polled for.
-    pub fn poll_cookie(&self) -> Option<PollCookie> {
-        let bio = Head::bio(self.0).as_ptr();
-        // SAFETY: The bio is freed with the head, which we hold. Atomic, as the block layer may
-        // still write to it.
-        PollCookie::from_raw(unsafe {
-            core::ptr::read_volatile(&raw const (*bio).__bindgen_anon_1.bi_cookie)
-        })
     }
 
     pub(super) fn is_bio(&self, bio: NonNull<bindings::bio>) -> bool {
@@ -278,40 +340,11 @@ impl<T: BioTarget> HeadRef<T> {
         let waiter = unsafe { &(*head.as_ptr()).waiter };
         if waiter.load(ordering::Relaxed).is_null() {
             // INVARIANT: There was nobody else.
-            return LastRef::Completer(HeadBio(head));
+            return LastRef::Completer(EndedHead(head));
         }
         // SAFETY: The issuer sleeps until this is null. Nothing of the head is used afterwards.
         unsafe { bindings::rnull_dio_wake_for_io(waiter.as_ptr()) };
         LastRef::Waiter
-    }
-
-    /// Drops the submitter's reference. An issuer that waits gets the request back, once all bios
-    /// have ended; any other one only if they have already, and must not touch it otherwise.
-    ///
-    /// Sleeps if the issuer waits.
-    pub fn put_submitter(self) -> Option<HeadBio<T>> {
-        let head = self.0;
-        let sync = self.kiocb().is_sync();
-        // INVARIANT: There was nobody else.
-        if let Some(head) = self.put() {
-            return Some(HeadBio(head));
-        }
-        if !sync {
-            return None;
-        }
-        // SAFETY: The last completer leaves the head of a waiting issuer alone, but for `waiter`,
-        // so that it is valid.
-        unsafe { bindings::rnull_dio_wait_for_io((*head.as_ptr()).waiter.as_ptr()) };
-        // INVARIANT: The last completer is gone.
-        Some(HeadBio(head))
-    }
-}
-
-impl<T: BioTarget> Clone for HeadRef<T> {
-    fn clone(&self) -> Self {
-        self.head().refs.add(1, ordering::Relaxed);
-        // INVARIANT: It has just been counted.
-        Self(self.0)
     }
 }
 
@@ -319,5 +352,68 @@ impl<T: BioTarget> Drop for HeadRef<T> {
     fn drop(&mut self) {
         // The last one drops the request, which its kiocb reports.
         drop(HeadRef(self.0).put_completer());
+    }
+}
+
+/// The submitter's reference to a request that is under way. There is one, and it stays with the
+/// task that submits.
+#[must_use = "the submitter has to finish what it has begun"]
+pub struct SubmitterRef<T: BioTarget>(ManuallyDrop<HeadRef<T>>, PhantomData<*mut ()>);
+
+impl<T: BioTarget> SubmitterRef<T> {
+    /// The request.
+    pub fn kiocb(&self) -> &Kiocb<T> {
+        self.0.kiocb()
+    }
+
+    /// The state of the request.
+    pub fn data(&self) -> &T::Data {
+        self.0.data()
+    }
+
+    /// Makes a reference for another bio.
+    pub(super) fn share(&self) -> HeadRef<T> {
+        self.0.head().refs.add(1, ordering::Relaxed);
+        // INVARIANT: It has just been counted.
+        HeadRef(self.0 .0)
+    }
+
+    /// Drops the reference. An issuer that waits gets the request back, once all bios have ended;
+    /// any other one only if they have already, and must not touch it otherwise.
+    ///
+    /// Sleeps if the issuer waits.
+    pub fn finish(self) -> Option<EndedHead<T>> {
+        let this = ManuallyDrop::new(self);
+        // SAFETY: `this` is not used after this.
+        unsafe { Self::put(this.0 .0) }
+    }
+
+    /// # Safety
+    ///
+    /// `head` must be that of a submitter's reference, which is given up.
+    unsafe fn put(head: NonNull<Head<T>>) -> Option<EndedHead<T>> {
+        // INVARIANT: Per the function's safety requirements.
+        let submitter = HeadRef(head);
+        let sync = submitter.kiocb().is_sync();
+        // INVARIANT: There was nobody else.
+        if let Some(head) = submitter.put() {
+            return Some(EndedHead(head));
+        }
+        if !sync {
+            return None;
+        }
+        // SAFETY: The last completer leaves the head of a waiting issuer alone, but for `waiter`,
+        // and there is only one submitter, so that it is valid.
+        unsafe { bindings::rnull_dio_wait_for_io((*head.as_ptr()).waiter.as_ptr()) };
+        // INVARIANT: The last completer is gone.
+        Some(EndedHead(head))
+    }
+}
+
+impl<T: BioTarget> Drop for SubmitterRef<T> {
+    fn drop(&mut self) {
+        // The kiocb reports what is dropped here.
+        // SAFETY: The reference is ours; the field is not dropped on top of this.
+        drop(unsafe { Self::put(self.0 .0) });
     }
 }

@@ -21,7 +21,6 @@ use super::{
 };
 use crate::{
     bindings,
-    block::BlockDevice,
     fs::Kiocb, //
 };
 
@@ -83,7 +82,6 @@ impl<T: BioTarget> HeadBio<T> {
     /// Gives the kiocb back if there is no memory, which can only be if `nowait`.
     pub fn new(
         kiocb: Kiocb<T>,
-        bdev: &BlockDevice,
         nr_vecs: u16,
         opf: Opf,
         nowait: bool,
@@ -94,9 +92,12 @@ impl<T: BioTarget> HeadBio<T> {
         } else {
             bindings::GFP_KERNEL
         };
-        let set = kiocb.target().bio_set().set.get();
-        // SAFETY: By the type invariant of `BioSet`; the device is valid.
-        let bio = unsafe { bindings::bio_alloc_bioset(bdev.as_ptr(), nr_vecs, opf.0, gfp, set) };
+        let (set, device) = (kiocb.target().bio_set(), kiocb.target().device());
+        // SAFETY: By the type invariant of `BioSet`. The device is the file's, which the kiocb
+        // holds.
+        let bio = unsafe {
+            bindings::bio_alloc_bioset(device.as_ptr(), nr_vecs, opf.0, gfp, set.set.get())
+        };
         let Some(bio) = NonNull::new(bio) else {
             return Err(kiocb);
         };
