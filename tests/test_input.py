@@ -165,8 +165,14 @@ class Iovec(ctypes.Structure):
 
 
 libc = ctypes.CDLL(None, use_errno=True)
-libc.preadv2.argtypes = (ctypes.c_int, ctypes.POINTER(Iovec), ctypes.c_int, ctypes.c_longlong,
-                         ctypes.c_longlong, ctypes.c_int)
+libc.preadv2.argtypes = (
+    ctypes.c_int,
+    ctypes.POINTER(Iovec),
+    ctypes.c_int,
+    ctypes.c_longlong,
+    ctypes.c_longlong,
+    ctypes.c_int,
+)
 
 
 def preadv2(fd, pieces, flags=0):

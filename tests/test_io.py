@@ -171,11 +171,15 @@ def test_durable_writes(issuer, write_cache, fua, counted, null_disk, diofs):
     )
     data = diofs(device)
     before = lab.disk_counters(device)
-    job = lab.fio(data, rw="randwrite", sync="dsync", size="256k", verify="crc32c",
-                  **ISSUERS[issuer])
+    job = lab.fio(
+        data, rw="randwrite", sync="dsync", size="256k", verify="crc32c", **ISSUERS[issuer]
+    )
     assert job["error"] == 0
-    grown = {name for name, value in lab.disk_counters(device).items()
-             if name in ("flush", "fua") and value > before[name]}
+    grown = {
+        name
+        for name, value in lab.disk_counters(device).items()
+        if name in ("flush", "fua") and value > before[name]
+    }
     assert grown == counted
 
 

@@ -31,7 +31,6 @@ bool rnull_dio_bio_iter_bvec_aligned(const struct bio *bio, unsigned int mask)
 	return true;
 }
 
-
 bool rnull_dio_bio_pages_dirty(struct bio *bio)
 {
 	struct folio_iter fi;

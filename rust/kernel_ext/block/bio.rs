@@ -265,7 +265,7 @@ impl BioMut<'_> {
         // SAFETY: By the type invariant.
         unsafe {
             (*bio).bi_vcnt >= (*bio).bi_max_vecs
-                || (*bio).bi_iter.bi_size >= bindings::EXT_BIO_MAX_SIZE
+                || (*bio).bi_iter.bi_size == bindings::EXT_BIO_MAX_SIZE
         }
     }
 
@@ -319,9 +319,11 @@ impl BioMut<'_> {
 
     /// Are all pages that the bio has pinned still dirty?
     fn pages_dirty(&self) -> bool {
+        if !self.has_flag(BIO_PAGE_PINNED) {
+            return true;
+        }
         // SAFETY: By the type invariant the pages are there.
-        !self.has_flag(BIO_PAGE_PINNED)
-            || unsafe { bindings::rnull_dio_bio_pages_dirty(self.as_ptr()) }
+        unsafe { bindings::rnull_dio_bio_pages_dirty(self.as_ptr()) }
     }
 
     /// Drops the pins on the pages, once. Any context.

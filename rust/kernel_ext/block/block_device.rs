@@ -140,7 +140,7 @@ impl BlockDevice {
     pub fn read_sync(&self, sector: u64, buf: &mut KVec<u8>) -> Result {
         // CAST: From 32 bits to 64. The limit is that of a bio.
         let block = self.logical_block_size() as usize;
-        if buf.is_empty() || buf.len() % block != 0 || buf.len() > u32::MAX as usize {
+        if buf.is_empty() || buf.len() & (block - 1) != 0 || buf.len() > u32::MAX as usize {
             return Err(EINVAL);
         }
         // SAFETY: By the type invariant; `buf` is slab memory, valid for its length, and nobody

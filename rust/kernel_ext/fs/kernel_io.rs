@@ -154,7 +154,6 @@ impl<T: Send + Sync + 'static> KernelIo<T> {
             }),
             GFP_KERNEL,
         )
-        .map_err(Error::from)
     }
 
     /// Issues the request, by `submit`. Sleeps if that does.
@@ -167,8 +166,7 @@ impl<T: Send + Sync + 'static> KernelIo<T> {
             !self.issued.xchg(true, ordering::Full),
             "a request was issued twice"
         );
-        // CAST: 0 or 1.
-        let direction = self.options.write as c_uint;
+        let direction = c_uint::from(self.options.write);
         let iter = Opaque::<bindings::iov_iter>::uninit();
         // SAFETY: Nobody accesses the buffer before the request is done but the device. Cell and
         // contents stay where they are.

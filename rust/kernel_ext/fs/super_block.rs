@@ -111,7 +111,7 @@ impl<F: FileSystem> NewRoot<'_, F> {
     pub fn add_file(&mut self, name: &CStr, size: u64, file: Pin<KBox<F::File>>) -> Result {
         // SAFETY: By the type invariant.
         let sb = unsafe { self.sb.as_ref() };
-        let inode = new_inode::<F>(self.sb, bindings::S_IFREG | 0o600)?;
+        let inode = new_inode(self.sb, bindings::S_IFREG | 0o600)?;
         // SAFETY: The inode is new, and ours. What it owns from here on is dropped when it is
         // evicted. The pinned data is not moved.
         unsafe {
@@ -138,10 +138,7 @@ impl<F: FileSystem> NewRoot<'_, F> {
 }
 
 /// Makes an inode that belongs to root and was changed just now.
-fn new_inode<F: FileSystem>(
-    sb: NonNull<bindings::super_block>,
-    mode: u32,
-) -> Result<*mut bindings::inode> {
+fn new_inode(sb: NonNull<bindings::super_block>, mode: u32) -> Result<*mut bindings::inode> {
     // SAFETY: The super block is valid.
     let inode = unsafe { bindings::new_inode(sb.as_ptr()) };
     if inode.is_null() {
@@ -295,7 +292,7 @@ impl<F: FileSystem> SuperVTable<F> {
         if unsafe { bindings::sb_set_blocksize(ptr, device.logical_block_size() as c_int) } == 0 {
             return Err(EINVAL);
         }
-        let root = new_inode::<F>(sb, bindings::S_IFDIR | 0o755)?;
+        let root = new_inode(sb, bindings::S_IFDIR | 0o755)?;
         // SAFETY: The inode is new; the root takes over the reference, also on failure.
         unsafe {
             (*root).i_op = &raw const bindings::simple_dir_inode_operations;

@@ -112,6 +112,12 @@ impl<N: Node> LockFreeList<N> {
     }
 }
 
+impl<N: Node> Default for LockFreeList<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<N: Node> Drop for LockFreeList<N> {
     fn drop(&mut self) {
         drop(self.take_all());

@@ -72,7 +72,10 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
-    fn check(cases: &[(Direction, u64, usize, u64, u32, Result<(usize, usize)>)]) {
+    /// Direction, position, length, size, block size; the bytes to transfer and to report.
+    type Case = (Direction, u64, usize, u64, u32, Result<(usize, usize)>);
+
+    fn check(cases: &[Case]) {
         for &(direction, pos, len, size, block, expected) in cases {
             let got = range(direction, pos, len, size, block).map(|r| (r.transfer, r.report));
             if got != expected {
