@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# Two kinds of targets: those of every external module, which need a prepared kernel tree (KDIR),
+# and those of the lab, which bring along all they need. The build rules are in Kbuild.
+
+KDIR ?= /lib/modules/$(shell uname -r)/build
+RUSTC ?= rustc
+
+KBUILD_TARGETS := modules modules_install rust-analyzer clean
+LAB_TARGETS := run test kunit check shell docs kernel fmt
+
+.PHONY: default help distclean tree $(KBUILD_TARGETS) $(LAB_TARGETS)
+
+default: modules
+
+modules rust-analyzer: tree
+
+$(KBUILD_TARGETS):
+	@$(MAKE) --no-print-directory -C $(KDIR) M=$(CURDIR) RUSTC=$(RUSTC) $@
+
+# Says in one line what is wrong with KDIR, if anything is.
+tree:
+	@scripts/lab/check-tree.sh $(KDIR) $(RUSTC)
+
+run shell check:
+	@scripts/$@.sh
+
+test:
+	@scripts/test.sh
+
+kunit:
+	@scripts/test.sh --kunit
+
+docs fmt:
+	@scripts/lab/$@.sh
+
+kernel:
+	@scripts/lab/kernel.sh
+
+distclean:
+	@[ ! -d $(KDIR) ] || $(MAKE) --no-print-directory clean
+	@scripts/lab/distclean.sh
+
+help:
+	@echo 'With a prepared kernel tree, KDIR=$(KDIR):'
+	@echo '  modules         - Build the module, rnull_dio.ko (default target)'
+	@echo '  modules_install - Install it for the kernel of that tree'
+	@echo '  rust-analyzer   - Generate rust-project.json for editors'
+	@echo '  clean           - Remove what the build made here'
+	@echo
+	@echo 'The lab, which needs root and a Debian-like machine, and fetches and caches the rest:'
+	@echo '  run             - Main job: fio on diofs on an NVMe drive and on a null disk, in QEMU'
+	@echo '  test            - KUnit suites and end-to-end tests, on a stock and on a test kernel'
+	@echo '  kunit           - KUnit suites only'
+	@echo '  check           - rustfmt, clippy, checkpatch, shellcheck, ruff'
+	@echo '  fmt             - Format the Rust and Python files'
+	@echo '  shell           - Shell in a guest, with the module loaded (KERNEL=stock or test)'
+	@echo '  docs            - Documentation as HTML'
+	@echo '  kernel          - Build the test kernel, with KUnit and debugging aids'
+	@echo '  distclean       - clean, and remove the cache'
+	@echo
+	@echo '  MIRROR=URL      - Debian mirror to use (default: that of this machine)'
+	@echo '  KVM=1           - Use KVM, where it works'

@@ -1,0 +1,63 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# check.sh: the style and static checks, all of them before it fails.
+
+# shellcheck source=scripts/lab/lib.sh
+. "$(dirname "$0")/lab/lib.sh"
+# shellcheck source=scripts/lab/sources.sh
+. "$LAB/sources.sh"
+
+KERNEL=/usr/src/linux
+
+check_rustfmt() {
+	in_root --kernel test \
+		rustfmt --check --edition 2021 --config-path $KERNEL/.rustfmt.toml "${RUST_FILES[@]}"
+}
+
+check_clippy() {
+	local build
+	build=$(build_dir clippy)
+	mkdir -p "$build"
+	in_root --kernel test --bind "$build:/build:rw" \
+		make -C /usr/src/linux-test LLVM=-19 M=/src MO=/build CLIPPY=1 \
+		KRUSTFLAGS=-Dwarnings KCFLAGS=-Werror -j"$(nproc)" modules
+}
+
+check_checkpatch() {
+	in_root --kernel test \
+		perl $KERNEL/scripts/checkpatch.pl --no-tree --strict --codespell --terse --show-types \
+		--no-summary --file "${C_FILES[@]}"
+}
+
+check_shellcheck() {
+	in_root shellcheck --external-sources "${SHELL_FILES[@]}"
+}
+
+# ruff COMMAND...
+ruff() {
+	in_root --bind "$TOOLS:/out" /out/bin/ruff "$@" --no-cache --config scripts/lab/ruff.toml \
+		"${PYTHON_FILES[@]}"
+}
+
+# check NAME FILES CMD...: a step whose failure is noted only; nothing to check is no failure
+check() {
+	local name=$1
+	[ "$2" -gt 0 ] || return 0
+	(step "check-$name" "$name" "${@:3}") || FAILED+=("$name")
+}
+
+need_root
+kernel=$(lab kernel)
+[ -d "$kernel" ] || exit 1
+TOOLS=$(lab tools)
+find_sources
+FAILED=()
+export LAB_TAIL=100
+check rustfmt "${#RUST_FILES[@]}" check_rustfmt
+check clippy "${#RUST_FILES[@]}" check_clippy
+check checkpatch "${#C_FILES[@]}" check_checkpatch
+check shellcheck "${#SHELL_FILES[@]}" check_shellcheck
+check ruff "${#PYTHON_FILES[@]}" ruff check
+check ruff-format "${#PYTHON_FILES[@]}" ruff format --check
+[ "${#FAILED[@]}" -eq 0 ] || die "failed: ${FAILED[*]}"

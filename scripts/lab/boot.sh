@@ -1,0 +1,129 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# boot.sh [OPTION]... -- CMD...: runs CMD in a guest.
+#
+#   --kernel stock|test   which kernel (stock)
+#   --name NAME           what the run is called in the logs (boot)
+#   --cpus N              (2)
+#   --memory SIZE         (2G)
+#   --timeout SECONDS     for all of it (300); a shell has no limit
+#   --append ARGS         more of the kernel's command line
+#   --drive SPEC          an NVMe drive, see below; may be given several times
+#   --qemu-opt ARG        one argument for QEMU; may be given several times
+#   --results DIR         a folder that the guest writes to as /results
+#   --expect REGEX        a line that the log must have and that is no reason for failure
+#   --shell               no CMD: a shell on this terminal
+#
+# In the guest the checkout is at /src, the module for this kernel at /build/rnull_dio.ko, if it has
+# been built. The nvme driver is loaded, with polled queues, configfs and debugfs are mounted.
+#
+# A drive is SERIAL[:OPTION]...: it answers to SERIAL in /sys/block/*/device/serial and is empty.
+# Options: size=SIZE (512M), error=read@SECTOR or error=write@SECTOR (transfers that touch this sector
+# of 512 bytes fail). Each sits in a slot of its own and can be pulled out, see monitor.py: a guest's
+# "echo 'lab: monitor device_del SERIAL' > /dev/kmsg" does it.
+#
+# The exit status is that of CMD, or
+#   120  the kernel's log has a complaint (whatever CMD returned)
+#   121  the guest did not get as far as CMD, or died in it
+#   124  the time is over
+#
+# Emulated by TCG. KVM=1 uses KVM, if that can be seen to boot something: on some machines it is
+# there and hangs every kernel.
+
+# shellcheck source=scripts/lab/lib.sh
+. "$(dirname "$0")/lib.sh"
+# shellcheck source=scripts/lab/gate.sh
+. "$LAB/gate.sh"
+
+kernel=stock
+name=boot
+timeout=300
+results=''
+expect=''
+shell=''
+guest_args=()
+
+usage() {
+	sed -n '4,/^$/s/^# \{0,1\}//p' "$0" >&2
+	exit 2
+}
+
+while [ $# -gt 0 ]; do
+	case $1 in
+	--kernel) kernel=$2; shift 2 ;;
+	--name) name=$2; shift 2 ;;
+	--timeout) timeout=$2; shift 2 ;;
+	--results) results=$2; shift 2 ;;
+	--expect) expect=$2; shift 2 ;;
+	--cpus | --memory | --append | --drive | --qemu-opt) guest_args+=("$1" "$2"); shift 2 ;;
+	--shell) shell=1; guest_args+=("$1"); shift ;;
+	--) shift; break ;;
+	*) usage ;;
+	esac
+done
+[ $# -gt 0 ] || [ -n "$shell" ] || usage
+
+# run_guest STATE RESULTS TIMEOUT GUEST-OPTION...: runs the command in the folder STATE; what the
+# guest leaves behind is there, too
+run_guest() {
+	local state=$1 results=$2 timeout=$3 build
+	shift 3
+	build=$(build_dir "$kernel")
+	mkdir -p "$build"
+	in_root --kernel "$kernel" --bind "$build:/build" --bind "$state:/out:rw" \
+		--bind "$results:/results:rw" \
+		timeout --foreground --kill-after=5 "$timeout" /src/scripts/lab/guest.sh "$@"
+}
+
+# Adds KVM to the options of the guest, if it is wanted and works
+probe_kvm() {
+	[ "${KVM:-}" = 1 ] || return 0
+	local state=$1/probe
+	mkdir "$state"
+	echo true >"$state/command"
+	say "trying KVM (30 s at most)"
+	run_guest "$state" "$state" 30 --accel kvm </dev/null >/dev/null 2>&1 || true
+	if [ -s "$state/status" ]; then
+		guest_args+=(--accel kvm)
+	else
+		say "KVM does not boot the kernel here: going on without"
+	fi
+}
+
+# The verdict on a guest, from what it left behind and from the status of the time limit
+verdict() {
+	local state=$1 status=$2 log=$3
+	if ! gate "$log" "$expect"; then
+		return 120
+	elif [ "$status" -eq 124 ] || [ "$status" -eq 137 ]; then
+		say "$name: not finished after $timeout s (log: $log)"
+		return 124
+	elif [ ! -s "$state/status" ]; then
+		say "$name: the guest died (log: $log)"
+		tail -n 20 "$log" | sed 's/^/    /' >&2
+		return 121
+	fi
+	return "$(<"$state/status")"
+}
+
+need_root
+log=$(log_path "$name")
+state=$(mktemp -d "$LAB_LOGS/.state.XXXXXX")
+trap 'rm -rf "$state"' EXIT
+[ -n "$results" ] || results=$state
+mkdir -p "$results"
+results=$(cd "$results" && pwd)
+probe_kvm "$state"
+
+status=0
+if [ -n "$shell" ]; then
+	run_guest "$state" "$results" infinity "${guest_args[@]}" || status=$?
+	exit "$status"
+fi
+printf '%q ' "$@" >"$state/command"
+: >"$state/console"
+ln -f "$state/console" "$log"
+group_start run_guest "$state" "$results" "$timeout" "${guest_args[@]}" </dev/null
+group_wait || status=$?
+verdict "$state" "$status" "$log"

@@ -1,0 +1,41 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# module.sh stock|test [MAKE-ARGUMENT]...: builds the checkout's module for that kernel; prints the
+# path of the .ko. In the root and in guests it is at /build/rnull_dio.ko.
+
+# shellcheck source=scripts/lab/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+[ $# -ge 1 ] || die "usage: module.sh stock|test [MAKE-ARGUMENT]..."
+kernel=$1
+shift
+
+# Objects of another kernel, or of another build of it, are of no use.
+clean_if_other() {
+	local build=$1 kernel_dir=$2
+	[ "$(cat "$build/.kernel" 2>/dev/null)" != "$kernel_dir" ] || return 0
+	rm -rf "$build"
+	mkdir -p "$build"
+	echo "$kernel_dir" >"$build/.kernel"
+}
+
+build() {
+	in_root --kernel "$kernel" --bind "$build:/build:rw" \
+		make -C "$(<"$dir/kdir")" "${ARGS[@]}" M=/src MO=/build -j"$(nproc)" "$@" modules
+}
+
+case $kernel in
+stock) dir=$(lab stock) ARGS=() ;;
+test) dir=$(lab kernel) ARGS=(LLVM=-19) ;;
+*) die "no such kernel: $kernel (stock, test)" ;;
+esac
+need_root
+build=$(build_dir "$kernel")
+mkdir -p "$build"
+exec {lock}>"$build.lock"
+lock_wait "$lock" "the module for the $kernel kernel"
+clean_if_other "$build" "$dir"
+LAB_TAIL=60 step "module-$kernel" "Module for the $kernel kernel" build "$@"
+[ -f "$build/rnull_dio.ko" ] || die "the build made no rnull_dio.ko"
+echo "$build/rnull_dio.ko"

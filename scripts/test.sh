@@ -1,0 +1,108 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# test.sh [--kunit] [PYTEST-ARGUMENT]...: the KUnit suites on our test kernel, then, unless told
+# otherwise, tests/ on the test kernel and on the stock kernel. Ends with "N passed, N failed".
+
+# shellcheck source=scripts/lab/lib.sh
+. "$(dirname "$0")/lab/lib.sh"
+
+# What the end-to-end tests find in their machine; the last two fail at 32 MiB.
+DRIVES=(--drive scratch --drive spare --drive bad-read:error=read@65536
+	--drive bad-write:error=write@65536)
+
+# problem TEXT: something failed that is not the result of a test
+problem() {
+	say "$*"
+	echo "$*" >>"$results/problems"
+}
+
+# attempt NAME WHAT CMD...: a step whose failure is not the end
+attempt() {
+	(LAB_TAIL=60 step "$@")
+}
+
+# KUnit
+
+declared_suites() {
+	grep -rhoP '#\[kunit_tests\(\K\w+' "$SRC/rust" --include='*.rs' | sort --unique
+}
+
+# Did every suite that the sources declare run?
+check_suites() {
+	local suite
+	while read -r suite; do
+		grep -a -q -E "# Subtest: $suite\s*$" "$1" || problem "KUnit suite $suite did not run"
+	done < <(declared_suites)
+}
+
+kunit_guest() {
+	lab boot --kernel test --name kunit-console --timeout 600 --results "$results" \
+		--append kmemleak=on -- /src/scripts/test/kunit-guest.sh
+}
+
+# The part of the console that is about our module
+kunit_log() {
+	sed -n '/lab: kunit begins/,/lab: kunit ends/p' "$LAB_LOGS/kunit-console.log" >"$results/kunit.log"
+}
+
+kunit_parse() {
+	in_root --kernel test --bind "$results:/out:rw" \
+		python3 /usr/src/linux/tools/testing/kunit/kunit.py parse --json=/out/kunit.json \
+		/out/kunit.log
+}
+
+kunit() {
+	attempt kunit-guest "KUnit suites on the test kernel" kunit_guest ||
+		problem "the guest that ran the KUnit suites failed"
+	kunit_log
+	check_suites "$results/kunit.log"
+	attempt kunit "KUnit results" kunit_parse || true
+	cat "$(log_path kunit)" >&2
+}
+
+# End to end
+
+# The module is loaded without its KUnit suites, which have run by then. Leaves the exit status, too: 1 is pytest's for tests that failed, which the results tell.
+e2e_guest() {
+	local kernel=$1 status=0
+	shift
+	lab boot --kernel "$kernel" --name "tests-$kernel-console" --timeout 1500 \
+		--results "$results" --append kunit.enable=0 "${DRIVES[@]}" -- \
+		python3 -m pytest -p no:cacheprovider -v --durations=10 \
+		--junitxml="/results/tests-$kernel.xml" "$@" || status=$?
+	echo "$status" >"$results/status"
+	return "$status"
+}
+
+e2e() {
+	attempt "tests-$1" "End-to-end tests on the $1 kernel" e2e_guest "$@" ||
+		[ "$(<"$results/status")" -eq 1 ] ||
+		problem "the guest with the $1 kernel failed, see above"
+	[ -f "$results/tests-$1.xml" ] || problem "no results of the tests on the $1 kernel"
+}
+
+summary() {
+	in_root --bind "$results:/out" python3 /src/scripts/test/summary.py /out
+}
+
+need_root
+only_kunit=''
+if [ "${1:-}" = --kunit ]; then
+	only_kunit=1
+	shift
+fi
+[ $# -gt 0 ] || set -- /src/tests
+results=$(build_dir results)
+rm -rf "$results"
+mkdir -p "$results"
+: >"$results/problems"
+
+lab module test >/dev/null
+kunit
+if [ -z "$only_kunit" ]; then
+	e2e test "$@"
+	lab module stock >/dev/null
+	e2e stock "$@"
+fi
+summary
