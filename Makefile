@@ -9,11 +9,12 @@ RUSTC ?= rustc
 KBUILD_TARGETS := modules modules_install rust-analyzer clean
 LAB_TARGETS := run test kunit check shell docs kernel fmt
 
-.PHONY: default help distclean tree $(KBUILD_TARGETS) $(LAB_TARGETS)
+.PHONY: default help distclean tree source-tree $(KBUILD_TARGETS) $(LAB_TARGETS)
 
 default: modules
 
 modules rust-analyzer: tree
+rust-analyzer: source-tree
 
 $(KBUILD_TARGETS):
 	@$(MAKE) --no-print-directory -C $(KDIR) M=$(CURDIR) RUSTC=$(RUSTC) $@
@@ -21,6 +22,10 @@ $(KBUILD_TARGETS):
 # Says in one line what is wrong with KDIR, if anything is.
 tree:
 	@scripts/lab/check-tree.sh $(KDIR) $(RUSTC)
+
+source-tree:
+	@[ -n '$(wildcard $(KDIR)/scripts/generate_rust_analyzer.py $(KDIR)/source/scripts/generate_rust_analyzer.py)' ] || \
+		{ echo 'KDIR=$(KDIR): rust-analyzer needs a tree with all of its source' >&2; exit 1; }
 
 run shell check:
 	@scripts/$@.sh

@@ -63,7 +63,8 @@ kunit() {
 
 # End to end
 
-# The module is loaded without its KUnit suites, which have run by then. Leaves the exit status, too: 1 is pytest's for tests that failed, which the results tell.
+# The module is loaded without its KUnit suites, which have run by then. Leaves the exit status, too:
+# 1 is pytest's for tests that failed, which the results tell.
 e2e_guest() {
 	local kernel=$1 status=0
 	shift

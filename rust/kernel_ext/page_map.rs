@@ -62,6 +62,7 @@ pub struct MappedPage<'a>(NonNull<bindings::page>, PhantomData<&'a PageMap>);
 
 impl MappedPage<'_> {
     /// Returns a pointer to the page, valid as long as `self`.
+    #[inline]
     pub(crate) fn as_ptr(&self) -> *mut bindings::page {
         self.0.as_ptr()
     }
@@ -77,6 +78,7 @@ impl MappedPage<'_> {
 }
 
 /// Fails with [`EINVAL`] unless `len` bytes at `offset` are within `size` bytes.
+#[inline]
 pub(crate) fn check_bounds(offset: usize, len: usize, size: usize) -> Result {
     match offset.checked_add(len) {
         Some(end) if end <= size => Ok(()),

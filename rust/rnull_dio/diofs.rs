@@ -106,7 +106,8 @@ impl FileSystem for Diofs {
         let block_size = mount.engine.block_size;
         StatFs {
             block_size,
-            blocks: mount.signature.data_len() / u64::from(block_size),
+            // A power of two.
+            blocks: mount.signature.data_len() >> block_size.trailing_zeros(),
             files: 2,
         }
     }

@@ -36,15 +36,14 @@ use kernel_ext::block::{
 };
 
 pub(crate) use self::{
-    config::{
-        Config,
-        IrqMode, //
-    },
-    counters::{
-        Counter,
-        Counters, //
-    },
+    config::Config,
+    counters::Counters,
     media::Media, //
+};
+#[cfg(CONFIG_KUNIT)]
+pub(crate) use self::{
+    config::IrqMode,
+    counters::Counter, //
 };
 
 /// Time in ms after which a polled request that nobody polls is ended, as in null_blk.
@@ -131,6 +130,8 @@ fn tag_set_config(config: &Config) -> TagSetConfig {
         queue_depth: config.hw_queue_depth,
         // Writes allocate pages.
         blocking: config.memory_backed,
+        // Nothing to gain from one here, and it would add a context switch to each request.
+        no_sched_by_default: true,
         timeout: TIMEOUT_MS,
     }
 }

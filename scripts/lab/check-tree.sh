@@ -19,6 +19,6 @@ config=$kdir/include/config/auto.conf
 grep -q '^CONFIG_RUST=y' "$config" || refuse "the kernel is configured without CONFIG_RUST"
 [ -f "$kdir/rust/libkernel.rmeta" ] ||
 	refuse "no Rust metadata (rust/libkernel.rmeta): Debian's header packages lack it, see README"
-built_by=$(sed -n 's/^CONFIG_RUSTC_VERSION_TEXT="\(.*\)"$/\1/p' "$config")
+built_by=$(sed -n 's/^CONFIG_RUSTC_VERSION_TEXT="\{0,1\}\([^"]*\)"\{0,1\}$/\1/p' "$config")
 version=$("$rustc" --version 2>/dev/null) || refuse "no Rust compiler '$rustc' here; set RUSTC="
 [ "$version" = "$built_by" ] || refuse "built by '$built_by', but $rustc is '$version'"

@@ -28,6 +28,7 @@ mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
 mount -t tmpfs -o mode=755 tmpfs "$root/run"
 bind "$src" "$root/src"
 
+[ -t 1 ] || TERM=dumb
 env=(PATH=/usr/sbin:/usr/bin HOME=/tmp "TERM=${TERM:-dumb}" LANG=C.UTF-8 PYTHONDONTWRITEBYTECODE=1)
 while [ "$1" != -- ]; do
 	case $1 in

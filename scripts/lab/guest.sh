@@ -16,7 +16,7 @@ qemu=(qemu-system-x86_64 -machine q35 -cpu 'qemu64,+rdrand' -nodefaults -no-rebo
 cpus=2
 memory=2G
 accel=tcg
-append='ignore_loglevel'
+append='console=ttyS0'
 drives=0
 shell=''
 
@@ -73,11 +73,11 @@ add_root() {
 
 # The console of a script goes to a file, of a shell to the terminal.
 add_console() {
-	append+=' console=ttyS0 earlyprintk=serial,ttyS0,115200'
 	if [ -n "$shell" ]; then
 		append+=" quiet lab.shell=$(stty size | tr ' ' ,)"
 		qemu+=(-chardev 'stdio,id=console,mux=on,signal=off' -mon chardev=console)
 	else
+		append+=' earlyprintk=serial,ttyS0,115200 ignore_loglevel'
 		qemu+=(-chardev 'file,id=console,path=/out/console,append=on'
 			-chardev 'file,id=output,path=/proc/self/fd/1,append=on'
 			-device virtio-serial-pci -device 'virtserialport,chardev=output,name=output')

@@ -6,4 +6,5 @@
 size=$(busybox sed -n 's/.*lab.shell=\([0-9,]*\).*/\1/p' /proc/cmdline)
 busybox stty -F /dev/ttyS0 rows "${size%,*}" cols "${size#*,}"
 insmod /build/rnull_dio.ko
+export PS1='\h:\w\$ '
 busybox setsid busybox cttyhack bash --norc

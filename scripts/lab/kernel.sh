@@ -51,8 +51,6 @@ install_kernel() {
 	local dir=$1 obj=$1/usr/src/linux-test release
 	release=$(<"$obj/include/config/kernel.release")
 	in_tree "$dir" --bind "$dir:/out:rw" "${MAKE[@]}" -s INSTALL_MOD_PATH=/out/usr modules_install
-	in_root --bind "$dir/usr/lib/modules:/usr/lib/modules:rw" \
-		/src/scripts/lab/index-modules.sh "$release"
 	mkdir "$dir/boot"
 	cp "$obj/arch/x86/boot/bzImage" "$dir/boot/vmlinuz"
 	cp "$obj/vmlinux" "$dir/boot/vmlinux"

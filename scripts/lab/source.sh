@@ -62,7 +62,7 @@ choose() {
 	VERSION='' RELEASE=''
 	while read -r version release; do
 		complete "$version" "$release" || continue
-		if [ "$version" = "$KERNEL" ] || [ -z "$VERSION" ]; then
+		if [ "$version" = "$KERNEL_VERSION" ] || [ -z "$VERSION" ]; then
 			VERSION=$version RELEASE=$release
 		fi
 	done < <(candidates)
@@ -88,8 +88,8 @@ make_debs() {
 	step kernel-download "Packages of the stock kernel (about 300 MB)" download "$1"
 	local taken
 	taken=$(<"$1/version")
-	[ "$taken" = "$KERNEL" ] ||
-		say "note: the archive no longer has kernel $KERNEL; taking $taken"
+	[ "$taken" = "$KERNEL_VERSION" ] ||
+		say "note: the archive no longer has kernel $KERNEL_VERSION; taking $taken"
 }
 
 unpack() {
@@ -104,7 +104,7 @@ make_source() {
 	step kernel-source "Source of the stock kernel" unpack "$1"
 }
 
-artefact debs "$(key "$KERNEL" "$SUITE")" make_debs
+artefact debs "$(key "$KERNEL_VERSION" "$SUITE")" make_debs
 DEBS=$ARTEFACT
 if [ "${1:-}" != --debs ]; then
 	artefact source "$(key "$DEBS/version")" make_source

@@ -70,7 +70,7 @@ def all_jobs() -> list[Job]:
 
 
 def run(*command: object) -> None:
-    subprocess.run([str(word) for word in command], check=True)
+    subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL)
 
 
 # Counters
@@ -170,10 +170,10 @@ def drive(serial: str) -> Path:
 
 @contextlib.contextmanager
 def null_disk(name: str) -> Iterator[Path]:
-    """A null disk of ours that keeps its data in memory."""
+    """A null disk of ours that keeps its data in memory and completes by a timer."""
     directory = CONFIGFS / name
     directory.mkdir()
-    attributes = {"size": 64, "blocksize": 512, "memory_backed": 1, "poll_queues": 1, "power": 1}
+    attributes = {"size": 64, "memory_backed": 1, "irqmode": 2, "poll_queues": 1, "power": 1}
     for attribute, value in attributes.items():
         (directory / attribute).write_text(f"{value}\n")
     try:
@@ -215,14 +215,15 @@ def print_table(tables: dict[str, list[Job]]) -> None:
     rows = [job for jobs in tables.values() for job in jobs]
     routes = [name for name in rows[0].routes if any(job.routes.get(name) for job in rows)]
     print(f"\n{platform.release()}, {os.cpu_count()} CPUs, emulated: compare rows, not machines")
-    header = f"{'job':<30} {'IOPS':>8} {'ctx/IO':>7}"
-    print(header + "".join(f" {name:>8}" for name in routes) + "  verify")
+    width = {name: max(len(name), 6) for name in routes}
+    titles = "".join(f" {name:>{width[name]}}" for name in routes)
+    print(f"{'job':<30} {'IOPS':>6} {'ctx/IO':>6}{titles} verify")
     for target, jobs in tables.items():
         print(f"{target}:")
         for job in jobs:
-            counts = "".join(f" {job.routes.get(name, 0):>8}" for name in routes)
+            counts = "".join(f" {job.routes.get(name, 0):>{width[name]}}" for name in routes)
             verdict = "ok" if job.verified else "FAILED"
-            print(f"  {job.name:<28} {job.iops:>8.0f} {job.switches:>7.2f}{counts}  {verdict}")
+            print(f"  {job.name:<28} {job.iops:>6.0f} {job.switches:>6.2f}{counts} {verdict}")
 
 
 def main() -> int:

@@ -38,6 +38,7 @@ impl BlkError {
     }
 
     /// Returns the outcome that `status` stands for.
+    #[inline]
     pub fn from_raw(status: bindings::blk_status_t) -> BlkResult {
         match NonZeroU8::new(status) {
             Some(status) => Err(Self(status)),
@@ -46,6 +47,7 @@ impl BlkError {
     }
 
     /// Returns the `blk_status_t` that stands for `result`.
+    #[inline]
     pub fn into_raw(result: BlkResult) -> bindings::blk_status_t {
         match result {
             Ok(()) => 0,

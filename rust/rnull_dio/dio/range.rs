@@ -53,7 +53,7 @@ pub(super) fn range(
     let clamp = |end: u64| end.min(len as u64) as usize;
     match direction {
         Direction::Read => Ok(Range {
-            transfer: clamp(left.next_multiple_of(block)),
+            transfer: clamp((left + block - 1) & !(block - 1)),
             report: clamp(left),
         }),
         Direction::Write => match clamp(left & !(block - 1)) {

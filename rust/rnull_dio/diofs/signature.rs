@@ -100,7 +100,7 @@ impl Signature {
             data_start: u64_at(16)?,
             fs_len: u64_at(24)?,
         };
-        let aligned = |bytes: u64| bytes % u64::from(block_size) == 0;
+        let aligned = |bytes: u64| bytes & (u64::from(block_size) - 1) == 0;
         if signature.data_start < SIZE as u64
             || signature.data_start >= signature.fs_len
             || !aligned(signature.data_start)

@@ -20,11 +20,13 @@ impl IoCompBatch<'_> {
     ///
     /// `ptr` must be NULL or point to a `struct io_comp_batch` that nobody else uses until the
     /// result is gone.
+    #[inline]
     pub(super) unsafe fn from_raw(ptr: *mut bindings::io_comp_batch) -> Self {
         // INVARIANT: By the safety requirements.
         Self(ptr, PhantomData)
     }
 
+    #[inline]
     pub(super) fn as_ptr(&mut self) -> *mut bindings::io_comp_batch {
         self.0
     }

@@ -37,6 +37,7 @@ impl HctxType {
         }) as usize
     }
 
+    #[inline]
     fn from_raw(raw: u16) -> Self {
         match bindings::hctx_type::from(raw) {
             bindings::hctx_type_HCTX_TYPE_POLL => Self::Poll,

@@ -84,6 +84,7 @@ pub enum Op {
 }
 
 impl Op {
+    #[inline]
     fn from_raw(raw: u32) -> Self {
         match raw {
             bindings::req_op_REQ_OP_READ => Self::Read,

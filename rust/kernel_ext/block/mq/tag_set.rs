@@ -67,8 +67,23 @@ pub struct TagSetConfig {
     pub queue_depth: u32,
     /// Whether [`Operations::queue_rq`] may sleep.
     pub blocking: bool,
+    /// Whether a disk with a single queue starts without an I/O scheduler. Those with several do.
+    pub no_sched_by_default: bool,
     /// The time in ms after which [`Operations::timeout`] is called. 0 for the default, 30 s.
     pub timeout: Msecs,
+}
+
+impl TagSetConfig {
+    fn flags(&self) -> c_uint {
+        let mut flags = 0;
+        if self.blocking {
+            flags |= bindings::BLK_MQ_F_BLOCKING;
+        }
+        if self.no_sched_by_default {
+            flags |= bindings::BLK_MQ_F_NO_SCHED_BY_DEFAULT;
+        }
+        flags
+    }
 }
 
 /// A `struct blk_mq_tag_set`.
@@ -121,11 +136,6 @@ impl<T: Operations> TagSet<T> {
     /// `set` must point to memory for the `inner` of a pinned `Self`, the `queues` of which are set
     /// to those of `config`.
     unsafe fn alloc(set: *mut bindings::blk_mq_tag_set, config: &TagSetConfig) -> Result {
-        let flags = if config.blocking {
-            bindings::BLK_MQ_F_BLOCKING
-        } else {
-            0
-        };
         let value = bindings::blk_mq_tag_set {
             ops: OperationsVTable::<T>::build(),
             nr_maps: config.queues.nr_maps(),
@@ -134,7 +144,7 @@ impl<T: Operations> TagSet<T> {
             cmd_size: u32::try_from(size_of::<Pdu<T>>())?,
             numa_node: bindings::NUMA_NO_NODE,
             timeout: u32::try_from(msecs_to_jiffies(config.timeout))?,
-            flags,
+            flags: config.flags(),
             ..pin_init::zeroed()
         };
         // SAFETY: By the safety requirements.
