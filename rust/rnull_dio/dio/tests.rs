@@ -112,6 +112,14 @@ impl Fixture {
         })
     }
 
+    /// On a disk that can be polled, and completes at once what is not.
+    fn polled() -> Result<Self> {
+        Self::with(Config {
+            poll_queues: 1,
+            ..base()
+        })
+    }
+
     fn with(config: Config) -> Result<Self> {
         let disk = Disk::new(c"rnull_dio_test", &config, &Dir::new(c"rnull_dio_test"))?;
         let engine = Engine::new(disk.block_device().into(), c"rnull_dio_test")?;
@@ -191,6 +199,16 @@ const READ: Options = Options {
     dsync: false,
     bvec: false,
     offset: 0,
+};
+
+const POLLED_READ: Options = Options {
+    hipri: true,
+    ..READ
+};
+
+const POLLED_WRITE: Options = Options {
+    hipri: true,
+    ..WRITE
 };
 
 const WRITE: Options = Options {
@@ -342,16 +360,8 @@ mod cases {
 
     #[test]
     fn polled_requests_are_completed_by_the_reaper() -> Result {
-        let config = Config {
-            poll_queues: 1,
-            ..base()
-        };
-        let fixture = Fixture::with(config)?;
-        let hipri = |options| Options {
-            hipri: true,
-            ..options
-        };
-        let io = fixture.issue(0, pattern(EXTENT, 8)?, hipri(WRITE))?;
+        let fixture = Fixture::polled()?;
+        let io = fixture.issue(0, pattern(EXTENT, 8)?, POLLED_WRITE)?;
         assert!(io.was_queued());
         assert!(io.poll_cookie().is_some());
         assert_eq!(fixture.poll(&io), 1);
@@ -359,14 +369,14 @@ mod cases {
         assert_eq!(io.wait(), Ok(EXTENT));
         assert_eq!(fixture.routes(), [0, 0, 1, 0, 0]);
 
-        let io = fixture.issue(0, zeroes(EXTENT)?, hipri(READ))?;
+        let io = fixture.issue(0, zeroes(EXTENT)?, POLLED_READ)?;
         assert_eq!(fixture.poll(&io), 1);
         fixture.settle(&io);
         assert!(io.buf() == &pattern(EXTENT, 8)?[..]);
 
         // An error is no reason to leave it to the worker.
         fixture.disk.media().bad().set(0..1)?;
-        let io = fixture.issue(0, zeroes(EXTENT)?, hipri(WRITE))?;
+        let io = fixture.issue(0, zeroes(EXTENT)?, POLLED_WRITE)?;
         assert_eq!(fixture.poll(&io), 1);
         fixture.settle(&io);
         assert_eq!(io.wait(), Err(EIO));
@@ -376,17 +386,9 @@ mod cases {
 
     #[test]
     fn any_poller_reaps_all() -> Result {
-        let config = Config {
-            poll_queues: 1,
-            ..base()
-        };
-        let fixture = Fixture::with(config)?;
-        let hipri = Options {
-            hipri: true,
-            ..WRITE
-        };
-        let first = fixture.issue(0, pattern(EXTENT, 9)?, hipri)?;
-        let second = fixture.issue(MIB, pattern(EXTENT, 10)?, hipri)?;
+        let fixture = Fixture::polled()?;
+        let first = fixture.issue(0, pattern(EXTENT, 9)?, POLLED_WRITE)?;
+        let second = fixture.issue(MIB, pattern(EXTENT, 10)?, POLLED_WRITE)?;
         // Nothing is held for a request that only waits for a poller.
         fixture
             .file
@@ -405,20 +407,12 @@ mod cases {
 
     #[test]
     fn plugged_requests_are_polled_when_they_have_been_started() -> Result {
-        let config = Config {
-            poll_queues: 1,
-            ..base()
-        };
-        let fixture = Fixture::with(config)?;
-        let hipri = Options {
-            hipri: true,
-            ..WRITE
-        };
+        let fixture = Fixture::polled()?;
         // The block layer starts none of them before it is told of the last.
         let ios = with_plug(|| -> Result<_> {
             let mut ios = KVec::new();
             for i in 0..4 {
-                let io = fixture.issue(i * MIB, pattern(EXTENT, 15)?, hipri)?;
+                let io = fixture.issue(i * MIB, pattern(EXTENT, 15)?, POLLED_WRITE)?;
                 assert!(io.poll_cookie().is_none());
                 ios.push(io, GFP_KERNEL)?;
             }
@@ -437,16 +431,8 @@ mod cases {
 
     #[test]
     fn requests_of_several_bios_are_not_polled() -> Result {
-        let config = Config {
-            poll_queues: 1,
-            ..base()
-        };
-        let fixture = Fixture::with(config)?;
-        let hipri = Options {
-            hipri: true,
-            ..WRITE
-        };
-        let io = fixture.run(0, pattern(2 * EXTENT, 11)?, hipri)?;
+        let fixture = Fixture::polled()?;
+        let io = fixture.run(0, pattern(2 * EXTENT, 11)?, POLLED_WRITE)?;
         assert_eq!(io.wait(), Ok(2 * EXTENT));
         assert_eq!(fixture.disk.counters().get(Counter::Polled), 0);
         Ok(())
