@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Wrong input gets an error that tells what was wrong, and loses nothing."""
 
+import contextlib
 import ctypes
 import errno
 import fcntl
@@ -182,14 +183,20 @@ def preadv2(fd, pieces, flags=0):
     return errno.errorcode[ctypes.get_errno()] if result < 0 else result
 
 
+def huge_memory():
+    """Memory whose pages are those of one folio, if the kernel has huge pages."""
+    memory = mmap.mmap(-1, 4 << 20)
+    with contextlib.suppress(OSError):
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return memory
+
+
 NOWHERE = 0x1000
 
 
 @pytest.mark.parametrize("flags", [0, os.RWF_NOWAIT], ids=["", "nowait"])
 def test_memory_that_is_not_there(flags, device, diofs):
-    # Of one folio, if there are huge pages.
-    memory = mmap.mmap(-1, 4 << 20)
-    memory.madvise(mmap.MADV_HUGEPAGE)
+    memory = huge_memory()
     address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
     with lab.opened(diofs(device)) as fd:
         for pieces in (
@@ -205,8 +212,7 @@ def test_memory_that_is_not_there(flags, device, diofs):
 
 
 def test_memory_that_is_not_there_with_large_blocks(null_disk, diofs):
-    memory = mmap.mmap(-1, 4 << 20)
-    memory.madvise(mmap.MADV_HUGEPAGE)
+    memory = huge_memory()
     address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
     device = null_disk(memory_backed=1, size=16, blocksize=4096)
     with lab.opened(diofs(device)) as fd:
