@@ -90,6 +90,7 @@ install_metadata() {
 }
 
 make_stock() {
+	lab source >/dev/null
 	step stock-unpack "Stock kernel $RELEASE" unpack "$1"
 	step stock-modules "Its module index and initrd" index_modules "$1"
 	step stock-metadata "Its Rust metadata (about 1 minute)" metadata "$1"
