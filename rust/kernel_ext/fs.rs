@@ -2,10 +2,13 @@
 
 //! File systems and their files.
 
+pub mod deferring;
 pub mod file;
+pub(crate) mod issuer;
 #[cfg(CONFIG_KUNIT)]
 pub mod kernel_io;
 pub mod kiocb;
+pub mod options;
 pub mod super_block;
 
 pub use self::{

@@ -33,6 +33,10 @@ use super::{
 use crate::{
     bindings,
     block::BlockDevice,
+    context::{
+        Io,
+        Task, //
+    },
     iov::IovIter, //
 };
 
@@ -65,26 +69,26 @@ pub trait FileOperations: Sized + Send + Sync + 'static {
     fn open(&self, flags: OpenFlags) -> Result;
 
     /// Reads into the memory of `iter`. May sleep, unless [`Kiocb::is_nowait`].
-    fn read(kiocb: Kiocb<Self>, iter: &mut IovIter<'_>) -> Issued<Self>;
+    fn read(kiocb: Kiocb<Self>, iter: &mut IovIter<'_>, io: &Io) -> Issued<Self>;
 
     /// Writes from the memory of `iter`. May sleep, unless [`Kiocb::is_nowait`].
     ///
     /// The checks common to all writes (limits, append) have been done, without a lock: that is
     /// right for files whose size is fixed.
-    fn write(kiocb: Kiocb<Self>, iter: &mut IovIter<'_>) -> Issued<Self>;
+    fn write(kiocb: Kiocb<Self>, iter: &mut IovIter<'_>, io: &Io) -> Issued<Self>;
 
     /// Polls once for requests of this file, on the hardware queue that one of them went to;
     /// `None` if that one has not been submitted, or cannot be polled for. Must not wait.
     ///
     /// Returns how many requests were completed.
-    fn poll(&self, cookie: Option<PollCookie>) -> u32;
+    fn poll(&self, cookie: Option<PollCookie>, task: &Task) -> u32;
 
     /// Makes what has been written durable. Sleeps and does I/O.
     ///
     /// # Errors
     ///
     /// Whatever the device answers.
-    fn fsync(&self) -> Result;
+    fn fsync(&self, io: &Io) -> Result;
 
     /// Called before the size is changed, with the new one in bytes. May sleep.
     ///
@@ -189,7 +193,7 @@ impl<T: FileOperations> FileVTable<T> {
         let kiocb = unsafe { Self::kiocb(iocb) };
         let sync = kiocb.is_sync();
         // SAFETY: The iterator is ours for the duration of the call.
-        let issued = T::read(kiocb, unsafe { IovIter::from_raw(iter) });
+        let issued = T::read(kiocb, unsafe { IovIter::from_raw(iter) }, &Io::new());
         Self::issued(iocb, sync, issued)
     }
 
@@ -209,7 +213,7 @@ impl<T: FileOperations> FileVTable<T> {
         let kiocb = unsafe { Self::kiocb(iocb) };
         let sync = kiocb.is_sync();
         // SAFETY: The iterator is ours for the duration of the call.
-        let issued = T::write(kiocb, unsafe { IovIter::from_raw(iter) });
+        let issued = T::write(kiocb, unsafe { IovIter::from_raw(iter) }, &Io::new());
         Self::issued(iocb, sync, issued)
     }
 
@@ -228,7 +232,7 @@ impl<T: FileOperations> FileVTable<T> {
                 kiocb::poll_cookie(iocb),
             )
         };
-        let reaped = data.poll(cookie);
+        let reaped = data.poll(cookie, &Task::new());
         // CAST: Not so many requests can be under way.
         reaped as c_int
     }
@@ -244,7 +248,7 @@ impl<T: FileOperations> FileVTable<T> {
     ) -> c_int {
         // SAFETY: The VFS passes a valid file of such an inode.
         let data = unsafe { Self::data((*file).f_inode) };
-        from_result(|| data.fsync().map(|()| 0))
+        from_result(|| data.fsync(&Io::new()).map(|()| 0))
     }
 
     /// # Safety
