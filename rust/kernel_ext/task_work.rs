@@ -193,3 +193,138 @@ impl<N: Mail> Mailbox<N> {
         }
     }
 }
+
+#[kunit_tests(rnull_dio_mailboxes)]
+mod tests {
+    use core::ffi::c_void;
+
+    use kernel::{
+        current,
+        sync::{
+            aref::ARef,
+            atomic::{
+                ordering::Relaxed,
+                Atomic, //
+            },
+            Arc, //
+        },
+        task,
+    };
+
+    use super::*;
+
+    /// How much mail has been delivered.
+    static DELIVERED: Atomic<u32> = Atomic::new(0);
+    /// The task that it was for, with a reference, once it may have ended.
+    static ADDRESSEE: Atomic<*mut task::Task> = Atomic::new(null_mut());
+
+    struct Letter {
+        task: NonNull<bindings::task_struct>,
+        link: *mut c_void,
+        /// What keeps the boxes.
+        _boxes: Arc<Mailboxes<KBox<Letter>>>,
+    }
+
+    // SAFETY: The pointer to the task is not used but to post the letter.
+    unsafe impl Send for Letter {}
+
+    // SAFETY: Boxes are unique, and nobody but the list accesses the link.
+    unsafe impl Node for KBox<Letter> {
+        fn into_raw(self) -> NonNull<c_void> {
+            // SAFETY: Boxes are not null.
+            unsafe { NonNull::new_unchecked(KBox::into_raw(self).cast()) }
+        }
+
+        unsafe fn from_raw(ptr: NonNull<c_void>) -> Self {
+            // SAFETY: Per the function's safety requirements.
+            unsafe { KBox::from_raw(ptr.as_ptr().cast()) }
+        }
+
+        unsafe fn link(ptr: NonNull<c_void>) -> *mut *mut c_void {
+            // SAFETY: Per the function's safety requirements.
+            unsafe { &raw mut (*ptr.cast::<Letter>().as_ptr()).link }
+        }
+    }
+
+    // SAFETY: The tests keep the tasks.
+    unsafe impl Mail for KBox<Letter> {
+        fn task(&self) -> NonNull<bindings::task_struct> {
+            self.task
+        }
+
+        fn deliver(self, _task: &Task) {
+            DELIVERED.add(1, Relaxed);
+        }
+    }
+
+    fn new_boxes() -> Result<Arc<Mailboxes<KBox<Letter>>>> {
+        Arc::pin_init(Mailboxes::new(), GFP_KERNEL)
+    }
+
+    fn letter(
+        task: *mut bindings::task_struct,
+        boxes: &Arc<Mailboxes<KBox<Letter>>>,
+    ) -> Result<KBox<Letter>> {
+        let letter = Letter {
+            task: NonNull::new(task).ok_or(EINVAL)?,
+            link: null_mut(),
+            _boxes: boxes.clone(),
+        };
+        Ok(KBox::new(letter, GFP_KERNEL)?)
+    }
+
+    /// The error of what came back.
+    fn refusal(ret: Result<(), (KBox<Letter>, Error)>) -> Option<Error> {
+        ret.err().map(|(_, err)| err)
+    }
+
+    #[test]
+    fn a_task_is_told_once() -> Result {
+        let boxes = new_boxes()?;
+        let task = current!().as_ptr();
+        for _ in 0..3 {
+            let letter = letter(task, &boxes)?;
+            assert!(boxes.post(letter).is_ok());
+        }
+        let used = |contents: &SpinLockIrq<Contents<_>>| contents.lock().task == task;
+        assert_eq!(boxes.boxes.iter().filter(|b| used(&b.contents)).count(), 1);
+        // Kernel threads do what is left when they end, as this one does now.
+        assert_eq!(DELIVERED.load(Relaxed), 0);
+        let addressee: ARef<task::Task> = (&**current!()).into();
+        ADDRESSEE.store(ARef::into_raw(addressee).as_ptr(), Relaxed);
+        Ok(())
+    }
+
+    #[test]
+    fn and_finds_everything() {
+        // The task of the test before.
+        let addressee = NonNull::new(ADDRESSEE.xchg(null_mut(), Relaxed));
+        assert!(addressee.is_some());
+        if let Some(addressee) = addressee {
+            // SAFETY: The reference was given up for the pointer, which is taken once.
+            let addressee = unsafe { ARef::<task::Task>::from_raw(addressee) };
+            while DELIVERED.load(Relaxed) != 3 {
+                kernel::time::delay::fsleep(kernel::time::Delta::from_millis(1));
+            }
+            // It takes no more.
+            let ret = new_boxes().and_then(|boxes| {
+                let letter = letter(addressee.as_ptr(), &boxes)?;
+                Ok(refusal(boxes.post(letter)))
+            });
+            assert_eq!(ret, Ok(Some(ESRCH)));
+        }
+    }
+
+    #[test]
+    fn others_have_all_boxes() -> Result {
+        let boxes = new_boxes()?;
+        let task = current!().as_ptr();
+        for mailbox in &boxes.boxes {
+            // As if the letters for others could not be seen.
+            mailbox.contents.lock().task = NonNull::dangling().as_ptr();
+        }
+        let letter = letter(task, &boxes)?;
+        assert_eq!(refusal(boxes.post(letter)), Some(EBUSY));
+        Ok(())
+    }
+}

@@ -26,6 +26,10 @@ use kernel::{
         Arc,
         Completion, //
     },
+    time::{
+        delay::fsleep,
+        Delta, //
+    },
     types::Opaque, //
 };
 
@@ -105,6 +109,7 @@ pub struct KernelIo<T: Send + Sync + 'static> {
     segments: KVec<bindings::bio_vec>,
     issued: Atomic<bool>,
     queued: Atomic<bool>,
+    was_handed_over: Atomic<bool>,
     completions: Atomic<u32>,
     result: Atomic<isize>,
     #[pin]
@@ -173,6 +178,7 @@ impl<T: Send + Sync + 'static> KernelIo<T> {
                 segments,
                 issued: Atomic::new(false),
                 queued: Atomic::new(false),
+                was_handed_over: Atomic::new(false),
                 completions: Atomic::new(0),
                 result: Atomic::new(0),
                 done <- Completion::new(),
@@ -256,6 +262,7 @@ impl<T: Send + Sync + 'static> KernelIo<T> {
             Outcome::Deferred(deferred) => {
                 // SAFETY: Nobody accesses it before it is known to be there.
                 unsafe { *this.deferred.get() = Some(deferred) };
+                this.was_handed_over.store(true, ordering::Relaxed);
                 this.handed_over.complete_all();
             }
         }
@@ -264,6 +271,21 @@ impl<T: Send + Sync + 'static> KernelIo<T> {
     /// Waits until the issuer has been handed the rest of the completion. Sleeps.
     pub fn wait_for_hand_over(&self) {
         self.handed_over.wait_for_completion();
+    }
+
+    /// Has the issuer been handed the rest of the completion?
+    pub fn was_handed_over(&self) -> bool {
+        self.was_handed_over.load(ordering::Relaxed)
+    }
+
+    /// Sleeps for a short while.
+    pub fn nap(&self) {
+        fsleep(Delta::from_micros(100));
+    }
+
+    /// Runs `f`, which may do I/O.
+    pub fn with_io<R>(&self, f: impl FnOnce(&Io) -> R) -> R {
+        f(&Io::new())
     }
 
     /// Takes what the issuer was handed.

@@ -2,10 +2,18 @@
 
 //! The engine on null disks: who completes a request, with what, and how often.
 
+mod defer;
+
 use kernel::{
     debugfs::Dir,
     prelude::*,
-    sync::Arc, //
+    sync::{
+        atomic::{
+            ordering::Relaxed,
+            Atomic, //
+        },
+        Arc, //
+    },
 };
 
 use kernel_ext::{
@@ -41,6 +49,8 @@ use super::{
     Direction,
     Engine,
     Extent,
+    OwnPart,
+    Policy,
     Worker, //
 };
 use crate::disk::{
@@ -57,14 +67,16 @@ const MIB: u64 = 1 << 20;
 const SLOWLY: u64 = 20_000_000;
 
 /// A file whose extents lie on the device with gaps between them, so that the block layer cannot
-/// merge its bios.
-struct TestFile {
+/// merge its bios. It takes the `OWN_PART` of that number.
+struct TestFile<const OWN_PART: usize = 0> {
     engine: Arc<Engine<Self>>,
     worker: Arc<IoWork<Worker<Self>>>,
     size: u64,
+    /// How often the file has had its part in a completion.
+    completed: Atomic<u32>,
 }
 
-impl BioTarget for TestFile {
+impl<const OWN_PART: usize> BioTarget for TestFile<OWN_PART> {
     type Data = Dio;
 
     fn bio_set(&self) -> &BioSet<Self> {
@@ -92,7 +104,14 @@ impl BioTarget for TestFile {
     }
 }
 
-impl DioFile for TestFile {
+impl<const OWN_PART: usize> DioFile for TestFile<OWN_PART> {
+    const OWN_PART: OwnPart = [OwnPart::None, OwnPart::Counted, OwnPart::Uncounted][OWN_PART];
+
+    fn completed(&self, _dio: &Dio, _task: &Task) -> Result {
+        self.completed.add(1, Relaxed);
+        Ok(())
+    }
+
     fn engine(&self) -> &Engine<Self> {
         &self.engine
     }
@@ -120,12 +139,12 @@ fn sector_of(index: usize) -> u64 {
 }
 
 /// A file on a disk.
-struct Fixture {
-    file: Arc<TestFile>,
+struct Fixture<const OWN_PART: usize = 0> {
+    file: Arc<TestFile<OWN_PART>>,
     disk: Disk,
 }
 
-impl Fixture {
+impl<const OWN_PART: usize> Fixture<OWN_PART> {
     fn new(irqmode: IrqMode) -> Result<Self> {
         Self::with(Config {
             irqmode,
@@ -151,10 +170,17 @@ impl Fixture {
                 engine,
                 worker,
                 size: 4 * MIB,
+                completed: Atomic::new(0),
             },
             GFP_KERNEL,
         )?;
         Ok(Self { file, disk })
+    }
+
+    /// The same, under `policy`.
+    fn under(self, policy: Policy) -> Self {
+        self.file.engine.set_policy(policy);
+        self
     }
 
     /// Issues a request.
@@ -163,7 +189,7 @@ impl Fixture {
         pos: u64,
         buf: VVec<u8>,
         options: Options,
-    ) -> Result<Pin<KBox<KernelIo<TestFile>>>> {
+    ) -> Result<Pin<KBox<KernelIo<TestFile<OWN_PART>>>>> {
         let io = KernelIo::new(self.file.clone(), pos, buf, options)?;
         io.as_ref()
             .issue(|kiocb, iter, io| super::submit(direction(options), kiocb, iter, io));
@@ -176,7 +202,7 @@ impl Fixture {
         pos: u64,
         buf: VVec<u8>,
         options: Options,
-    ) -> Result<Pin<KBox<KernelIo<TestFile>>>> {
+    ) -> Result<Pin<KBox<KernelIo<TestFile<OWN_PART>>>>> {
         let io = self.issue(pos, buf, options)?;
         let _ = io.wait();
         self.settle(&io);
@@ -184,7 +210,7 @@ impl Fixture {
     }
 
     /// What must hold when a request is done.
-    fn settle(&self, io: &KernelIo<TestFile>) {
+    fn settle(&self, io: &KernelIo<TestFile<OWN_PART>>) {
         assert_eq!(io.completions(), 1);
         assert_eq!(io.dio_count(), 0);
     }
@@ -195,7 +221,7 @@ impl Fixture {
     }
 
     /// Polls until the request is done.
-    fn poll(&self, io: &KernelIo<TestFile>) -> u32 {
+    fn poll(&self, io: &KernelIo<TestFile<OWN_PART>>) -> u32 {
         let mut reaped = 0;
         while io.completions() == 0 {
             reaped += io.poll(|cookie, task| super::poll(&self.file.engine, cookie, task));
@@ -270,7 +296,7 @@ mod cases {
 
     #[test]
     fn data_comes_back_from_one_and_many_bios() -> Result {
-        let fixture = Fixture::new(IrqMode::SoftIrq)?;
+        let fixture: Fixture = Fixture::new(IrqMode::SoftIrq)?;
         for (bios, seed) in [(1, 1), (2, 2), (257, 3)] {
             for sync in [false, true] {
                 let len = bios * EXTENT;
@@ -292,7 +318,7 @@ mod cases {
 
     #[test]
     fn bvecs_are_used_as_they_are() -> Result {
-        let fixture = Fixture::new(IrqMode::Timer)?;
+        let fixture: Fixture = Fixture::new(IrqMode::Timer)?;
         let bvec = |options| Options {
             bvec: true,
             ..options
@@ -317,7 +343,7 @@ mod cases {
     #[test]
     fn the_submitter_has_the_last_reference() -> Result {
         // Requests end before their submission does.
-        let fixture = Fixture::new(IrqMode::None)?;
+        let fixture: Fixture = Fixture::new(IrqMode::None)?;
         for bios in [1, 3] {
             let io = fixture.run(0, pattern(bios * EXTENT, 5)?, WRITE)?;
             assert!(!io.was_queued());
@@ -329,7 +355,7 @@ mod cases {
 
     #[test]
     fn the_completer_has_the_last_reference() -> Result {
-        let fixture = Fixture::new(IrqMode::Timer)?;
+        let fixture: Fixture = Fixture::new(IrqMode::Timer)?;
         for bios in [1, 3] {
             let io = fixture.issue(0, pattern(bios * EXTENT, 6)?, WRITE)?;
             assert!(io.was_queued());
@@ -343,7 +369,7 @@ mod cases {
 
     #[test]
     fn the_waiter_gets_the_last_reference() -> Result {
-        let fixture = Fixture::new(IrqMode::Timer)?;
+        let fixture: Fixture = Fixture::new(IrqMode::Timer)?;
         for bios in [1, 3] {
             let options = Options {
                 sync: true,
@@ -367,7 +393,7 @@ mod cases {
         ] {
             for bad in [0, BIOS / 2, BIOS - 1] {
                 for options in [READ, WRITE] {
-                    let fixture = Fixture::new(irqmode)?;
+                    let fixture: Fixture = Fixture::new(irqmode)?;
                     let sector = sector_of(bad);
                     fixture.disk.media().bad().set(sector..sector + 1)?;
                     let options = Options { sync, ..options };
@@ -383,7 +409,7 @@ mod cases {
 
     #[test]
     fn polled_requests_are_completed_by_the_reaper() -> Result {
-        let fixture = Fixture::polled()?;
+        let fixture: Fixture = Fixture::polled()?;
         let io = fixture.issue(0, pattern(EXTENT, 8)?, POLLED_WRITE)?;
         assert!(io.was_queued());
         assert!(io.poll_cookie().is_some());
@@ -409,7 +435,7 @@ mod cases {
 
     #[test]
     fn any_poller_reaps_all() -> Result {
-        let fixture = Fixture::polled()?;
+        let fixture: Fixture = Fixture::polled()?;
         let first = fixture.issue(0, pattern(EXTENT, 9)?, POLLED_WRITE)?;
         let second = fixture.issue(MIB, pattern(EXTENT, 10)?, POLLED_WRITE)?;
         // Nothing is held for a request that only waits for a poller.
@@ -429,7 +455,7 @@ mod cases {
 
     #[test]
     fn plugged_requests_are_polled_when_they_have_been_started() -> Result {
-        let fixture = Fixture::polled()?;
+        let fixture: Fixture = Fixture::polled()?;
         // The block layer starts none of them before it is told of the last.
         let ios = with_plug(|| -> Result<_> {
             let mut ios = KVec::new();
@@ -453,7 +479,7 @@ mod cases {
 
     #[test]
     fn requests_of_several_bios_are_not_polled() -> Result {
-        let fixture = Fixture::polled()?;
+        let fixture: Fixture = Fixture::polled()?;
         let io = fixture.run(0, pattern(2 * EXTENT, 11)?, POLLED_WRITE)?;
         assert_eq!(io.wait(), Ok(2 * EXTENT));
         assert_eq!(fixture.disk.counters().get(Counter::Polled), 0);
@@ -468,7 +494,7 @@ mod cases {
             (true, true, 0, 1, Route::Inline),
             (true, false, 1, 0, Route::Worker),
         ] {
-            let fixture = Fixture::with(Config {
+            let fixture: Fixture = Fixture::with(Config {
                 irqmode: IrqMode::Timer,
                 completion_nsec: SLOWLY,
                 write_cache,
@@ -491,7 +517,7 @@ mod cases {
 
     #[test]
     fn a_failed_write_is_not_flushed() -> Result {
-        let fixture = Fixture::with(Config {
+        let fixture: Fixture = Fixture::with(Config {
             irqmode: IrqMode::Timer,
             write_cache: true,
             ..base()
@@ -509,7 +535,7 @@ mod cases {
 
     #[test]
     fn nowait_takes_one_bio_only() -> Result {
-        let fixture = Fixture::new(IrqMode::SoftIrq)?;
+        let fixture: Fixture = Fixture::new(IrqMode::SoftIrq)?;
         let nowait = Options {
             nowait: true,
             ..WRITE
@@ -523,7 +549,7 @@ mod cases {
 
     #[test]
     fn bad_requests_are_refused() -> Result {
-        let fixture = Fixture::new(IrqMode::SoftIrq)?;
+        let fixture: Fixture = Fixture::new(IrqMode::SoftIrq)?;
         let size = fixture.file.size;
         let odd = Options { offset: 1, ..WRITE };
         for (pos, len, options, expected) in [
@@ -546,7 +572,7 @@ mod cases {
     #[test]
     fn disks_go_under_io() -> Result {
         for round in 0..100 {
-            let fixture = Fixture::with(Config {
+            let fixture: Fixture = Fixture::with(Config {
                 irqmode: IrqMode::Timer,
                 completion_nsec: 1_000_000,
                 ..base()
@@ -572,7 +598,7 @@ mod cases {
 
     #[test]
     fn a_disk_that_is_gone_gives_errors() -> Result {
-        let Fixture { file, disk } = Fixture::new(IrqMode::SoftIrq)?;
+        let Fixture::<0> { file, disk } = Fixture::new(IrqMode::SoftIrq)?;
         drop(disk);
         for options in [READ, WRITE] {
             for sync in [false, true] {
