@@ -82,8 +82,10 @@ exports_of() {
 
 install_metadata() {
 	local dir=$1 headers=$1/usr/src/linux-headers-$RELEASE
-	mkdir -p "$headers/rust"
+	mkdir -p "$headers/rust/kernel"
 	cp "$dir"/obj/rust/lib*.{rmeta,so} "$headers/rust/"
+	# What macros of the kernel crate include where they are used
+	cp "$dir"/obj/rust/kernel/generated_*.rs "$headers/rust/kernel/"
 	cp "$dir/obj/scripts/target.json" "$dir/usr/src/linux-kbuild-${RELEASE%-*}/scripts/"
 	rm -r "$dir/obj"
 	rmdir "$dir/usr/src/linux"
