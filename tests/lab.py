@@ -2,9 +2,11 @@
 """Devices, mounts and I/O for the tests."""
 
 import contextlib
+import dataclasses
 import json
 import mmap
 import os
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ from pathlib import Path
 MODULE = Path("/build/rnull_dio.ko")
 CONFIGFS = Path("/sys/kernel/config/rnull_dio")
 DEBUGFS = Path("/sys/kernel/debug/rnull_dio")
+TRACING = Path("/sys/kernel/tracing")
 MKFS = Path("/src/scripts/mkfs.diofs")
 MONITOR = Path("/results/monitor")
 
@@ -151,6 +154,46 @@ def fio(path: Path, **options: object) -> dict:
     words = [f"--{key}={value}" for key, value in (defaults | options).items()]
     result = run("fio", "--name=job", "--output-format=json", *words, check=False)
     return json.loads(result.stdout[result.stdout.index("{") :])["jobs"][0]
+
+
+# Tracepoints
+
+
+@dataclasses.dataclass
+class Event:
+    """A line of the trace: the event's name, and the words that name its values."""
+
+    name: str
+    values: dict[str, str]
+
+    def __getitem__(self, name: str) -> str | int:
+        value = self.values[name]
+        return int(value, 0) if re.fullmatch(r"-?(0x)?[0-9a-f]+", value) else value
+
+
+@contextlib.contextmanager
+def traced(*events: str) -> Iterator[list[Event]]:
+    """Collects these events of the module, or all of them, in the order in which they happen."""
+    collected: list[Event] = []
+    instance = TRACING / "instances" / "rnull_dio"
+    instance.mkdir()
+    try:
+        write(instance / "trace_clock", "global")
+        group = instance / "events" / "rnull_dio"
+        for event in events or [""]:
+            write(group / event / "enable", 1)
+        yield collected
+        write(group / "enable", 0)
+        lines = (instance / "trace").read_text().splitlines()
+        collected += (parse_event(line) for line in lines if not line.startswith("#"))
+    finally:
+        instance.rmdir()
+
+
+def parse_event(line: str) -> Event:
+    name, text = re.search(r": (rnull_dio_\w+): (.*)", line).groups()
+    words = text.split()
+    return Event(name, dict(zip(words[::2], words[1::2], strict=True)))
 
 
 def pins() -> int:

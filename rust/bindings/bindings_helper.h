@@ -14,6 +14,7 @@
 #include <linux/task_work.h>
 
 #include "../helpers/helpers.h"
+#include "../helpers/trace.h"
 
 /* Macros with casts and sums, which bindgen passes over. */
 const blk_opf_t EXT_REQ_OP_MASK = REQ_OP_MASK;
@@ -31,6 +32,7 @@ const fmode_t EXT_FMODE_NOWAIT = FMODE_NOWAIT;
 const fop_flags_t EXT_FOP_DIO_PARALLEL_WRITE = FOP_DIO_PARALLEL_WRITE;
 const unsigned int EXT_BIOSET_PERCPU_CACHE = BIOSET_PERCPU_CACHE;
 const unsigned int EXT_BIO_MAX_SIZE = BIO_MAX_SIZE;
+const blk_qc_t EXT_BLK_QC_T_NONE = BLK_QC_T_NONE;
 const blk_status_t EXT_BLK_STS_NOTSUPP = BLK_STS_NOTSUPP;
 const blk_status_t EXT_BLK_STS_TIMEOUT = BLK_STS_TIMEOUT;
 const blk_status_t EXT_BLK_STS_NOSPC = BLK_STS_NOSPC;

@@ -40,6 +40,7 @@ pub mod percpu;
 pub mod sync;
 pub mod task;
 pub mod task_work;
+pub mod trace;
 pub mod workqueue;
 
 /// What lines of this crate in the log begin with: it is linked into the module.

@@ -80,8 +80,9 @@ pub trait BioTarget: Sized + Send + Sync + 'static {
     /// Returns the result, for the issuer.
     fn finish(head: EndedHead<Self>, task: &Task) -> (Kiocb<Self>, Result<usize>);
 
-    /// Called for a request that its issuer has been handed, but will not finish. Any context.
-    fn refused(head: EndedHead<Self>);
+    /// Called for a request that its issuer has been handed, but will not finish because of `err`.
+    /// Any context.
+    fn refused(head: EndedHead<Self>, err: Error);
 }
 
 /// What a bio does, and how: `REQ_OP_*` and `REQ_*`.

@@ -14,6 +14,7 @@ use core::{
 
 use kernel::{
     ffi::c_void,
+    prelude::*,
     types::Opaque, //
 };
 
@@ -99,7 +100,7 @@ unsafe fn run<T: BioTarget>(head: NonNull<c_void>, task: &Task) -> isize {
 /// As for [`run`].
 unsafe fn give_back<T: BioTarget>(head: NonNull<c_void>) {
     // SAFETY: Per the function's safety requirements.
-    T::refused(unsafe { EndedHead::from_raw(head) });
+    T::refused(unsafe { EndedHead::from_raw(head) }, ECANCELED);
 }
 
 /// What has become of a request.

@@ -11,7 +11,8 @@ use kernel_ext::{
         Irq,
         Task, //
     },
-    fs::Kiocb, //
+    fs::Kiocb,
+    trace, //
 };
 
 use super::{
@@ -87,6 +88,7 @@ pub(super) fn in_interrupt<F: DioFile>(head: EndedHead<F>, _irq: &Irq) {
 
 fn take_result<F: DioFile>(head: EndedHead<F>) -> (Kiocb<F>, Result<usize>) {
     let ret = head.data().result();
+    trace::complete(head.kiocb(), ret);
     let mut kiocb = head.into_kiocb();
     kiocb.target().engine().checker.end(&kiocb);
     if let Ok(bytes) = ret {

@@ -2,13 +2,16 @@
 
 //! The end of bios, in whatever context that is.
 
+use kernel::prelude::*;
+
 use kernel_ext::{
     block::bio::{
         EndedBio,
         EndedHead,
         LastRef, //
     },
-    context::Irq, //
+    context::Irq,
+    trace, //
 };
 
 use super::{
@@ -28,6 +31,7 @@ use super::{
 
 /// Collects a bio; the last one sends its request on its way.
 pub(crate) fn end_io<F: DioFile>(bio: EndedBio<F>, irq: &Irq) {
+    trace::bio_end(&bio);
     let dio = bio.head().data();
     if let Err(err) = bio.result() {
         dio.fail(err);
@@ -47,11 +51,8 @@ pub(crate) fn end_io<F: DioFile>(bio: EndedBio<F>, irq: &Irq) {
 /// Sends a request to whoever may run the rest of its completion.
 fn dispatch<F: DioFile>(mut head: EndedHead<F>, irq: &Irq) {
     raise_for_cache(&head);
-    let engine = head.kiocb().target().engine();
     let (arrival, issuer) = circumstances(&head);
-    let route = route(engine.policy(), head.data().needs(), arrival, issuer);
-    engine.stats.count_route(route);
-    match route {
+    match choose_route(&head, arrival, issuer) {
         Route::Inline => complete::in_interrupt(head, irq),
         Route::Reaper => {
             end_dio(&mut head);
@@ -62,6 +63,27 @@ fn dispatch<F: DioFile>(mut head: EndedHead<F>, irq: &Irq) {
         // The other two are not for a completer.
         Route::Worker | Route::Submitter | Route::Waiter => worker::push(head),
     }
+}
+
+/// Decides who runs the rest of a completion, and counts it.
+pub(super) fn choose_route<F: DioFile>(
+    head: &EndedHead<F>,
+    arrival: Arrival,
+    issuer: Issuer,
+) -> Route {
+    let engine = head.kiocb().target().engine();
+    let (policy, needs) = (engine.policy(), head.data().needs());
+    let route = route(policy, needs, arrival, issuer);
+    engine.stats.count_route(route);
+    trace::route(
+        head.kiocb(),
+        needs as u32,
+        arrival as u32,
+        issuer as u32,
+        policy as u32,
+        route as u32,
+    );
+    route
 }
 
 /// Raises the needs of a write if the cache has got pages that it must not keep.
@@ -112,13 +134,15 @@ fn end_dio<F: DioFile>(head: &mut EndedHead<F>) {
 /// Lets the issuer finish a request, or the worker if the issuer cannot.
 fn hand_over<F: DioFile>(mut head: EndedHead<F>) {
     end_dio(&mut head);
-    if let Err((head, _)) = head.hand_over() {
-        refused(head);
+    if let Err((head, err)) = head.hand_over() {
+        refused(head, err);
     }
 }
 
-/// Lets the worker finish a request that was meant for its issuer. Any context.
-pub(crate) fn refused<F: DioFile>(head: EndedHead<F>) {
+/// Lets the worker finish a request that was meant for its issuer, who did not take it because of
+/// `err`. Any context.
+pub(crate) fn refused<F: DioFile>(head: EndedHead<F>, err: Error) {
+    trace::refused(head.kiocb(), err);
     head.kiocb().target().engine().stats.count_refused();
     worker::push(head);
 }

@@ -4,7 +4,8 @@
 
 use kernel_ext::{
     context::Task,
-    fs::kiocb::PollCookie, //
+    fs::kiocb::PollCookie,
+    trace, //
 };
 
 use super::{
@@ -28,10 +29,13 @@ pub(crate) fn poll<F: DioFile>(engine: &Engine<F>, cookie: Option<PollCookie>, t
         engine.device.poll(cookie, task);
     }
     // Most polls find nothing, and need not take the cache line from those who add.
-    if engine.polled.is_empty() {
-        return 0;
-    }
-    reap(engine, task)
+    let reaped = if engine.polled.is_empty() {
+        0
+    } else {
+        reap(engine, task)
+    };
+    trace::poll(&engine.device, cookie, reaped);
+    reaped
 }
 
 /// Completes the polled requests that have ended.

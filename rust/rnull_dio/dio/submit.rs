@@ -26,10 +26,12 @@ use kernel_ext::{
     },
     iov::IovIter,
     task,
+    trace, //
 };
 
 use super::{
     complete,
+    end_io::choose_route,
     range::{
         range,
         Direction,
@@ -37,7 +39,6 @@ use super::{
     },
     request::Dio,
     route::{
-        route,
         Arrival,
         Issuer,
         Needs, //
@@ -279,6 +280,8 @@ fn submit_bios<F: DioFile>(
     plan: &Plan,
     task: &Task,
 ) -> SubmitterRef<F> {
+    let write = plan.direction == Direction::Write;
+    trace::submit(head.kiocb(), plan.range.transfer, write, plan.needs as u32);
     let done = head.bio().len();
     if done == plan.range.transfer {
         return head.submit();
@@ -332,10 +335,7 @@ fn finish<F: DioFile>(submitter: SubmitterRef<F>, io: &Io) -> Issued<F> {
     match submitter.finish() {
         None => Issued::Queued,
         Some(head) => {
-            let engine = head.kiocb().target().engine();
-            let needs = head.data().needs();
-            let route = route(engine.policy(), needs, arrival, Issuer::Plain);
-            engine.stats.count_route(route);
+            choose_route(&head, arrival, Issuer::Plain);
             let (kiocb, ret) = complete::with_io(head, io);
             Issued::Done(kiocb, ret)
         }

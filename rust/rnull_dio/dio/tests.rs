@@ -99,8 +99,8 @@ impl<const OWN_PART: usize> BioTarget for TestFile<OWN_PART> {
         super::finish(head, task)
     }
 
-    fn refused(head: EndedHead<Self>) {
-        super::refused(head);
+    fn refused(head: EndedHead<Self>, err: Error) {
+        super::refused(head, err);
     }
 }
 

@@ -157,8 +157,8 @@ impl BioTarget for DataFile {
         dio::finish(head, task)
     }
 
-    fn refused(head: EndedHead<Self>) {
-        dio::refused(head);
+    fn refused(head: EndedHead<Self>, err: Error) {
+        dio::refused(head, err);
     }
 }
 

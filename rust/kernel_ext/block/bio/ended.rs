@@ -76,6 +76,10 @@ impl<T: BioTarget> EndedBio<T> {
         self.head.is_bio(self.bio)
     }
 
+    pub(crate) fn as_ptr(&self) -> *mut bindings::bio {
+        self.bio.as_ptr()
+    }
+
     /// Has the bio done what it should?
     ///
     /// # Errors
