@@ -85,6 +85,11 @@ bool rnull_dio_iocb_poll_cookie(struct kiocb *iocb, unsigned int *cookie)
 	return polled && *cookie != BLK_QC_T_NONE;
 }
 
+bool rnull_dio_file_is_dsync(const struct file *file)
+{
+	return (file->f_flags & O_DSYNC) || IS_SYNC(file_inode(file));
+}
+
 void rnull_dio_i_size_write(struct inode *inode, loff_t size)
 {
 	i_size_write(inode, size);

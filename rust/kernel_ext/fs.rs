@@ -2,6 +2,7 @@
 
 //! File systems and their files.
 
+mod fallocate;
 pub mod file;
 #[cfg(CONFIG_KUNIT)]
 pub mod kernel_io;

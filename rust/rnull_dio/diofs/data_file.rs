@@ -106,6 +106,11 @@ impl FileOperations for DataFile {
         self.engine.device.issue_flush()
     }
 
+    fn zero(&self, pos: u64, len: u64) -> Result {
+        let extent = self.map(pos, len)?;
+        self.engine.device.zero(extent.sector, len / 512)
+    }
+
     fn set_size(&self, size: u64) -> Result {
         if size == self.size() {
             return Ok(());
