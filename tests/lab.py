@@ -13,6 +13,7 @@ from pathlib import Path
 MODULE = Path("/build/rnull_dio.ko")
 CONFIGFS = Path("/sys/kernel/config/rnull_dio")
 DEBUGFS = Path("/sys/kernel/debug/rnull_dio")
+SAMPLES = Path("/build/samples")
 MKFS = Path("/src/scripts/mkfs.diofs")
 MONITOR = Path("/results/monitor")
 
