@@ -11,10 +11,12 @@
 #include <linux/falloc.h>
 #include <linux/fs.h>
 #include <linux/fs_context.h>
+#include <linux/kallsyms.h>
+#include <linux/task_work.h>
 
 #include "../helpers/helpers.h"
 
-/* Macros with casts, which bindgen passes over. */
+/* Macros with casts and sums, which bindgen passes over. */
 const blk_opf_t EXT_REQ_OP_MASK = REQ_OP_MASK;
 const blk_opf_t EXT_REQ_SYNC = REQ_SYNC;
 const blk_opf_t EXT_REQ_IDLE = REQ_IDLE;
@@ -42,3 +44,4 @@ const blk_features_t EXT_BLK_FEAT_ROTATIONAL = BLK_FEAT_ROTATIONAL;
 const gfp_t EXT_GFP_KERNEL = GFP_KERNEL;
 const gfp_t EXT_GFP_NOIO = GFP_NOIO;
 const gfp_t EXT_GFP_NOIO_ZERO = GFP_NOIO | __GFP_ZERO;
+const size_t EXT_KSYM_SYMBOL_LEN = KSYM_SYMBOL_LEN;

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/bio.h>
 #include <linux/fs.h>
+#include <linux/printk.h>
+#include <linux/ratelimit.h>
+#include <linux/fsnotify.h>
 #include <linux/statfs.h>
 #include <linux/task_io_accounting_ops.h>
 #include <linux/uio.h>
@@ -88,6 +91,61 @@ bool rnull_dio_iocb_poll_cookie(struct kiocb *iocb, unsigned int *cookie)
 bool rnull_dio_file_is_dsync(const struct file *file)
 {
 	return (file->f_flags & O_DSYNC) || IS_SYNC(file_inode(file));
+}
+
+void rnull_dio_warn_stale_pages(const struct file *file)
+{
+	pr_crit_ratelimited("rnull_dio (%s): %pD: pages were dirtied while a direct write changed what is under them, one or the other may be lost\n",
+			    file_inode(file)->i_sb->s_id, file);
+}
+
+/*
+ * Kernels with kiocb->dio_complete have a flag that tells of it. There, the
+ * issuer of @iocb calls what is left in the kiocb, in place of taking a result.
+ */
+bool rnull_dio_iocb_defers(const struct kiocb *iocb)
+{
+#ifdef IOCB_DIO_DEFER
+	return iocb->ki_flags & IOCB_DIO_DEFER;
+#else
+	return false;
+#endif
+}
+
+void rnull_dio_iocb_defer(struct kiocb *iocb,
+			  ssize_t (*dio_complete)(void *data), void *data)
+{
+#ifdef IOCB_DIO_DEFER
+	iocb->private = data;
+	iocb->dio_complete = dio_complete;
+	iocb->ki_complete(iocb, 0);
+#else
+	WARN_ON_ONCE(1);
+#endif
+}
+
+void rnull_dio_kiocb_end_write(struct kiocb *iocb)
+{
+	kiocb_end_write(iocb);
+}
+
+/*
+ * Take again what rnull_dio_kiocb_end_write() has dropped. That may not be had
+ * while somebody freezes the file system, which may be the issuer's own task,
+ * so it must not be waited for; the issuer then takes the request for one that
+ * has nothing to drop, and the watchers of the file are told from here.
+ */
+void rnull_dio_kiocb_resume_write(struct kiocb *iocb)
+{
+	struct super_block *sb = file_inode(iocb->ki_filp)->i_sb;
+
+	if (sb_start_write_trylock(sb)) {
+		/* As in kiocb_start_write(): another task may drop it. */
+		__sb_writers_release(sb, SB_FREEZE_WRITE);
+		return;
+	}
+	iocb->ki_flags &= ~IOCB_WRITE;
+	fsnotify_modify(iocb->ki_filp);
 }
 
 void rnull_dio_i_size_write(struct inode *inode, loff_t size)

@@ -37,6 +37,12 @@ bool rnull_dio_iocb_is_dsync(const struct kiocb *iocb);
 bool rnull_dio_iocb_poll_cookie(struct kiocb *iocb, unsigned int *cookie);
 void rnull_dio_iocb_set_polled_bio(struct kiocb *iocb, struct bio *bio);
 bool rnull_dio_file_is_dsync(const struct file *file);
+void rnull_dio_warn_stale_pages(const struct file *file);
+bool rnull_dio_iocb_defers(const struct kiocb *iocb);
+void rnull_dio_iocb_defer(struct kiocb *iocb,
+			  ssize_t (*dio_complete)(void *data), void *data);
+void rnull_dio_kiocb_end_write(struct kiocb *iocb);
+void rnull_dio_kiocb_resume_write(struct kiocb *iocb);
 void rnull_dio_i_size_write(struct inode *inode, loff_t size);
 bool rnull_dio_iov_iter_is_bvec(const struct iov_iter *iter);
 bool rnull_dio_iov_iter_is_user(const struct iov_iter *iter);
@@ -66,6 +72,7 @@ void rnull_dio_wake_for_io(struct task_struct **waiter);
 
 /* percpu.c */
 void rnull_dio_this_cpu_inc(u64 __percpu *counter);
+void rnull_dio_this_cpu_dec(u64 __percpu *counter);
 u64 rnull_dio_per_cpu_sum(const u64 __percpu *counter);
 
 #endif /* RNULL_DIO_HELPERS_H */

@@ -2,11 +2,14 @@
 
 //! File systems and their files.
 
+pub mod deferring;
 mod fallocate;
 pub mod file;
+pub(crate) mod issuer;
 #[cfg(CONFIG_KUNIT)]
 pub mod kernel_io;
 pub mod kiocb;
+pub mod options;
 pub mod super_block;
 
 pub use self::{

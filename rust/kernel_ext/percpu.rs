@@ -56,6 +56,13 @@ impl<const N: usize> PerCpuCounters<N> {
         unsafe { bindings::rnull_dio_this_cpu_inc(self.counter(index)) };
     }
 
+    /// Takes back that one event was counted. Any context.
+    #[inline]
+    pub fn dec(&self, index: usize) {
+        // SAFETY: By the type invariant the counter is there on every CPU.
+        unsafe { bindings::rnull_dio_this_cpu_dec(self.counter(index)) };
+    }
+
     /// The events counted on all CPUs. Not exact while others count.
     pub fn sum(&self, index: usize) -> u64 {
         // SAFETY: By the type invariant the counter is there on every CPU.

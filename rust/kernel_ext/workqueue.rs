@@ -4,9 +4,13 @@
 //!
 //! C header: [`include/linux/workqueue.h`](srctree/include/linux/workqueue.h)
 
-use core::ptr::null_mut;
+use core::{
+    ops::Deref,
+    ptr::null_mut, //
+};
 
 use kernel::{
+    impl_has_work, new_work,
     prelude::*,
     sync::{
         atomic::{
@@ -18,11 +22,16 @@ use kernel::{
     },
     workqueue::{
         Queue,
-        RawWorkItem, //
+        RawWorkItem,
+        Work,
+        WorkItem, //
     },
 };
 
-use crate::bindings;
+use crate::{
+    bindings,
+    context::Io, //
+};
 
 /// A workqueue that is owned. Dropping it waits for everything queued on it, so it sleeps.
 pub struct OwnedQueue(QueueHandle);
@@ -52,11 +61,6 @@ impl OwnedQueue {
         handle.0.store(queue, ordering::Release);
         Ok(Self(handle))
     }
-
-    /// A handle to queue on it.
-    pub fn handle(&self) -> QueueHandle {
-        self.0.clone()
-    }
 }
 
 impl Drop for OwnedQueue {
@@ -78,11 +82,11 @@ impl Drop for OwnedQueue {
 /// The pointer is null, or a workqueue that is destroyed at least one RCU grace period after the
 /// pointer has become null.
 #[derive(Clone)]
-pub struct QueueHandle(Arc<Atomic<*mut bindings::workqueue_struct>>);
+struct QueueHandle(Arc<Atomic<*mut bindings::workqueue_struct>>);
 
 impl QueueHandle {
     /// Queues `work`, unless it is queued already, or the queue is gone. Any context.
-    pub fn enqueue<W, const ID: u64>(&self, work: W)
+    fn enqueue<W, const ID: u64>(&self, work: W)
     where
         W: RawWorkItem<ID> + Send + 'static,
     {
@@ -92,5 +96,69 @@ impl QueueHandle {
             // SAFETY: By the type invariant it is not destroyed before the RCU lock is dropped.
             unsafe { Queue::from_raw(queue) }.enqueue(work);
         }
+    }
+}
+
+/// What a work item is for.
+pub trait IoWorkItem: Sized + Send + Sync + 'static {
+    /// Called for one or more times that the work item was queued.
+    fn run(&self, io: &Io);
+}
+
+/// A work item that does I/O, on a queue of its own.
+#[pin_data]
+pub struct IoWork<T: IoWorkItem> {
+    item: T,
+    queue: QueueHandle,
+    #[pin]
+    work: Work<Self>,
+}
+
+impl_has_work! {
+    impl{T: IoWorkItem} HasWork<Self> for IoWork<T> { self.work }
+}
+
+impl<T: IoWorkItem> IoWork<T> {
+    /// Creates a work item for `queue`. Sleeps.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn new(item: T, queue: &OwnedQueue) -> Result<Arc<Self>> {
+        Arc::pin_init(
+            pin_init!(Self {
+                item,
+                queue: queue.0.clone(),
+                work <- new_work!("rnull_dio::IoWork"),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Queues it, unless it is queued already, or the queue is gone. Any context.
+    pub fn enqueue(self: Arc<Self>) {
+        self.queue.clone().enqueue(self);
+    }
+
+    /// Waits until it has been run for all that it was queued for. Not from the work item itself.
+    pub fn flush(&self, _io: &Io) {
+        // SAFETY: The work item is initialized, and stays as long as `self`.
+        unsafe { bindings::flush_work(Work::raw_get(&self.work)) };
+    }
+}
+
+impl<T: IoWorkItem> Deref for IoWork<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.item
+    }
+}
+
+impl<T: IoWorkItem> WorkItem for IoWork<T> {
+    type Pointer = Arc<Self>;
+
+    fn run(this: Arc<Self>) {
+        this.item.run(&Io::new());
     }
 }

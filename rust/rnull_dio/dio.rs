@@ -5,12 +5,14 @@
 //! A request passes through these files in turn: [`range`] checks it, [`submit`] maps it and
 //! submits its bios, [`end_io`] collects them, [`route`] decides in whose context the rest of the
 //! completion runs, and [`complete`] is that rest. Contexts other than the issuer's own and the
-//! interrupt's are [`poll`] and [`worker`].
+//! interrupt's are [`poll`] and [`worker`]. A [`policy`] makes it decide as Linux did before.
 //!
 //! Files are the users of the engine; it knows them by [`DioFile`] alone.
 
+mod checker;
 mod complete;
 mod end_io;
+mod policy;
 mod poll;
 mod range;
 mod request;
@@ -22,10 +24,16 @@ mod tests;
 mod worker;
 
 pub(crate) use self::{
-    end_io::end_io,
+    complete::in_task as finish,
+    end_io::{
+        end_io,
+        refused, //
+    },
+    policy::Policy,
     poll::poll,
     range::Direction,
     request::Dio,
+    route::show_table,
     stats::Stats,
     submit::submit,
     worker::Worker, //
@@ -35,6 +43,10 @@ use kernel::{
     prelude::*,
     sync::{
         aref::ARef,
+        atomic::{
+            ordering::Relaxed,
+            Atomic, //
+        },
         Arc, //
     },
 };
@@ -48,9 +60,16 @@ use kernel_ext::{
         },
         BlockDevice,
     },
+    context::Task,
     sync::llist::LockFreeList,
-    workqueue::OwnedQueue,
+    task_work::Mailboxes,
+    workqueue::{
+        IoWork,
+        OwnedQueue, //
+    },
 };
+
+use self::checker::Checker;
 
 /// A range of a file that lies on the device in one piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,13 +80,43 @@ pub(crate) struct Extent {
     pub(crate) len: u64,
 }
 
+/// What a file does itself when a request has ended, by [`DioFile::completed`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OwnPart {
+    /// Nothing.
+    None,
+    /// Something that relies on the request being counted in `i_dio_count` until it has returned:
+    /// on the file not being truncated meanwhile, for example. It is left to the worker where it
+    /// cannot be done by a submitter or a waiter.
+    #[cfg_attr(not(CONFIG_KUNIT), expect(dead_code))]
+    Counted,
+    /// Something that is right whatever has become of the file meanwhile.
+    #[cfg_attr(not(CONFIG_KUNIT), expect(dead_code))]
+    Uncounted,
+}
+
 /// A file that direct I/O is done on.
 pub(crate) trait DioFile: BioTarget<Data = Dio> {
+    /// What the file does itself when a request has ended.
+    const OWN_PART: OwnPart = OwnPart::None;
+
+    /// Called when a request has ended, before its issuer is told, unless [`OWN_PART`] is
+    /// [`OwnPart::None`].
+    ///
+    /// [`OWN_PART`]: Self::OWN_PART
+    ///
+    /// # Errors
+    ///
+    /// Whatever the issuer shall get, if there was no error before.
+    fn completed(&self, _dio: &Dio, _task: &Task) -> Result {
+        Ok(())
+    }
+
     /// What the file shares with the others on its device.
     fn engine(&self) -> &Engine<Self>;
 
     /// Who finishes requests of this file that cannot be finished in an interrupt.
-    fn worker(&self) -> &Arc<Worker<Self>>;
+    fn worker(&self) -> &Arc<IoWork<Worker<Self>>>;
 
     /// The size of the file in bytes.
     fn size(&self) -> u64;
@@ -95,6 +144,12 @@ pub(crate) struct Engine<F: DioFile> {
     /// Polled requests that have ended. One list for all files: whoever polls the device reaps
     /// whatever has ended on its queue.
     polled: LockFreeList<EndedHead<F>>,
+    /// Requests that wait for a task of their issuer's.
+    #[pin]
+    pub(crate) mailboxes: Mailboxes<EndedHead<F>>,
+    /// A [`Policy`].
+    policy: Atomic<u32>,
+    checker: Checker,
     pub(crate) stats: Arc<Stats>,
     /// Runs the workers. Declared before the bios, so that it is drained before they are gone.
     queue: OwnedQueue,
@@ -118,6 +173,9 @@ impl<F: DioFile> Engine<F> {
                 dma_mask: device.dma_alignment_mask(),
                 pollable: device.is_mq(),
                 polled: LockFreeList::new(),
+                mailboxes <- Mailboxes::new(),
+                policy: Atomic::new(Policy::default() as u32),
+                checker: Checker::new(),
                 stats,
                 queue,
                 bios <- BioSet::new(),
@@ -125,5 +183,16 @@ impl<F: DioFile> Engine<F> {
             }),
             GFP_KERNEL,
         )
+    }
+
+    /// Who completes requests?
+    pub(crate) fn policy(&self) -> Policy {
+        // CAST: From 32 bits to 64.
+        Policy::ALL[self.policy.load(Relaxed) as usize]
+    }
+
+    /// Changes who completes requests, for those that have not ended yet.
+    pub(crate) fn set_policy(&self, policy: Policy) {
+        self.policy.store(policy as u32, Relaxed);
     }
 }

@@ -6,6 +6,7 @@
 //! the device, such as time stamps, is forgotten at unmount.
 
 mod data_file;
+mod options;
 mod signature;
 
 use kernel::{
@@ -20,6 +21,7 @@ use kernel::{
 
 use kernel_ext::{
     block::BlockDevice,
+    context::Io,
     fs::{
         super_block::{
             NewRoot,
@@ -31,6 +33,7 @@ use kernel_ext::{
 
 use self::{
     data_file::DataFile,
+    options::Options,
     signature::Signature, //
 };
 use crate::dio::{
@@ -59,6 +62,8 @@ pub(crate) struct Mount {
     engine: Arc<Engine<DataFile>>,
     #[pin]
     routes: debugfs::File<Arc<Stats>>,
+    #[pin]
+    events: debugfs::File<Arc<Stats>>,
 }
 
 impl FileSystem for Diofs {
@@ -69,14 +74,26 @@ impl FileSystem for Diofs {
     type Module = crate::RnullDio;
     type Mount = Mount;
     type File = DataFile;
+    type Options = Options;
 
-    fn mount(&self, device: ARef<BlockDevice>, name: &CStr) -> Result<Arc<Mount>> {
+    fn mount(
+        &self,
+        device: ARef<BlockDevice>,
+        name: &CStr,
+        options: &Options,
+    ) -> Result<Arc<Mount>> {
         let signature = Signature::read(&device)
             .inspect_err(|err| pr_err!("diofs ({}): {}\n", name, err.reason()))
             .map_err(Error::from)?;
         let engine = Engine::new(device, &CString::try_from_fmt(fmt!("rnull_dio/{name}"))?)?;
-        // The file keeps its directory.
+        engine.set_policy(options.completion);
+        // The files keep their directory.
         let directory = self.debugfs.subdir(name);
+        let events = directory.read_callback_file(
+            c"events",
+            engine.stats.clone(),
+            &|stats: &Arc<Stats>, f: &mut fmt::Formatter<'_>| stats.show_events(f),
+        );
         let routes = directory.read_callback_file(
             c"routes",
             engine.stats.clone(),
@@ -88,9 +105,21 @@ impl FileSystem for Diofs {
                 signature,
                 engine,
                 routes <- routes,
+                events <- events,
             }),
             GFP_KERNEL,
         )
+    }
+
+    fn reconfigure(mount: &Mount, options: &Options) -> Result {
+        mount.engine.set_policy(options.completion);
+        Ok(())
+    }
+
+    fn options(mount: &Mount) -> Options {
+        Options {
+            completion: mount.engine.policy(),
+        }
     }
 
     fn populate(mount: &Arc<Mount>, root: &mut NewRoot<'_, Self>) -> Result {
@@ -98,8 +127,8 @@ impl FileSystem for Diofs {
         root.add_file(c"data", mount.signature.data_len(), file)
     }
 
-    fn sync(mount: &Mount) -> Result {
-        mount.engine.device.issue_flush()
+    fn sync(mount: &Mount, io: &Io) -> Result {
+        mount.engine.device.issue_flush(io)
     }
 
     fn statfs(mount: &Mount) -> StatFs {

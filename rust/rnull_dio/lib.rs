@@ -11,7 +11,11 @@ mod disk;
 
 use kernel::{
     configfs::Subsystem,
-    debugfs::Dir,
+    debugfs::{
+        Dir,
+        File, //
+    },
+    fmt,
     prelude::*, //
 };
 
@@ -31,6 +35,8 @@ struct RnullDio {
     #[pin]
     disks: Subsystem<disk::configfs::Root>,
     #[pin]
+    routing: File<()>,
+    #[pin]
     diofs: Registration<diofs::Diofs>,
 }
 
@@ -39,6 +45,11 @@ impl kernel::InPlaceModule for RnullDio {
         let debugfs = Dir::new(c"rnull_dio");
         try_pin_init!(Self {
             disks <- disk::configfs::subsystem(debugfs.subdir(c"disk")),
+            routing <- debugfs.read_callback_file(
+                c"routing",
+                (),
+                &|_: &(), f: &mut fmt::Formatter<'_>| dio::show_table(f),
+            ),
             diofs <- Registration::new(diofs::Diofs::new(debugfs.subdir(c"diofs"))),
         })
     }

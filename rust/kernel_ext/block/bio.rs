@@ -47,8 +47,13 @@ use kernel::{
 use crate::{
     bindings,
     block::BlockDevice,
+    context::{
+        Irq,
+        Task, //
+    },
     fs::Kiocb,
-    iov::IovIter, //
+    iov::IovIter,
+    task_work::Mailboxes, //
 };
 
 /// A file whose requests are carried by bios.
@@ -64,7 +69,19 @@ pub trait BioTarget: Sized + Send + Sync + 'static {
 
     /// Called when a bio has ended, in any context: hard interrupts, and with locks of the driver
     /// held, included. Must not sleep.
-    fn end_io(bio: EndedBio<Self>);
+    fn end_io(bio: EndedBio<Self>, irq: &Irq);
+
+    /// Where requests wait for their issuers' tasks.
+    fn mailboxes(&self) -> &Mailboxes<EndedHead<Self>>;
+
+    /// Called for a request that was handed over to its issuer, in a task of the issuer's, to do
+    /// what is left.
+    ///
+    /// Returns the result, for the issuer.
+    fn finish(head: EndedHead<Self>, task: &Task) -> (Kiocb<Self>, Result<usize>);
+
+    /// Called for a request that its issuer has been handed, but will not finish. Any context.
+    fn refused(head: EndedHead<Self>);
 }
 
 /// What a bio does, and how: `REQ_OP_*` and `REQ_*`.
@@ -310,7 +327,7 @@ impl BioMut<'_> {
     /// Marks the pages dirty that a read is going to change behind the back of their owner.
     ///
     /// Takes folio locks, so it sleeps.
-    pub fn mark_pages_dirty(&mut self) {
+    pub fn mark_pages_dirty(&mut self, _task: &Task) {
         if self.has_flag(BIO_PAGE_PINNED) {
             // SAFETY: By the type invariant the pages are there and pinned.
             unsafe { bindings::rnull_dio_bio_mark_pages_dirty(self.as_ptr()) };

@@ -15,6 +15,10 @@ use kernel::{
 
 use crate::{
     bindings,
+    context::{
+        Io,
+        Task, //
+    },
     fs::kiocb::PollCookie, //
 };
 
@@ -95,8 +99,8 @@ impl BlockDevice {
     }
 
     /// Polls once for the end of bios on the hardware queue of `cookie`; whose bios, is up to the
-    /// device. Their `end_io` is called before this returns. Must not be called in an interrupt.
-    pub fn poll(&self, cookie: PollCookie) {
+    /// device. Their `end_io` is called before this returns.
+    pub fn poll(&self, cookie: PollCookie, _task: &Task) {
         // SAFETY: By the type invariant.
         if !unsafe { bindings::rnull_dio_bdev_enter_hctx(self.as_ptr(), cookie.as_raw()) } {
             return;
@@ -124,7 +128,7 @@ impl BlockDevice {
     /// # Errors
     ///
     /// Whatever the device answers, `EIO` mostly.
-    pub fn issue_flush(&self) -> Result {
+    pub fn issue_flush(&self, _io: &Io) -> Result {
         // SAFETY: By the type invariant.
         to_result(unsafe { bindings::blkdev_issue_flush(self.as_ptr()) })
     }
@@ -132,12 +136,10 @@ impl BlockDevice {
     /// Zeroes `sectors` sectors (of 512 bytes) from `sector` on, in the way that is best for the
     /// device, and waits for it. What the device has allocated stays allocated.
     ///
-    /// Sleeps and does I/O.
-    ///
     /// # Errors
     ///
     /// `EINVAL` if these are not whole logical blocks; otherwise whatever the device answers.
-    pub fn zero(&self, sector: u64, sectors: u64) -> Result {
+    pub fn zero(&self, sector: u64, sectors: u64, _io: &Io) -> Result {
         // SAFETY: By the type invariant.
         to_result(unsafe {
             bindings::blkdev_issue_zeroout(

@@ -11,7 +11,10 @@ use kernel::{
 };
 
 use super::FileOperations;
-use crate::bindings;
+use crate::{
+    bindings,
+    context::Io, //
+};
 
 /// What becomes of a range.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,7 +65,7 @@ impl Drop for WriteLock {
     }
 }
 
-/// Does what the VFS wants of `file`, whose data is `data`. Sleeps and does I/O.
+/// Does what the VFS wants of `file`, whose data is `data`.
 ///
 /// # Errors
 ///
@@ -80,6 +83,7 @@ pub(super) unsafe fn fallocate<T: FileOperations>(
     mode: c_int,
     pos: bindings::loff_t,
     len: bindings::loff_t,
+    io: &Io,
 ) -> Result {
     let mode = Mode::from_raw(mode)?;
     // SAFETY: The VFS passes a valid file.
@@ -101,7 +105,7 @@ pub(super) unsafe fn fallocate<T: FileOperations>(
     match mode {
         Mode::Allocate => Ok(()),
         // SAFETY: As above; the range lies in the file.
-        Mode::Zero => unsafe { zero(data, file, pos, len) },
+        Mode::Zero => unsafe { zero(data, file, pos, len, io) },
     }
 }
 
@@ -116,6 +120,7 @@ unsafe fn zero<T: FileOperations>(
     file: *mut bindings::file,
     pos: bindings::loff_t,
     len: bindings::loff_t,
+    io: &Io,
 ) -> Result {
     // SAFETY: Per the function's safety requirements.
     let inode = unsafe { (*file).f_inode };
@@ -134,10 +139,10 @@ unsafe fn zero<T: FileOperations>(
         bindings::truncate_pagecache_range(inode, pos, last);
     }
     // CAST: Neither is negative.
-    data.zero(pos as u64, len as u64)?;
+    data.zero(pos as u64, len as u64, io)?;
     // SAFETY: Per the function's safety requirements.
     if unsafe { bindings::rnull_dio_file_is_dsync(file) } {
-        data.fsync()?;
+        data.fsync(io)?;
     }
     Ok(())
 }

@@ -35,6 +35,10 @@ use super::{
 use crate::{
     bindings,
     block::BlockDevice,
+    context::{
+        Io,
+        Task, //
+    },
     iov::IovIter, //
 };
 
@@ -67,26 +71,26 @@ pub trait FileOperations: Sized + Send + Sync + 'static {
     fn open(&self, flags: OpenFlags) -> Result;
 
     /// Reads into the memory of `iter`. May sleep, unless [`Kiocb::is_nowait`].
-    fn read(kiocb: Kiocb<Self>, iter: &mut IovIter<'_>) -> Issued<Self>;
+    fn read(kiocb: Kiocb<Self>, iter: &mut IovIter<'_>, io: &Io) -> Issued<Self>;
 
     /// Writes from the memory of `iter`. May sleep, unless [`Kiocb::is_nowait`].
     ///
     /// The checks common to all writes (limits, append) have been done, without a lock: that is
     /// right for files whose size is fixed.
-    fn write(kiocb: Kiocb<Self>, iter: &mut IovIter<'_>) -> Issued<Self>;
+    fn write(kiocb: Kiocb<Self>, iter: &mut IovIter<'_>, io: &Io) -> Issued<Self>;
 
     /// Polls once for requests of this file, on the hardware queue that one of them went to;
     /// `None` if that one has not been submitted, or cannot be polled for. Must not wait.
     ///
     /// Returns how many requests were completed.
-    fn poll(&self, cookie: Option<PollCookie>) -> u32;
+    fn poll(&self, cookie: Option<PollCookie>, task: &Task) -> u32;
 
     /// Makes what has been written durable. Sleeps and does I/O.
     ///
     /// # Errors
     ///
     /// Whatever the device answers.
-    fn fsync(&self) -> Result;
+    fn fsync(&self, io: &Io) -> Result;
 
     /// Zeroes `len` bytes at `pos`, which are whole blocks of the file. Sleeps and does I/O.
     ///
@@ -96,7 +100,7 @@ pub trait FileOperations: Sized + Send + Sync + 'static {
     /// # Errors
     ///
     /// Whatever the device answers.
-    fn zero(&self, pos: u64, len: u64) -> Result;
+    fn zero(&self, pos: u64, len: u64, io: &Io) -> Result;
 
     /// Called before the size is changed, with the new one in bytes. May sleep.
     ///
@@ -204,7 +208,7 @@ impl<T: FileOperations> FileVTable<T> {
         let kiocb = unsafe { Self::kiocb(iocb) };
         let sync = kiocb.is_sync();
         // SAFETY: The iterator is ours for the duration of the call.
-        let issued = T::read(kiocb, unsafe { IovIter::from_raw(iter) });
+        let issued = T::read(kiocb, unsafe { IovIter::from_raw(iter) }, &Io::new());
         Self::issued(iocb, sync, issued)
     }
 
@@ -224,7 +228,7 @@ impl<T: FileOperations> FileVTable<T> {
         let kiocb = unsafe { Self::kiocb(iocb) };
         let sync = kiocb.is_sync();
         // SAFETY: The iterator is ours for the duration of the call.
-        let issued = T::write(kiocb, unsafe { IovIter::from_raw(iter) });
+        let issued = T::write(kiocb, unsafe { IovIter::from_raw(iter) }, &Io::new());
         Self::issued(iocb, sync, issued)
     }
 
@@ -243,7 +247,7 @@ impl<T: FileOperations> FileVTable<T> {
                 kiocb::poll_cookie(iocb),
             )
         };
-        let reaped = data.poll(cookie);
+        let reaped = data.poll(cookie, &Task::new());
         // CAST: Not so many requests can be under way.
         reaped as c_int
     }
@@ -259,7 +263,7 @@ impl<T: FileOperations> FileVTable<T> {
     ) -> c_int {
         // SAFETY: The VFS passes a valid file of such an inode.
         let data = unsafe { Self::data((*file).f_inode) };
-        from_result(|| data.fsync().map(|()| 0))
+        from_result(|| data.fsync(&Io::new()).map(|()| 0))
     }
 
     /// # Safety
@@ -274,7 +278,8 @@ impl<T: FileOperations> FileVTable<T> {
         // SAFETY: The VFS passes a valid file of such an inode, open for writing, and has checked
         // the range.
         from_result(|| unsafe {
-            fallocate(Self::data((*file).f_inode), file, mode, pos, len).map(|()| 0)
+            let data = Self::data((*file).f_inode);
+            fallocate(data, file, mode, pos, len, &Io::new()).map(|()| 0)
         })
     }
 

@@ -30,6 +30,11 @@ use kernel::{
 };
 
 use super::{
+    deferring::{
+        Deferred,
+        DeferringKiocb,
+        Outcome, //
+    },
     kiocb::{
         self,
         to_ki_result,
@@ -39,6 +44,10 @@ use super::{
 };
 use crate::{
     bindings,
+    context::{
+        Io,
+        Task, //
+    },
     iov::IovIter, //
 };
 
@@ -51,6 +60,8 @@ pub struct Options {
     pub sync: bool,
     /// Does the issuer poll?
     pub hipri: bool,
+    /// Does the issuer finish the request itself, if asked to?
+    pub defers: bool,
     /// Must submission not sleep?
     pub nowait: bool,
     /// Must written data be durable?
@@ -86,7 +97,7 @@ impl Options {
 /// - From `issue` until the request is done, nobody touches the buffer but the device.
 #[pin_data(PinnedDrop)]
 pub struct KernelIo<T: Send + Sync + 'static> {
-    iocb: Opaque<bindings::kiocb>,
+    iocb: DeferringKiocb,
     target: Arc<T>,
     options: Options,
     buf: UnsafeCell<VVec<u8>>,
@@ -98,13 +109,18 @@ pub struct KernelIo<T: Send + Sync + 'static> {
     result: Atomic<isize>,
     #[pin]
     done: Completion,
+    /// What the issuer was handed, until it is run.
+    deferred: UnsafeCell<Option<Deferred>>,
+    #[pin]
+    handed_over: Completion,
 }
 
 // SAFETY: What it owns belongs to no thread.
 unsafe impl<T: Send + Sync> Send for KernelIo<T> {}
 
 // SAFETY: The kiocb is only touched by who issues and completes the request, once each; the buffer
-// is only read, and only when the request is done.
+// is only read, and only when the request is done. What was handed over is touched by who completes
+// the request, and then by who has waited for that.
 unsafe impl<T: Send + Sync> Sync for KernelIo<T> {}
 
 const FILE_OPERATIONS: bindings::file_operations = pin_init::zeroed();
@@ -122,9 +138,8 @@ impl<T: Send + Sync + 'static> KernelIo<T> {
         buf: VVec<u8>,
         options: Options,
     ) -> Result<Pin<KBox<Self>>> {
-        let mut iocb: bindings::kiocb = pin_init::zeroed();
         // SAFETY: The operations are constant and empty.
-        iocb.ki_filp = from_err_ptr(unsafe {
+        let file = from_err_ptr(unsafe {
             bindings::anon_inode_create_getfile(
                 c"rnull_dio".as_char_ptr(),
                 &FILE_OPERATIONS,
@@ -133,15 +148,25 @@ impl<T: Send + Sync + 'static> KernelIo<T> {
                 core::ptr::null(),
             )
         })?;
-        iocb.ki_pos = pos as bindings::loff_t;
-        iocb.ki_flags = options.iocb_flags();
-        if !options.sync {
-            iocb.ki_complete = Some(Self::ki_complete);
+        // SAFETY: The file is ours until the request is dropped.
+        let iocb = unsafe {
+            DeferringKiocb::new(
+                file,
+                pos as bindings::loff_t,
+                options.iocb_flags(),
+                Self::completed,
+            )
+        };
+        if !options.defers {
+            // As if somebody had copied all but the completion function of one that defers.
+            let ki_complete = (!options.sync).then_some(Self::ki_complete as _);
+            // SAFETY: The kiocb is ours.
+            unsafe { (*iocb.as_ptr()).ki_complete = ki_complete };
         }
         let segments = segments(&buf[options.offset..])?;
         KBox::pin_init(
             pin_init!(Self {
-                iocb: Opaque::new(iocb),
+                iocb,
                 target,
                 options,
                 buf: UnsafeCell::new(buf),
@@ -151,6 +176,8 @@ impl<T: Send + Sync + 'static> KernelIo<T> {
                 completions: Atomic::new(0),
                 result: Atomic::new(0),
                 done <- Completion::new(),
+                deferred: UnsafeCell::new(None),
+                handed_over <- Completion::new(),
             }),
             GFP_KERNEL,
         )
@@ -161,7 +188,10 @@ impl<T: Send + Sync + 'static> KernelIo<T> {
     /// # Panics
     ///
     /// If it has been issued before.
-    pub fn issue(self: Pin<&Self>, submit: impl FnOnce(Kiocb<T>, &mut IovIter<'_>) -> Issued<T>) {
+    pub fn issue(
+        self: Pin<&Self>,
+        submit: impl FnOnce(Kiocb<T>, &mut IovIter<'_>, &Io) -> Issued<T>,
+    ) {
         assert!(
             !self.issued.xchg(true, ordering::Full),
             "a request was issued twice"
@@ -195,12 +225,12 @@ impl<T: Send + Sync + 'static> KernelIo<T> {
         // request is done, which the drop waits for. It has not been issued before.
         let kiocb = unsafe {
             Kiocb::from_raw(
-                NonNull::new_unchecked(self.iocb.get()),
+                NonNull::new_unchecked(self.iocb.as_ptr()),
                 NonNull::from(&*self.target),
             )
         };
         // SAFETY: The iterator is valid, and ours.
-        match submit(kiocb, unsafe { IovIter::from_raw(iter.get()) }) {
+        match submit(kiocb, unsafe { IovIter::from_raw(iter.get()) }, &Io::new()) {
             Issued::Queued => self.queued.store(true, ordering::Relaxed),
             Issued::Done(kiocb, ret) => {
                 // SAFETY: The kiocb came back, so that nobody else can complete it.
@@ -217,17 +247,60 @@ impl<T: Send + Sync + 'static> KernelIo<T> {
         unsafe { Self::finish(iocb, ret) };
     }
 
+    /// Takes back a request of an issuer that defers.
+    fn completed(iocb: NonNull<DeferringKiocb>, outcome: Outcome) {
+        // SAFETY: It is the field of such an object, which waits for what follows.
+        let this = unsafe { &*container_of!(iocb.as_ptr(), Self, iocb) };
+        match outcome {
+            Outcome::Done(ret) => this.finish_with(ret),
+            Outcome::Deferred(deferred) => {
+                // SAFETY: Nobody accesses it before it is known to be there.
+                unsafe { *this.deferred.get() = Some(deferred) };
+                this.handed_over.complete_all();
+            }
+        }
+    }
+
+    /// Waits until the issuer has been handed the rest of the completion. Sleeps.
+    pub fn wait_for_hand_over(&self) {
+        self.handed_over.wait_for_completion();
+    }
+
+    /// Takes what the issuer was handed.
+    fn take_deferred(&self) -> Option<Deferred> {
+        self.wait_for_hand_over();
+        // SAFETY: It was put there before the hand-over was told, and there is one.
+        unsafe { (*self.deferred.get()).take() }
+    }
+
+    /// Does what the issuer was handed. Sleeps.
+    pub fn run_deferred(&self) {
+        let deferred = self.take_deferred();
+        assert!(deferred.is_some(), "there is nothing left to do");
+        if let Some(deferred) = deferred {
+            self.finish_with(deferred.run(&Task::new()));
+        }
+    }
+
+    /// Does not do what the issuer was handed. Sleeps.
+    pub fn refuse_deferred(&self) {
+        drop(self.take_deferred());
+    }
+
     /// # Safety
     ///
     /// `iocb` must be the kiocb of a request that was issued, and be given up by the caller.
     unsafe fn finish(iocb: *mut bindings::kiocb, ret: isize) {
-        let iocb = iocb.cast::<Opaque<bindings::kiocb>>();
+        let iocb = iocb.cast::<DeferringKiocb>();
         // SAFETY: It is the field of such an object, which waits for what follows.
-        let this = unsafe { &*container_of!(iocb, Self, iocb) };
-        this.completions.add(1, ordering::Relaxed);
-        this.result.store(ret, ordering::Relaxed);
+        unsafe { &*container_of!(iocb, Self, iocb) }.finish_with(ret);
+    }
+
+    fn finish_with(&self, ret: isize) {
+        self.completions.add(1, ordering::Relaxed);
+        self.result.store(ret, ordering::Relaxed);
         // The last access: who waits may go on, and drop it.
-        this.done.complete_all();
+        self.done.complete_all();
     }
 
     /// Was submission over before the request was known to be done?
@@ -243,7 +316,12 @@ impl<T: Send + Sync + 'static> KernelIo<T> {
     /// Where to poll for the request.
     pub fn poll_cookie(&self) -> Option<PollCookie> {
         // SAFETY: The kiocb is ours, and does not go away before we do.
-        unsafe { kiocb::poll_cookie(self.iocb.get()) }
+        unsafe { kiocb::poll_cookie(self.iocb.as_ptr()) }
+    }
+
+    /// Polls for the request, by `poll`.
+    pub fn poll<R>(&self, poll: impl FnOnce(Option<PollCookie>, &Task) -> R) -> R {
+        poll(self.poll_cookie(), &Task::new())
     }
 
     /// Waits until the request is done; returns its result. Sleeps.
@@ -263,7 +341,7 @@ impl<T: Send + Sync + 'static> KernelIo<T> {
     pub fn advanced_to(&self) -> u64 {
         self.done.wait_for_completion();
         // SAFETY: The request is done, and nobody else touches the kiocb. CAST: Not negative.
-        unsafe { (*self.iocb.get()).ki_pos as u64 }
+        unsafe { (*self.iocb.as_ptr()).ki_pos as u64 }
     }
 
     /// The memory that the request was for. When it is done.
@@ -276,7 +354,7 @@ impl<T: Send + Sync + 'static> KernelIo<T> {
     /// The inode's `i_dio_count`.
     pub fn dio_count(&self) -> i32 {
         // SAFETY: The file is ours, and has an inode.
-        let inode = unsafe { (*(*self.iocb.get()).ki_filp).f_inode };
+        let inode = unsafe { (*(*self.iocb.as_ptr()).ki_filp).f_inode };
         // SAFETY: The inode is valid; the counter is atomic.
         let count = unsafe { Atomic::<i32>::from_ptr(&raw mut (*inode).i_dio_count.counter) };
         count.load(ordering::Relaxed)
@@ -313,6 +391,6 @@ impl<T: Send + Sync + 'static> PinnedDrop for KernelIo<T> {
             self.done.wait_for_completion();
         }
         // SAFETY: By the type invariant the file is ours.
-        unsafe { bindings::fput((*self.iocb.get()).ki_filp) };
+        unsafe { bindings::fput((*self.iocb.as_ptr()).ki_filp) };
     }
 }

@@ -9,9 +9,25 @@ use core::{
     ptr::NonNull, //
 };
 
-use kernel::{error::to_result, ffi::c_int, prelude::*};
+use kernel::{
+    error::to_result,
+    ffi::c_int,
+    page::PAGE_SHIFT,
+    prelude::*,
+    sync::atomic::{
+        ordering,
+        Atomic, //
+    },
+};
 
-use crate::bindings;
+use super::issuer::Issuer;
+use crate::{
+    bindings,
+    context::{
+        Io,
+        Task, //
+    },
+};
 
 /// The hardware queue on which a bio can be polled for.
 ///
@@ -39,10 +55,12 @@ impl PollCookie {
 /// - `iocb` is a valid `struct kiocb` with a valid `ki_filp`. No other `Kiocb` for it exists.
 /// - `target` stays valid until the kiocb has been completed, because the file holds it.
 /// - `counted` tells whether this kiocb holds a count of its inode's `i_dio_count`.
+/// - `write_ended` tells whether its issuer's write count of the super block has been dropped.
 pub struct Kiocb<T> {
     iocb: NonNull<bindings::kiocb>,
     target: NonNull<T>,
     counted: bool,
+    write_ended: bool,
 }
 
 // SAFETY: A kiocb may be completed in any context, and `T` is only shared.
@@ -66,6 +84,7 @@ impl<T> Kiocb<T> {
             iocb,
             target,
             counted: false,
+            write_ended: false,
         }
     }
 
@@ -198,6 +217,48 @@ impl<T> Kiocb<T> {
         }
     }
 
+    /// Who is to finish the request? In the context of its submission.
+    pub(crate) fn issuer(&self) -> Issuer {
+        // SAFETY: By the type invariant.
+        Issuer::of(unsafe { self.iocb.as_ref() })
+    }
+
+    /// What tells this request from all others that are under way.
+    pub fn id(&self) -> usize {
+        self.iocb.as_ptr().addr()
+    }
+
+    /// Returns the C kiocb, which stays this object's.
+    pub(crate) fn as_ptr(&self) -> *mut bindings::kiocb {
+        self.iocb.as_ptr()
+    }
+
+    /// Drops the write count of the super block that the issuer took, if this is a write, until
+    /// the request is completed. Any context.
+    ///
+    /// # Safety
+    ///
+    /// The issuer must have taken the count by `kiocb_start_write()`, and drop it when it is told
+    /// of the end, if and only if `IOCB_WRITE` is set then.
+    pub(crate) unsafe fn end_write(&mut self) {
+        if self.flags() & bindings::IOCB_WRITE as c_int != 0 && !self.write_ended {
+            // INVARIANT: It is dropped.
+            self.write_ended = true;
+            // SAFETY: By the type invariant, and per the function's safety requirements.
+            unsafe { bindings::rnull_dio_kiocb_end_write(self.iocb.as_ptr()) };
+        }
+    }
+
+    /// Makes up for [`end_write`](Self::end_write).
+    fn resume_write(&mut self) {
+        if self.write_ended {
+            // INVARIANT: It is taken again, or the issuer does not know of it any more.
+            self.write_ended = false;
+            // SAFETY: By the type invariant.
+            unsafe { bindings::rnull_dio_kiocb_resume_write(self.iocb.as_ptr()) };
+        }
+    }
+
     /// Completes an asynchronous request. Any context that may call its issuer.
     ///
     /// # Panics
@@ -205,6 +266,7 @@ impl<T> Kiocb<T> {
     /// If the issuer is waiting, as it has nothing to call.
     pub fn complete(mut self, ret: Result<usize>) {
         self.end_dio();
+        self.resume_write();
         // SAFETY: By the type invariant.
         let ki_complete = unsafe { (*self.iocb.as_ptr()).ki_complete };
         assert!(
@@ -218,12 +280,85 @@ impl<T> Kiocb<T> {
             unsafe { ki_complete(iocb.as_ptr(), to_ki_result(ret)) };
         }
     }
+
+    fn mapping(&self) -> *mut bindings::address_space {
+        // SAFETY: By the type invariant the file is valid, and so is its mapping.
+        unsafe { (*(*self.iocb.as_ptr()).ki_filp).f_mapping }
+    }
+
+    /// Writes back the pages that are dirty in the next `len` bytes from [`pos`](Self::pos) on, at
+    /// least one, and waits for them. Sleeps and does I/O, unless [`is_nowait`](Self::is_nowait).
+    ///
+    /// # Errors
+    ///
+    /// `EAGAIN` if it would sleep and must not; otherwise whatever the writeback met with.
+    pub fn write_and_wait(&self, len: usize, _io: &Io) -> Result {
+        // SAFETY: By the type invariant; the kiocb is only read.
+        to_result(unsafe { bindings::kiocb_write_and_wait(self.iocb.as_ptr(), len) })
+    }
+
+    /// Does what [`write_and_wait`](Self::write_and_wait) does, and then drops the pages of those
+    /// bytes from the page cache.
+    ///
+    /// # Errors
+    ///
+    /// `EAGAIN` if it would sleep and must not; `EBUSY` if a page was dirtied again or is in use;
+    /// otherwise whatever the writeback met with.
+    pub fn invalidate_pages(&self, len: usize, _io: &Io) -> Result {
+        // SAFETY: By the type invariant; the kiocb is only read.
+        to_result(unsafe { bindings::kiocb_invalidate_pages(self.iocb.as_ptr(), len) })
+    }
+
+    /// Does the page cache hold any of the file? Any context.
+    #[inline]
+    pub fn has_cached_pages(&self) -> bool {
+        // SAFETY: The mapping is valid, and whoever writes the field without our knowing does so by
+        // single stores.
+        let nrpages = unsafe { Atomic::<usize>::from_ptr(&raw mut (*self.mapping()).nrpages) };
+        nrpages.load(ordering::Relaxed) != 0
+    }
+
+    /// Does the page cache hold any of the `len` bytes at `pos`, at least one? Any context.
+    pub fn has_cached_pages_in(&self, pos: u64, len: u64) -> bool {
+        let last = pos + len - 1;
+        // SAFETY: The mapping is valid. CAST: Positions in a file are not negative.
+        unsafe {
+            bindings::filemap_range_has_page(
+                self.mapping(),
+                pos as bindings::loff_t,
+                last as bindings::loff_t,
+            )
+        }
+    }
+
+    /// Drops from the page cache what it holds of the `len` bytes at `pos`, at least one, because
+    /// a direct write has changed them. Sleeps, for the locks and the writeback of pages at most.
+    ///
+    /// A page that cannot be dropped, as a mapping has dirtied it meanwhile, is out of step with
+    /// the device. Nothing can be done about that here but to tell: the log, and whoever calls
+    /// `fsync(2)`.
+    pub fn invalidate_after_write(&self, pos: u64, len: u64, _task: &Task) {
+        let last = pos + len - 1;
+        // CAST: Positions in a file fit.
+        let pages = ((pos >> PAGE_SHIFT) as usize, (last >> PAGE_SHIFT) as usize);
+        let mapping = self.mapping();
+        // SAFETY: The mapping is valid.
+        if unsafe { bindings::invalidate_inode_pages2_range(mapping, pages.0, pages.1) } == 0 {
+            return;
+        }
+        // SAFETY: The mapping and the file are valid; the sequence is changed atomically.
+        unsafe {
+            bindings::errseq_set(&raw mut (*mapping).wb_err, EIO.to_errno());
+            bindings::rnull_dio_warn_stale_pages((*self.iocb.as_ptr()).ki_filp);
+        }
+    }
 }
 
 impl<T> Drop for Kiocb<T> {
     fn drop(&mut self) {
         pr_err!("BUG: a kiocb was dropped by its owner\n");
         self.end_dio();
+        self.resume_write();
         // SAFETY: By the type invariant.
         if let Some(ki_complete) = unsafe { (*self.iocb.as_ptr()).ki_complete } {
             // SAFETY: As in `complete`.

@@ -30,13 +30,20 @@ use kernel::{
     ModuleMetadata, //
 };
 
-use super::file::{
-    FileOperations,
-    FileVTable, //
+use super::{
+    file::{
+        FileOperations,
+        FileVTable, //
+    },
+    options::{
+        Options,
+        OptionsVTable, //
+    },
 };
 use crate::{
     bindings,
-    block::BlockDevice, //
+    block::BlockDevice,
+    context::Io, //
 };
 
 /// What `statfs(2)` tells, beside what the VFS knows.
@@ -66,12 +73,30 @@ pub trait FileSystem: Sized + Send + Sync + 'static {
     /// A regular file of it.
     type File: FileOperations;
 
+    /// What can be told to `mount(8)` after `-o`.
+    type Options: Options;
+
     /// Mounts the device called `name`. Sleeps and does I/O.
     ///
     /// # Errors
     ///
     /// Whatever the one who mounts shall get, `EINVAL` if there is no such file system.
-    fn mount(&self, device: ARef<BlockDevice>, name: &CStr) -> Result<Arc<Self::Mount>>;
+    fn mount(
+        &self,
+        device: ARef<BlockDevice>,
+        name: &CStr,
+        options: &Self::Options,
+    ) -> Result<Arc<Self::Mount>>;
+
+    /// Changes the options of an instance that is mounted.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the one who remounts shall get; nothing has changed then.
+    fn reconfigure(mount: &Self::Mount, options: &Self::Options) -> Result;
+
+    /// The options of an instance.
+    fn options(mount: &Self::Mount) -> Self::Options;
 
     /// Adds the files to the root directory. May sleep.
     ///
@@ -85,7 +110,7 @@ pub trait FileSystem: Sized + Send + Sync + 'static {
     /// # Errors
     ///
     /// Whatever the device answers.
-    fn sync(mount: &Self::Mount) -> Result;
+    fn sync(mount: &Self::Mount, io: &Io) -> Result;
 
     /// Answers `statfs(2)`.
     fn statfs(mount: &Self::Mount) -> StatFs;
@@ -218,11 +243,11 @@ struct SuperVTable<F>(PhantomData<F>);
 impl<F: FileSystem> SuperVTable<F> {
     const CONTEXT_OPERATIONS: bindings::fs_context_operations = bindings::fs_context_operations {
         get_tree: Some(Self::get_tree),
-        free: None,
+        free: Some(OptionsVTable::<F>::free),
         dup: None,
-        parse_param: None,
+        parse_param: Some(OptionsVTable::<F>::parse_param),
         parse_monolithic: None,
-        reconfigure: None,
+        reconfigure: Some(OptionsVTable::<F>::reconfigure),
     };
 
     const SUPER_OPERATIONS: bindings::super_operations = bindings::super_operations {
@@ -230,6 +255,7 @@ impl<F: FileSystem> SuperVTable<F> {
         sync_fs: Some(Self::sync_fs),
         freeze_fs: Some(Self::freeze_fs),
         evict_inode: Some(Self::evict_inode),
+        show_options: Some(OptionsVTable::<F>::show_options),
         ..pin_init::zeroed()
     };
 
@@ -240,9 +266,15 @@ impl<F: FileSystem> SuperVTable<F> {
     ///
     /// For the VFS to call.
     unsafe extern "C" fn init_fs_context(fc: *mut kernel::bindings::fs_context) -> c_int {
-        // SAFETY: The VFS passes a valid context, for us to set up.
-        unsafe { (*fc.cast::<bindings::fs_context>()).ops = &Self::CONTEXT_OPERATIONS };
-        0
+        let fc = fc.cast::<bindings::fs_context>();
+        from_result(|| {
+            // SAFETY: The VFS passes a valid context, for us to set up.
+            unsafe {
+                (*fc).ops = &Self::CONTEXT_OPERATIONS;
+                OptionsVTable::<F>::init(fc)?;
+            }
+            Ok(0)
+        })
     }
 
     /// # Safety
@@ -258,18 +290,19 @@ impl<F: FileSystem> SuperVTable<F> {
     /// For `get_tree_bdev` to call.
     unsafe extern "C" fn fill_super(
         sb: *mut bindings::super_block,
-        _fc: *mut bindings::fs_context,
+        fc: *mut bindings::fs_context,
     ) -> c_int {
-        // SAFETY: The VFS passes a valid super block, for us to set up.
-        let sb = unsafe { NonNull::new_unchecked(sb) };
+        // SAFETY: The VFS passes a valid super block, for us to set up, and the context for that.
+        let (sb, options) =
+            unsafe { (NonNull::new_unchecked(sb), OptionsVTable::<F>::options(fc)) };
         // SAFETY: As above; its device is open.
-        from_result(|| unsafe { Self::try_fill_super(sb) }.map(|()| 0))
+        from_result(|| unsafe { Self::try_fill_super(sb, options) }.map(|()| 0))
     }
 
     /// # Safety
     ///
     /// `sb` must be a new super block of type `F`, with its device open.
-    unsafe fn try_fill_super(sb: NonNull<bindings::super_block>) -> Result {
+    unsafe fn try_fill_super(sb: NonNull<bindings::super_block>, options: &F::Options) -> Result {
         let ptr = sb.as_ptr();
         // SAFETY: The device stays open until the super block is killed.
         let device = unsafe { BlockDevice::from_raw((*ptr).s_bdev) };
@@ -280,7 +313,7 @@ impl<F: FileSystem> SuperVTable<F> {
             let fs_type = (*ptr).s_type.cast::<Opaque<bindings::file_system_type>>();
             &(*container_of!(fs_type, Registration<F>, fs_type)).fs
         };
-        let mount = fs.mount(device.into(), name)?;
+        let mount = fs.mount(device.into(), name, options)?;
         // SAFETY: The super block is ours; what it owns from here on, `kill_sb` drops.
         unsafe {
             (*ptr).s_fs_info = Arc::clone(&mount).into_foreign().cast();
@@ -366,7 +399,7 @@ impl<F: FileSystem> SuperVTable<F> {
         }
         // SAFETY: The VFS passes a valid super block of a file system that is mounted.
         let mount = unsafe { Arc::<F::Mount>::borrow((*sb).s_fs_info.cast()) };
-        from_result(|| F::sync(&mount).map(|()| 0))
+        from_result(|| F::sync(&mount, &Io::new()).map(|()| 0))
     }
 
     /// # Safety

@@ -2,25 +2,32 @@
 
 //! The end of bios, in whatever context that is.
 
-use kernel_ext::block::bio::{
-    EndedBio,
-    EndedHead,
-    LastRef, //
+use kernel_ext::{
+    block::bio::{
+        EndedBio,
+        EndedHead,
+        LastRef, //
+    },
+    context::Irq, //
 };
 
 use super::{
     complete,
+    range::Direction,
     route::{
         route,
         Arrival,
+        Issuer,
+        Needs,
         Route, //
     },
     worker,
-    DioFile, //
+    DioFile,
+    OwnPart, //
 };
 
-/// Collects a bio; the last one sends its request on its way. Any context, does not sleep.
-pub(crate) fn end_io<F: DioFile>(bio: EndedBio<F>) {
+/// Collects a bio; the last one sends its request on its way.
+pub(crate) fn end_io<F: DioFile>(bio: EndedBio<F>, irq: &Irq) {
     let dio = bio.head().data();
     if let Err(err) = bio.result() {
         dio.fail(err);
@@ -33,29 +40,85 @@ pub(crate) fn end_io<F: DioFile>(bio: EndedBio<F>) {
     };
     match last {
         LastRef::Shared | LastRef::Waiter => (),
-        LastRef::Completer(head) => dispatch(head),
+        LastRef::Completer(head) => dispatch(head, irq),
     }
 }
 
 /// Sends a request to whoever may run the rest of its completion.
-fn dispatch<F: DioFile>(mut head: EndedHead<F>) {
+fn dispatch<F: DioFile>(mut head: EndedHead<F>, irq: &Irq) {
+    raise_for_cache(&head);
+    let engine = head.kiocb().target().engine();
+    let (arrival, issuer) = circumstances(&head);
+    let route = route(engine.policy(), head.data().needs(), arrival, issuer);
+    engine.stats.count_route(route);
+    match route {
+        Route::Inline => complete::in_interrupt(head, irq),
+        Route::Reaper => {
+            end_dio(&mut head);
+            // Whoever polls looks without being told.
+            head.push_to(|file| &file.engine().polled);
+        }
+        Route::Issuer => hand_over(head),
+        // The other two are not for a completer.
+        Route::Worker | Route::Submitter | Route::Waiter => worker::push(head),
+    }
+}
+
+/// Raises the needs of a write if the cache has got pages that it must not keep.
+///
+/// A page that comes after this has been read after the write.
+fn raise_for_cache<F: DioFile>(head: &EndedHead<F>) {
+    let (dio, kiocb) = (head.data(), head.kiocb());
+    if dio.direction == Direction::Read
+        || dio.needs() != Needs::Nothing
+        || !kiocb.has_cached_pages()
+    {
+        return;
+    }
+    let policy = kiocb.target().engine().policy();
+    if policy.minds_whole_file() || kiocb.has_cached_pages_in(dio.pos, dio.report as u64) {
+        dio.raise_to_task();
+    }
+}
+
+/// Where a request has arrived, and whose it is, as far as its file leaves it to them.
+fn circumstances<F: DioFile>(head: &EndedHead<F>) -> (Arrival, Issuer) {
+    // Reapers and issuers finish requests that are not counted any more.
+    if F::OWN_PART == OwnPart::Counted {
+        return (Arrival::Irq, Issuer::Plain);
+    }
     let arrival = if head.was_polled() {
         Arrival::Polled
     } else {
         Arrival::Irq
     };
-    let route = route(head.data().needs(), arrival);
-    let engine = head.kiocb().target().engine();
-    engine.stats.count_route(route);
-    match route {
-        Route::Inline => complete::in_interrupt(head),
-        Route::Reaper => {
-            // The issuer's own task may wait for the count to drop, in place of polling.
-            head.end_dio();
-            // Whoever polls looks without being told.
-            head.push_to(|file| &file.engine().polled);
-        }
-        // The other two are not for a completer.
-        Route::Worker | Route::Submitter | Route::Waiter => worker::push(head),
+    let issuer = if head.issuer_defers() {
+        Issuer::Defers
+    } else {
+        Issuer::Plain
+    };
+    (arrival, issuer)
+}
+
+/// Drops the `i_dio_count` of a request that is going to be finished by its issuer's task, in place
+/// of which that task may wait for the count to drop.
+fn end_dio<F: DioFile>(head: &mut EndedHead<F>) {
+    // A build with this is there to show that the tests notice.
+    if !cfg!(rnull_dio_keep_dio_count) {
+        head.end_dio();
     }
+}
+
+/// Lets the issuer finish a request, or the worker if the issuer cannot.
+fn hand_over<F: DioFile>(mut head: EndedHead<F>) {
+    end_dio(&mut head);
+    if let Err((head, _)) = head.hand_over() {
+        refused(head);
+    }
+}
+
+/// Lets the worker finish a request that was meant for its issuer. Any context.
+pub(crate) fn refused<F: DioFile>(head: EndedHead<F>) {
+    head.kiocb().target().engine().stats.count_refused();
+    worker::push(head);
 }

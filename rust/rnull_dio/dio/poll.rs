@@ -2,7 +2,10 @@
 
 //! Polled completions.
 
-use kernel_ext::fs::kiocb::PollCookie;
+use kernel_ext::{
+    context::Task,
+    fs::kiocb::PollCookie, //
+};
 
 use super::{
     complete,
@@ -20,22 +23,22 @@ use super::{
 /// Never spins, though the issuer may allow it: the request that it waits for may have been
 /// completed by somebody else, and then no queue has anything to wait for. It is up to the issuer,
 /// who can tell, to come again.
-pub(crate) fn poll<F: DioFile>(engine: &Engine<F>, cookie: Option<PollCookie>) -> u32 {
+pub(crate) fn poll<F: DioFile>(engine: &Engine<F>, cookie: Option<PollCookie>, task: &Task) -> u32 {
     if let Some(cookie) = cookie {
-        engine.device.poll(cookie);
+        engine.device.poll(cookie, task);
     }
     // Most polls find nothing, and need not take the cache line from those who add.
     if engine.polled.is_empty() {
         return 0;
     }
-    reap(engine)
+    reap(engine, task)
 }
 
 /// Completes the polled requests that have ended.
-fn reap<F: DioFile>(engine: &Engine<F>) -> u32 {
+fn reap<F: DioFile>(engine: &Engine<F>, task: &Task) -> u32 {
     let mut reaped = 0;
     for head in engine.polled.take_all() {
-        let (kiocb, ret) = complete::in_task(head);
+        let (kiocb, ret) = complete::in_task(head, task);
         kiocb.complete(ret);
         reaped += 1;
     }

@@ -21,6 +21,8 @@ use super::{
 /// the one who drops the last.
 pub(crate) struct Dio {
     pub(super) direction: Direction,
+    /// Where in the file it begins, in bytes.
+    pub(super) pos: u64,
     /// The bytes that the issuer is told of, if there is no error.
     pub(super) report: usize,
     /// What is left to do; only ever raised.
@@ -30,9 +32,10 @@ pub(crate) struct Dio {
 }
 
 impl Dio {
-    pub(super) fn new(direction: Direction, report: usize, needs: Needs) -> Self {
+    pub(super) fn new(direction: Direction, pos: u64, report: usize, needs: Needs) -> Self {
         Self {
             direction,
+            pos,
             report,
             needs: Atomic::new(needs as u32),
             error: Atomic::new(0),
@@ -83,7 +86,7 @@ mod tests {
     use super::*;
 
     fn dio(needs: Needs) -> Dio {
-        Dio::new(Direction::Read, 4096, needs)
+        Dio::new(Direction::Read, 0, 4096, needs)
     }
 
     #[test]

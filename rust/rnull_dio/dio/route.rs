@@ -2,7 +2,12 @@
 
 //! In whose context the rest of a completion runs.
 
-use kernel::prelude::*;
+use kernel::{
+    fmt,
+    prelude::*, //
+};
+
+use super::policy::Policy;
 
 /// What is left to do when the last bio has ended. In order: more includes less.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -10,14 +15,28 @@ use kernel::prelude::*;
 pub(crate) enum Needs {
     /// Nothing that sleeps.
     Nothing,
-    /// Something that sleeps, but never starts or waits for I/O: errors, pages to mark dirty.
+    /// Something that sleeps, but never starts or waits for I/O: errors, pages to mark dirty, pages
+    /// to take out of the cache.
     Task,
     /// Something that starts I/O and waits for it: a cache flush.
     Io,
 }
 
+impl Needs {
+    const ALL: [Self; 3] = [Self::Nothing, Self::Task, Self::Io];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Nothing => "Nothing",
+            Self::Task => "Task",
+            Self::Io => "Io",
+        }
+    }
+}
+
 /// Where the last reference to a request is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
 pub(crate) enum Arrival {
     /// In the submitter, since all bios had ended before it was done.
     Submitter,
@@ -29,8 +48,19 @@ pub(crate) enum Arrival {
     Irq,
 }
 
+/// Who has issued a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Issuer {
+    /// Somebody who takes nothing but the result.
+    Plain,
+    /// Somebody who finishes requests in a task, if asked to.
+    Defers,
+}
+
 /// Who runs the rest of the completion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
 pub(crate) enum Route {
     /// The issuer, before its submission returns.
     Submitter,
@@ -40,17 +70,20 @@ pub(crate) enum Route {
     Reaper,
     /// The `end_io` itself.
     Inline,
+    /// The issuer, in a task of its own that it went on with after the submission.
+    Issuer,
     /// The file's work item.
     Worker,
 }
 
 impl Route {
     /// All routes, in the order of their discriminants.
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Submitter,
         Self::Waiter,
         Self::Reaper,
         Self::Inline,
+        Self::Issuer,
         Self::Worker,
     ];
 
@@ -61,78 +94,144 @@ impl Route {
             Self::Waiter => "waiter",
             Self::Reaper => "reaper",
             Self::Inline => "inline",
+            Self::Issuer => "issuer",
             Self::Worker => "worker",
         }
     }
 }
 
 /// Decides who runs the rest of a completion.
-pub(crate) const fn route(needs: Needs, arrival: Arrival) -> Route {
+#[inline]
+pub(crate) const fn route(policy: Policy, needs: Needs, arrival: Arrival, issuer: Issuer) -> Route {
     match (arrival, needs) {
         (Arrival::Submitter, _) => Route::Submitter,
         (Arrival::Sync, _) => Route::Waiter,
-        // A reaper that waits for I/O keeps everything else that it polls for waiting.
-        (Arrival::Polled, Needs::Io) => Route::Worker,
-        (Arrival::Polled, _) => Route::Reaper,
+        // Who waits for I/O keeps everything else waiting that it polls for or goes on with.
+        (Arrival::Polled | Arrival::Irq, Needs::Io) => Route::Worker,
+        (Arrival::Polled, Needs::Nothing) => Route::Reaper,
         (Arrival::Irq, Needs::Nothing) => Route::Inline,
-        (Arrival::Irq, _) => Route::Worker,
+        (Arrival::Polled | Arrival::Irq, Needs::Task) => match (policy, arrival, issuer) {
+            (Policy::Workqueue | Policy::Inline, _, _) => Route::Worker,
+            (_, Arrival::Polled, _) => Route::Reaper,
+            (_, _, Issuer::Defers) => Route::Issuer,
+            (_, _, Issuer::Plain) => Route::Worker,
+        },
     }
+}
+
+/// The columns of the table: where a request arrives, and whose it is if that matters.
+const COLUMNS: [(Arrival, Issuer, &str); 5] = [
+    (Arrival::Submitter, Issuer::Plain, "Submitter"),
+    (Arrival::Sync, Issuer::Plain, "Sync"),
+    (Arrival::Polled, Issuer::Plain, "Polled"),
+    (Arrival::Irq, Issuer::Defers, "Irq, defers"),
+    (Arrival::Irq, Issuer::Plain, "Irq, plain"),
+];
+
+/// Writes the whole of [`route`] as tables in reStructuredText, one for each policy.
+pub(crate) fn show_table(f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for policy in Policy::ALL {
+        writeln!(f, "``{}``:\n", policy.name())?;
+        show_rule(f)?;
+        write!(f, "{:<9}", "Needs")?;
+        for (_, _, title) in COLUMNS {
+            write!(f, "  {title:<11}")?;
+        }
+        writeln!(f)?;
+        show_rule(f)?;
+        for needs in Needs::ALL {
+            write!(f, "{:<9}", needs.name())?;
+            for (arrival, issuer, _) in COLUMNS {
+                write!(f, "  {:<11}", route(policy, needs, arrival, issuer).name())?;
+            }
+            writeln!(f)?;
+        }
+        show_rule(f)?;
+        writeln!(f)?;
+    }
+    Ok(())
+}
+
+/// The line above and below the titles and the rows of a table.
+fn show_rule(f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "=========")?;
+    for _ in COLUMNS {
+        write!(f, "  ===========")?;
+    }
+    writeln!(f)
 }
 
 #[kunit_tests(rnull_dio_route)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn every_cell_of_the_table() {
-        use Needs::*;
+    const ARRIVALS: [Arrival; 4] = [
+        Arrival::Submitter,
+        Arrival::Sync,
+        Arrival::Polled,
+        Arrival::Irq,
+    ];
+    const ISSUERS: [Issuer; 2] = [Issuer::Plain, Issuer::Defers];
 
-        let arrivals = [
-            Arrival::Submitter,
-            Arrival::Sync,
-            Arrival::Polled,
-            Arrival::Irq,
-        ];
-        for (needs, row) in [
-            (
-                Nothing,
-                [
-                    Route::Submitter,
-                    Route::Waiter,
-                    Route::Reaper,
-                    Route::Inline,
-                ],
-            ),
-            (
-                Task,
-                [
-                    Route::Submitter,
-                    Route::Waiter,
-                    Route::Reaper,
-                    Route::Worker,
-                ],
-            ),
-            (
-                Io,
-                [
-                    Route::Submitter,
-                    Route::Waiter,
-                    Route::Worker,
-                    Route::Worker,
-                ],
-            ),
-        ] {
-            for (arrival, expected) in arrivals.into_iter().zip(row) {
-                assert_eq!(route(needs, arrival), expected);
+    /// Calls `f` for every cell of every policy's table.
+    fn for_all(f: impl Fn(Policy, Needs, Arrival, Issuer)) {
+        for policy in Policy::ALL {
+            for needs in Needs::ALL {
+                for arrival in ARRIVALS {
+                    for issuer in ISSUERS {
+                        f(policy, needs, arrival, issuer);
+                    }
+                }
             }
         }
     }
 
+    /// What every policy does with requests whose issuer is still there, polled and interrupted
+    /// ones: of a plain issuer, and of one that defers.
+    type Rows = [[[Route; 2]; 2]; 3];
+
+    fn rows(policy: Policy) -> Rows {
+        use Route::*;
+
+        let nothing = [[Reaper, Reaper], [Inline, Inline]];
+        let io = [[Worker, Worker], [Worker, Worker]];
+        let task = match policy {
+            Policy::Auto | Policy::Defer => [[Reaper, Reaper], [Worker, Issuer]],
+            Policy::Workqueue | Policy::Inline => io,
+        };
+        [nothing, task, io]
+    }
+
+    #[test]
+    fn every_cell_of_every_table() {
+        for_all(|policy, needs, arrival, issuer| {
+            let row = rows(policy)[needs as usize];
+            let expected = match arrival {
+                Arrival::Submitter => Route::Submitter,
+                Arrival::Sync => Route::Waiter,
+                Arrival::Polled => row[0][issuer as usize],
+                Arrival::Irq => row[1][issuer as usize],
+            };
+            assert_eq!(route(policy, needs, arrival, issuer), expected);
+        });
+    }
+
     #[test]
     fn no_interrupt_runs_what_sleeps() {
-        for needs in [Needs::Task, Needs::Io] {
-            assert_ne!(route(needs, Arrival::Irq), Route::Inline);
-        }
+        for_all(|policy, needs, arrival, issuer| {
+            if route(policy, needs, arrival, issuer) == Route::Inline {
+                assert_eq!((needs, arrival), (Needs::Nothing, Arrival::Irq));
+            }
+        });
+    }
+
+    #[test]
+    fn only_issuers_that_defer_are_handed_anything() {
+        for_all(|policy, needs, arrival, issuer| {
+            if route(policy, needs, arrival, issuer) == Route::Issuer {
+                assert_eq!((needs, issuer), (Needs::Task, Issuer::Defers));
+            }
+        });
     }
 
     #[test]

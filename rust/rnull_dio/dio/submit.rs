@@ -16,6 +16,10 @@ use kernel_ext::{
         },
         plug::with_plug,
     },
+    context::{
+        Io,
+        Task, //
+    },
     fs::{
         Issued,
         Kiocb, //
@@ -35,10 +39,12 @@ use super::{
     route::{
         route,
         Arrival,
+        Issuer,
         Needs, //
     },
     DioFile,
-    Extent, //
+    Extent,
+    OwnPart, //
 };
 
 /// The segments that a bio can have, `BIO_MAX_VECS`.
@@ -52,23 +58,30 @@ const MAX_SEGMENTS: u16 = 256;
 /// - `EFAULT`: the memory is not there.
 /// - `ENOSPC`: a write begins behind the end of the file.
 /// - `EAGAIN`: the request must not sleep, and would.
+/// - `ENOTBLK`: the page cache holds something that it cannot give up, so that a write has to go
+///   through it. Nothing has been written.
 /// - whatever the device, or the file's mapping, answered.
 pub(crate) fn submit<F: DioFile>(
     direction: Direction,
     mut kiocb: Kiocb<F>,
     iter: &mut IovIter<'_>,
+    io: &Io,
 ) -> Issued<F> {
-    let plan = match Plan::new(direction, &mut kiocb, iter) {
+    let plan = match Plan::new(direction, &mut kiocb, iter, io) {
         Ok(Some(plan)) => plan,
         Ok(None) => return Issued::Done(kiocb, Ok(0)),
         Err(err) => return Issued::Done(kiocb, Err(err)),
     };
     kiocb.begin_dio();
+    kiocb.target().engine().checker.begin(&kiocb);
     // A read of the last block may go beyond what the issuer is told of.
     iter.with_progress_of(plan.range.report, |iter| {
-        match new_head(kiocb, iter, &plan) {
-            Ok(head) => finish(submit_bios(head, iter, &plan)),
-            Err((kiocb, err)) => Issued::Done(kiocb, Err(err)),
+        match new_head(kiocb, iter, &plan, io) {
+            Ok(head) => finish(submit_bios(head, iter, &plan, io), io),
+            Err((kiocb, err)) => {
+                kiocb.target().engine().checker.end(&kiocb);
+                Issued::Done(kiocb, Err(err))
+            }
         }
     })
 }
@@ -91,6 +104,7 @@ impl Plan {
         direction: Direction,
         kiocb: &mut Kiocb<F>,
         iter: &IovIter<'_>,
+        io: &Io,
     ) -> Result<Option<Self>> {
         let block = kiocb.target().engine().block_size;
         let pos = kiocb.pos();
@@ -102,8 +116,10 @@ impl Plan {
             Direction::Read => kiocb.accessed(),
             Direction::Write => kiocb.modified()?,
         }
+        make_way(direction, kiocb, range.transfer, io)?;
         let extent = kiocb.target().map(pos, range.transfer as u64)?;
         let (opf, needs) = operation(direction, kiocb);
+        let needs = kiocb.target().engine().policy().raise(direction, needs);
         Ok(Some(Self {
             direction,
             range,
@@ -116,6 +132,21 @@ impl Plan {
     }
 }
 
+/// Brings page cache and device into step for the `len` bytes that a request is for.
+fn make_way<F: DioFile>(direction: Direction, kiocb: &Kiocb<F>, len: usize, io: &Io) -> Result {
+    if !kiocb.has_cached_pages() {
+        return Ok(());
+    }
+    match direction {
+        Direction::Read => kiocb.write_and_wait(len, io),
+        Direction::Write => {
+            kiocb
+                .invalidate_pages(len, io)
+                .map_err(|err| if err == EAGAIN { err } else { ENOTBLK })
+        }
+    }
+}
+
 /// How the bios of a request do it, and what that leaves to the completion.
 fn operation<F: DioFile>(direction: Direction, kiocb: &Kiocb<F>) -> (Opf, Needs) {
     let opf = match direction {
@@ -123,12 +154,16 @@ fn operation<F: DioFile>(direction: Direction, kiocb: &Kiocb<F>) -> (Opf, Needs)
         Direction::Write => Opf::WRITE,
     };
     let opf = if kiocb.is_nowait() { opf.nowait() } else { opf };
+    let own = match F::OWN_PART {
+        OwnPart::None => Needs::Nothing,
+        OwnPart::Counted | OwnPart::Uncounted => Needs::Task,
+    };
     if direction == Direction::Read || !kiocb.is_dsync() {
-        return (opf, Needs::Nothing);
+        return (opf, own);
     }
     let device = &kiocb.target().engine().device;
     if device.has_fua() || !device.has_write_cache() {
-        (opf.fua(), Needs::Nothing)
+        (opf.fua(), own)
     } else {
         (opf, Needs::Io)
     }
@@ -139,6 +174,7 @@ fn new_head<F: DioFile>(
     kiocb: Kiocb<F>,
     iter: &mut IovIter<'_>,
     plan: &Plan,
+    task: &Task,
 ) -> Result<HeadBio<F>, (Kiocb<F>, Error)> {
     // A guess: memory may turn out to be more contiguous than its pages are many.
     let one_bio = plan.extent.len >= plan.range.transfer as u64
@@ -147,12 +183,21 @@ fn new_head<F: DioFile>(
         // A part that cannot be had without sleeping must not leave another one transferred.
         return Err((kiocb, EAGAIN));
     }
-    let dio = Dio::new(plan.direction, plan.range.report, plan.needs);
+    let dio = Dio::new(plan.direction, plan.pos, plan.range.report, plan.needs);
     let mut head = HeadBio::new(kiocb, nr_vecs(iter), plan.opf, plan.nowait, dio)
         .map_err(|kiocb| (kiocb, EAGAIN))?;
     let geometry = Geometry::of(head.kiocb().target());
     let len = plan.range.transfer;
-    let filled = match fill(head.bio(), iter, plan.direction, plan.extent, len, geometry) {
+    let filled = fill(
+        head.bio(),
+        iter,
+        plan.direction,
+        plan.extent,
+        len,
+        geometry,
+        task,
+    );
+    let filled = match filled {
         Ok(filled) => filled,
         Err(err) => return Err((head.into_kiocb(), err)),
     };
@@ -165,7 +210,13 @@ fn new_head<F: DioFile>(
     }
     // Only for one bio can be polled: it tells on which queue.
     let kiocb = head.kiocb();
-    if complete && kiocb.is_hipri() && !kiocb.is_sync() && kiocb.target().engine().pollable {
+    let engine = kiocb.target().engine();
+    if complete
+        && kiocb.is_hipri()
+        && !kiocb.is_sync()
+        && engine.pollable
+        && engine.policy().polls(plan.needs)
+    {
         head.set_polled();
     }
     Ok(head)
@@ -205,6 +256,7 @@ fn fill(
     extent: Extent,
     len: usize,
     geometry: Geometry,
+    task: &Task,
 ) -> Result<Filled> {
     if extent.len == 0 {
         return Err(EIO);
@@ -214,7 +266,7 @@ fn fill(
         bio.add_iter(iter, geometry.dma_mask, geometry.block)
     })?;
     match direction {
-        Direction::Read => bio.mark_pages_dirty(),
+        Direction::Read => bio.mark_pages_dirty(task),
         Direction::Write => task::account_write(bio.len()),
     }
     Ok(filled)
@@ -225,6 +277,7 @@ fn submit_bios<F: DioFile>(
     mut head: HeadBio<F>,
     iter: &mut IovIter<'_>,
     plan: &Plan,
+    task: &Task,
 ) -> SubmitterRef<F> {
     let done = head.bio().len();
     if done == plan.range.transfer {
@@ -232,7 +285,7 @@ fn submit_bios<F: DioFile>(
     }
     with_plug(|| {
         let submitter = head.submit();
-        if let Err(err) = submit_tail(&submitter, iter, plan, done) {
+        if let Err(err) = submit_tail(&submitter, iter, plan, done, task) {
             submitter.data().fail(err);
         }
         submitter
@@ -246,6 +299,7 @@ fn submit_tail<F: DioFile>(
     iter: &mut IovIter<'_>,
     plan: &Plan,
     mut done: usize,
+    task: &Task,
 ) -> Result {
     let file = submitter.kiocb().target();
     let geometry = Geometry::of(file);
@@ -253,7 +307,15 @@ fn submit_tail<F: DioFile>(
         let left = plan.range.transfer - done;
         let extent = file.map(plan.pos + done as u64, left as u64)?;
         let mut tail = TailBio::new(submitter, nr_vecs(iter), plan.opf);
-        fill(tail.bio(), iter, plan.direction, extent, left, geometry)?;
+        fill(
+            tail.bio(),
+            iter,
+            plan.direction,
+            extent,
+            left,
+            geometry,
+            task,
+        )?;
         done += tail.bio().len();
         tail.submit();
     }
@@ -261,7 +323,7 @@ fn submit_tail<F: DioFile>(
 }
 
 /// Drops the submitter's reference, and completes the request if that is up to the submitter.
-fn finish<F: DioFile>(submitter: SubmitterRef<F>) -> Issued<F> {
+fn finish<F: DioFile>(submitter: SubmitterRef<F>, io: &Io) -> Issued<F> {
     let arrival = if submitter.kiocb().is_sync() {
         Arrival::Sync
     } else {
@@ -271,10 +333,10 @@ fn finish<F: DioFile>(submitter: SubmitterRef<F>) -> Issued<F> {
         None => Issued::Queued,
         Some(head) => {
             let engine = head.kiocb().target().engine();
-            engine
-                .stats
-                .count_route(route(head.data().needs(), arrival));
-            let (kiocb, ret) = complete::in_task(head);
+            let needs = head.data().needs();
+            let route = route(engine.policy(), needs, arrival, Issuer::Plain);
+            engine.stats.count_route(route);
+            let (kiocb, ret) = complete::with_io(head, io);
             Issued::Done(kiocb, ret)
         }
     }

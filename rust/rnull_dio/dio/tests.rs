@@ -13,15 +13,25 @@ use kernel_ext::{
         bio::{
             BioSet,
             BioTarget,
-            EndedBio, //
+            EndedBio,
+            EndedHead, //
         },
         plug::with_plug,
         BlockDevice, //
     },
-    fs::kernel_io::{
-        KernelIo,
-        Options, //
+    context::{
+        Irq,
+        Task, //
     },
+    fs::{
+        kernel_io::{
+            KernelIo,
+            Options, //
+        },
+        Kiocb, //
+    },
+    task_work::Mailboxes,
+    workqueue::IoWork, //
 };
 
 use super::{
@@ -50,7 +60,7 @@ const SLOWLY: u64 = 20_000_000;
 /// merge its bios.
 struct TestFile {
     engine: Arc<Engine<Self>>,
-    worker: Arc<Worker<Self>>,
+    worker: Arc<IoWork<Worker<Self>>>,
     size: u64,
 }
 
@@ -65,8 +75,20 @@ impl BioTarget for TestFile {
         &self.engine.device
     }
 
-    fn end_io(bio: EndedBio<Self>) {
-        super::end_io(bio);
+    fn end_io(bio: EndedBio<Self>, irq: &Irq) {
+        super::end_io(bio, irq);
+    }
+
+    fn mailboxes(&self) -> &Mailboxes<EndedHead<Self>> {
+        &self.engine.mailboxes
+    }
+
+    fn finish(head: EndedHead<Self>, task: &Task) -> (Kiocb<Self>, Result<usize>) {
+        super::finish(head, task)
+    }
+
+    fn refused(head: EndedHead<Self>) {
+        super::refused(head);
     }
 }
 
@@ -75,7 +97,7 @@ impl DioFile for TestFile {
         &self.engine
     }
 
-    fn worker(&self) -> &Arc<Worker<Self>> {
+    fn worker(&self) -> &Arc<IoWork<Worker<Self>>> {
         &self.worker
     }
 
@@ -144,7 +166,7 @@ impl Fixture {
     ) -> Result<Pin<KBox<KernelIo<TestFile>>>> {
         let io = KernelIo::new(self.file.clone(), pos, buf, options)?;
         io.as_ref()
-            .issue(|kiocb, iter| super::submit(direction(options), kiocb, iter));
+            .issue(|kiocb, iter, io| super::submit(direction(options), kiocb, iter, io));
         Ok(io)
     }
 
@@ -167,8 +189,8 @@ impl Fixture {
         assert_eq!(io.dio_count(), 0);
     }
 
-    /// The routes that were taken: submitter, waiter, reaper, inline, worker.
-    fn routes(&self) -> [u64; 5] {
+    /// The routes that were taken: submitter, waiter, reaper, inline, issuer, worker.
+    fn routes(&self) -> [u64; 6] {
         Route::ALL.map(|route| self.file.engine.stats.route(route))
     }
 
@@ -176,7 +198,7 @@ impl Fixture {
     fn poll(&self, io: &KernelIo<TestFile>) -> u32 {
         let mut reaped = 0;
         while io.completions() == 0 {
-            reaped += super::poll(&self.file.engine, io.poll_cookie());
+            reaped += io.poll(|cookie, task| super::poll(&self.file.engine, cookie, task));
         }
         reaped
     }
@@ -195,6 +217,7 @@ const READ: Options = Options {
     write: false,
     sync: false,
     hipri: false,
+    defers: false,
     nowait: false,
     dsync: false,
     bvec: false,
@@ -300,7 +323,7 @@ mod cases {
             assert!(!io.was_queued());
             assert_eq!(io.wait(), Ok(bios * EXTENT));
         }
-        assert_eq!(fixture.routes(), [2, 0, 0, 0, 0]);
+        assert_eq!(fixture.routes(), [2, 0, 0, 0, 0, 0]);
         Ok(())
     }
 
@@ -314,7 +337,7 @@ mod cases {
             assert_eq!(io.wait(), Ok(bios * EXTENT));
             fixture.settle(&io);
         }
-        assert_eq!(fixture.routes(), [0, 0, 0, 2, 0]);
+        assert_eq!(fixture.routes(), [0, 0, 0, 2, 0, 0]);
         Ok(())
     }
 
@@ -330,7 +353,7 @@ mod cases {
             assert!(!io.was_queued());
             assert_eq!(io.wait(), Ok(bios * EXTENT));
         }
-        assert_eq!(fixture.routes(), [0, 2, 0, 0, 0]);
+        assert_eq!(fixture.routes(), [0, 2, 0, 0, 0, 0]);
         Ok(())
     }
 
@@ -338,9 +361,9 @@ mod cases {
     fn an_error_in_any_bio_fails_the_request() -> Result {
         const BIOS: usize = 5;
         for (irqmode, sync, routes) in [
-            (IrqMode::None, false, [1, 0, 0, 0, 0]),
-            (IrqMode::Timer, true, [0, 1, 0, 0, 0]),
-            (IrqMode::Timer, false, [0, 0, 0, 0, 1]),
+            (IrqMode::None, false, [1, 0, 0, 0, 0, 0]),
+            (IrqMode::Timer, true, [0, 1, 0, 0, 0, 0]),
+            (IrqMode::Timer, false, [0, 0, 0, 0, 0, 1]),
         ] {
             for bad in [0, BIOS / 2, BIOS - 1] {
                 for options in [READ, WRITE] {
@@ -367,7 +390,7 @@ mod cases {
         assert_eq!(fixture.poll(&io), 1);
         fixture.settle(&io);
         assert_eq!(io.wait(), Ok(EXTENT));
-        assert_eq!(fixture.routes(), [0, 0, 1, 0, 0]);
+        assert_eq!(fixture.routes(), [0, 0, 1, 0, 0, 0]);
 
         let io = fixture.issue(0, zeroes(EXTENT)?, POLLED_READ)?;
         assert_eq!(fixture.poll(&io), 1);
@@ -380,7 +403,7 @@ mod cases {
         assert_eq!(fixture.poll(&io), 1);
         fixture.settle(&io);
         assert_eq!(io.wait(), Err(EIO));
-        assert_eq!(fixture.routes(), [0, 0, 3, 0, 0]);
+        assert_eq!(fixture.routes(), [0, 0, 3, 0, 0, 0]);
         Ok(())
     }
 
@@ -390,11 +413,10 @@ mod cases {
         let first = fixture.issue(0, pattern(EXTENT, 9)?, POLLED_WRITE)?;
         let second = fixture.issue(MIB, pattern(EXTENT, 10)?, POLLED_WRITE)?;
         // Nothing is held for a request that only waits for a poller.
-        fixture
-            .file
-            .engine
-            .device
-            .poll(first.poll_cookie().ok_or(EINVAL)?);
+        first.poll(|cookie, task| -> Result {
+            fixture.file.engine.device.poll(cookie.ok_or(EINVAL)?, task);
+            Ok(())
+        })?;
         assert_eq!(first.completions(), 0);
         assert_eq!(first.dio_count(), 0);
         assert_eq!(fixture.poll(&first), 2);
@@ -424,7 +446,7 @@ mod cases {
             assert_eq!(io.wait(), Ok(EXTENT));
             assert!(io.poll_cookie().is_none());
         }
-        assert_eq!(fixture.routes(), [0, 0, 4, 0, 0]);
+        assert_eq!(fixture.routes(), [0, 0, 4, 0, 0, 0]);
         assert_eq!(fixture.disk.counters().get(Counter::Timeout), 0);
         Ok(())
     }
@@ -559,7 +581,7 @@ mod cases {
                     let io = KernelIo::new(file.clone(), 0, zeroes(bios * EXTENT)?, options)?;
                     let direction = direction(options);
                     io.as_ref()
-                        .issue(|kiocb, iter| crate::dio::submit(direction, kiocb, iter));
+                        .issue(|kiocb, iter, io| crate::dio::submit(direction, kiocb, iter, io));
                     assert_eq!(io.wait(), Err(EIO));
                     assert_eq!(io.completions(), 1);
                     assert_eq!(io.dio_count(), 0);

@@ -3,13 +3,8 @@
 //! Completions that neither an interrupt nor the issuer can run.
 
 use kernel::{
-    impl_has_work, new_work,
     prelude::*,
-    sync::Arc,
-    workqueue::{
-        Work,
-        WorkItem, //
-    },
+    sync::Arc, //
 };
 
 use kernel_ext::{
@@ -17,29 +12,26 @@ use kernel_ext::{
         EndedHead,
         RedirtyBio, //
     },
+    context::Io,
     sync::llist::LockFreeList,
-    workqueue::QueueHandle, //
+    workqueue::{
+        IoWork,
+        IoWorkItem, //
+    },
 };
 
 use super::{
     complete,
+    stats::Event,
     DioFile,
     Engine, //
 };
 
-/// The work item of a file, for all of its requests: those that are there together share a flush.
-#[pin_data]
+/// What the work item of a file is for: those of its requests that are there together share a flush.
 pub(crate) struct Worker<F: DioFile> {
     ended: LockFreeList<EndedHead<F>>,
     /// Bios of requests that may still be under way.
     redirty: LockFreeList<RedirtyBio>,
-    queue: QueueHandle,
-    #[pin]
-    work: Work<Self>,
-}
-
-impl_has_work! {
-    impl{F: DioFile} HasWork<Self> for Worker<F> { self.work }
 }
 
 impl<F: DioFile> Worker<F> {
@@ -48,21 +40,12 @@ impl<F: DioFile> Worker<F> {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(crate) fn new(engine: &Engine<F>) -> Result<Arc<Self>> {
-        Arc::pin_init(
-            pin_init!(Self {
-                ended: LockFreeList::new(),
-                redirty: LockFreeList::new(),
-                queue: engine.queue.handle(),
-                work <- new_work!("rnull_dio::Worker"),
-            }),
-            GFP_KERNEL,
-        )
-    }
-
-    fn wake(self: Arc<Self>) {
-        // If it is queued already, it has not looked yet.
-        self.queue.clone().enqueue(self);
+    pub(crate) fn new(engine: &Engine<F>) -> Result<Arc<IoWork<Self>>> {
+        let worker = Self {
+            ended: LockFreeList::new(),
+            redirty: LockFreeList::new(),
+        };
+        IoWork::new(worker, &engine.queue)
     }
 }
 
@@ -71,35 +54,38 @@ pub(super) fn push<F: DioFile>(head: EndedHead<F>) {
     // The request keeps the worker no longer than until it is in the list.
     let worker = head.kiocb().target().worker().clone();
     if worker.ended.push(head) {
-        worker.wake();
+        // If it is queued already, it has not looked yet.
+        worker.enqueue();
     }
 }
 
 /// Lets the worker of `file` mark the pages of a bio dirty. Any context.
 pub(super) fn push_redirty<F: DioFile>(file: &F, bio: RedirtyBio) {
     if file.worker().redirty.push(bio) {
-        file.worker().clone().wake();
+        file.worker().clone().enqueue();
     }
 }
 
-impl<F: DioFile> WorkItem for Worker<F> {
-    type Pointer = Arc<Self>;
-
-    fn run(this: Arc<Self>) {
-        for bio in this.redirty.take_all() {
-            bio.redirty();
+impl<F: DioFile> IoWorkItem for Worker<F> {
+    fn run(&self, io: &Io) {
+        for bio in self.redirty.take_all() {
+            bio.redirty(io);
         }
         // The data of all that is taken here is on the device, so that a flush that begins now
         // makes it durable.
         let mut flushed = None;
-        for head in this.ended.take_all() {
+        for head in self.ended.take_all() {
             let flushed = if complete::must_flush(head.data()) {
-                let device = &head.kiocb().target().engine().device;
-                *flushed.get_or_insert_with(|| device.issue_flush())
+                let engine = head.kiocb().target().engine();
+                engine.stats.count(Event::Flushed);
+                *flushed.get_or_insert_with(|| {
+                    engine.stats.count(Event::WorkerFlush);
+                    engine.device.issue_flush(io)
+                })
             } else {
                 Ok(())
             };
-            let (kiocb, ret) = complete::after_flush(head, flushed);
+            let (kiocb, ret) = complete::after_flush(head, flushed, io);
             kiocb.complete(ret);
         }
     }

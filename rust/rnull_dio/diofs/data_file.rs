@@ -13,9 +13,15 @@ use kernel_ext::{
         bio::{
             BioSet,
             BioTarget,
-            EndedBio, //
+            EndedBio,
+            EndedHead, //
         },
         BlockDevice,
+    },
+    context::{
+        Io,
+        Irq,
+        Task, //
     },
     fs::{
         file::OpenFlags,
@@ -25,6 +31,8 @@ use kernel_ext::{
         Kiocb, //
     },
     iov::IovIter,
+    task_work::Mailboxes,
+    workqueue::IoWork, //
 };
 
 use super::{
@@ -47,7 +55,7 @@ pub(crate) struct DataFile {
     device_name: CString,
     signature: Signature,
     engine: Arc<Engine<Self>>,
-    worker: Arc<Worker<Self>>,
+    worker: Arc<IoWork<Worker<Self>>>,
 }
 
 impl DataFile {
@@ -70,10 +78,15 @@ impl DataFile {
         EINVAL
     }
 
-    fn issue(direction: Direction, kiocb: Kiocb<Self>, iter: &mut IovIter<'_>) -> Issued<Self> {
+    fn issue(
+        direction: Direction,
+        kiocb: Kiocb<Self>,
+        iter: &mut IovIter<'_>,
+        io: &Io,
+    ) -> Issued<Self> {
         // The flag can be taken away after the file was opened.
         if kiocb.is_direct() {
-            dio::submit(direction, kiocb, iter)
+            dio::submit(direction, kiocb, iter, io)
         } else {
             let err = kiocb.target().refuse_buffered();
             Issued::Done(kiocb, Err(err))
@@ -90,25 +103,27 @@ impl FileOperations for DataFile {
         }
     }
 
-    fn read(kiocb: Kiocb<Self>, iter: &mut IovIter<'_>) -> Issued<Self> {
-        Self::issue(Direction::Read, kiocb, iter)
+    fn read(kiocb: Kiocb<Self>, iter: &mut IovIter<'_>, io: &Io) -> Issued<Self> {
+        Self::issue(Direction::Read, kiocb, iter, io)
     }
 
-    fn write(kiocb: Kiocb<Self>, iter: &mut IovIter<'_>) -> Issued<Self> {
-        Self::issue(Direction::Write, kiocb, iter)
+    fn write(kiocb: Kiocb<Self>, iter: &mut IovIter<'_>, io: &Io) -> Issued<Self> {
+        Self::issue(Direction::Write, kiocb, iter, io)
     }
 
-    fn poll(&self, cookie: Option<PollCookie>) -> u32 {
-        dio::poll(&self.engine, cookie)
+    fn poll(&self, cookie: Option<PollCookie>, task: &Task) -> u32 {
+        dio::poll(&self.engine, cookie, task)
     }
 
-    fn fsync(&self) -> Result {
-        self.engine.device.issue_flush()
+    fn fsync(&self, io: &Io) -> Result {
+        // What has ended is to be durable, even if its issuer has not been told yet.
+        self.worker.flush(io);
+        self.engine.device.issue_flush(io)
     }
 
-    fn zero(&self, pos: u64, len: u64) -> Result {
+    fn zero(&self, pos: u64, len: u64, io: &Io) -> Result {
         let extent = self.map(pos, len)?;
-        self.engine.device.zero(extent.sector, len / 512)
+        self.engine.device.zero(extent.sector, len / 512, io)
     }
 
     fn set_size(&self, size: u64) -> Result {
@@ -135,8 +150,20 @@ impl BioTarget for DataFile {
         &self.engine.device
     }
 
-    fn end_io(bio: EndedBio<Self>) {
-        dio::end_io(bio);
+    fn end_io(bio: EndedBio<Self>, irq: &Irq) {
+        dio::end_io(bio, irq);
+    }
+
+    fn mailboxes(&self) -> &Mailboxes<EndedHead<Self>> {
+        &self.engine.mailboxes
+    }
+
+    fn finish(head: EndedHead<Self>, task: &Task) -> (Kiocb<Self>, Result<usize>) {
+        dio::finish(head, task)
+    }
+
+    fn refused(head: EndedHead<Self>) {
+        dio::refused(head);
     }
 }
 
@@ -145,7 +172,7 @@ impl DioFile for DataFile {
         &self.engine
     }
 
-    fn worker(&self) -> &Arc<Worker<Self>> {
+    fn worker(&self) -> &Arc<IoWork<Worker<Self>>> {
         &self.worker
     }
 

@@ -21,6 +21,10 @@ use super::{
 };
 use crate::{
     bindings,
+    context::{
+        Irq,
+        Task, //
+    },
     sync::llist::Node, //
 };
 
@@ -48,7 +52,7 @@ unsafe extern "C" fn end_io<T: BioTarget>(bio: *mut bindings::bio) {
     // SAFETY: `submit` left it there for this call, which is the only one.
     let head = unsafe { HeadRef::from_raw(head) };
     // INVARIANT: The bio has ended, and is ours again.
-    T::end_io(EndedBio { bio, head });
+    T::end_io(EndedBio { bio, head }, &Irq::new());
 }
 
 /// A bio that has ended, with its reference to the request.
@@ -132,9 +136,9 @@ impl RedirtyBio {
     /// Marks the pages dirty, releases them, and frees the bio.
     ///
     /// Takes folio locks, so it sleeps.
-    pub fn redirty(self) {
+    pub fn redirty(self, task: &Task) {
         // SAFETY: By the type invariant.
-        unsafe { BioMut::from_raw(self.0) }.mark_pages_dirty();
+        unsafe { BioMut::from_raw(self.0) }.mark_pages_dirty(task);
     }
 }
 

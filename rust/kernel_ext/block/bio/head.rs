@@ -14,6 +14,7 @@ use core::{
 use kernel::{
     current,
     ffi::c_void,
+    prelude::*,
     sync::atomic::{
         ordering,
         Atomic, //
@@ -27,11 +28,20 @@ use super::{
 };
 use crate::{
     bindings,
-    fs::Kiocb,
+    context::Task,
+    fs::{
+        deferring::{
+            self,
+            Deferred, //
+        },
+        issuer::Issuer,
+        Kiocb, //
+    },
     sync::llist::{
         LockFreeList,
         Node, //
     },
+    task_work::Mail, //
 };
 
 /// What lies before the first bio of a request.
@@ -41,6 +51,7 @@ pub(super) struct Head<T: BioTarget> {
     /// The sleeping issuer, who gets the request back when the last bio has ended; null if the
     /// issuer does not wait.
     waiter: Atomic<*mut bindings::task_struct>,
+    issuer: Issuer,
     /// For lists of requests.
     link: *mut c_void,
     kiocb: Kiocb<T>,
@@ -101,11 +112,13 @@ impl<T: BioTarget> HeadBio<T> {
     pub(super) unsafe fn init(bio: NonNull<bindings::bio>, kiocb: Kiocb<T>, data: T::Data) -> Self {
         // SAFETY: Bios of such a set have this much room before them.
         let head = unsafe { bio.byte_sub(Head::<T>::PAD) }.cast::<Head<T>>();
+        let issuer = kiocb.issuer();
         // SAFETY: The memory is ours and large enough, and aligned as `PAD` asserts.
         unsafe {
             head.write(Head {
                 refs: Atomic::new(0),
                 waiter: Atomic::new(null_mut()),
+                issuer,
                 link: null_mut(),
                 kiocb,
                 data,
@@ -221,9 +234,59 @@ impl<T: BioTarget> EndedHead<T> {
     /// Marks the pages dirty again that were cleaned while the read was under way.
     ///
     /// Takes folio locks, so it sleeps.
-    pub fn redirty_pages(&mut self) {
+    pub fn redirty_pages(&mut self, task: &Task) {
         // SAFETY: By the type invariant the bio is ours.
-        unsafe { BioMut::from_raw(Head::bio(self.0)) }.mark_pages_dirty();
+        unsafe { BioMut::from_raw(Head::bio(self.0)) }.mark_pages_dirty(task);
+    }
+
+    /// Does the issuer finish requests itself, in a task?
+    pub fn issuer_defers(&self) -> bool {
+        self.issuer() != Issuer::Plain
+    }
+
+    fn issuer(&self) -> Issuer {
+        // SAFETY: By the type invariant.
+        unsafe { self.0.as_ref().issuer }
+    }
+
+    /// Lets the issuer finish the request, by [`BioTarget::finish`]. Any context.
+    ///
+    /// Nothing is held from here on that the issuer's task could wait for in another place: the
+    /// caller has seen to `i_dio_count`, and this sees to the write count of the super block.
+    ///
+    /// # Errors
+    ///
+    /// Gives the request back, with
+    ///
+    /// - `EOPNOTSUPP`: the issuer does not do that.
+    /// - what [`Mailboxes::post`](crate::task_work::Mailboxes::post) returns.
+    pub fn hand_over(mut self) -> Result<(), (Self, Error)> {
+        match self.issuer() {
+            Issuer::Plain => Err((self, EOPNOTSUPP)),
+            Issuer::Adopted(_) => {
+                // SAFETY: By the type invariant. io_uring takes the count for each write and, by
+                // whether `IOCB_WRITE` is set, knows of it at the end.
+                unsafe { self.0.as_mut().kiocb.end_write() };
+                let boxes: *const _ = self.kiocb().target().mailboxes();
+                // SAFETY: The file, and so the boxes, are there until the request has been
+                // completed.
+                unsafe { &*boxes }.post(self)
+            }
+            Issuer::Native => {
+                let iocb = self.kiocb().as_ptr();
+                let head = self.into_raw().as_ptr();
+                // SAFETY: The issuer calls the function once, in a task, with the head.
+                unsafe { bindings::rnull_dio_iocb_defer(iocb, Some(run_native::<T>), head) };
+                Ok(())
+            }
+            Issuer::Deferring => {
+                let iocb = self.kiocb().as_ptr();
+                // SAFETY: The completion function has told that it is such a kiocb, and it is the
+                // request's.
+                unsafe { deferring::hand_over(iocb, Deferred::new(self)) };
+                Ok(())
+            }
+        }
     }
 
     /// Frees the bio, with the pins on its pages, and gives the request back.
@@ -241,6 +304,30 @@ impl<T: BioTarget> EndedHead<T> {
         // SAFETY: The file, and so the list, is there until the request has been completed, which
         // cannot be before it is in the list; afterwards the list is not accessed.
         unsafe { &*list }.push(self)
+    }
+}
+
+/// # Safety
+///
+/// For the issuer of a request that was handed over, in a task.
+unsafe extern "C" fn run_native<T: BioTarget>(head: *mut c_void) -> isize {
+    // SAFETY: The head was given up for this call, which is the only one.
+    let head = unsafe { EndedHead::<T>::from_raw(NonNull::new_unchecked(head)) };
+    Deferred::new(head).run(&Task::new())
+}
+
+// SAFETY: io_uring keeps the task until the request has been completed.
+unsafe impl<T: BioTarget> Mail for EndedHead<T> {
+    fn task(&self) -> NonNull<bindings::task_struct> {
+        match self.issuer() {
+            Issuer::Adopted(task) => task,
+            _ => unreachable!("only requests with a task are mail"),
+        }
+    }
+
+    fn deliver(self, task: &Task) {
+        let (kiocb, ret) = T::finish(self, task);
+        kiocb.complete(ret);
     }
 }
 
