@@ -7,7 +7,7 @@ KDIR ?= /lib/modules/$(shell uname -r)/build
 RUSTC ?= rustc
 
 KBUILD_TARGETS := modules modules_install rust-analyzer clean
-LAB_TARGETS := run test kunit check shell docs kernel fmt
+LAB_TARGETS := run test kunit check shell docs samples kernel fmt
 
 .PHONY: default help distclean tree source-tree $(KBUILD_TARGETS) $(LAB_TARGETS)
 
@@ -36,7 +36,7 @@ test:
 kunit:
 	@scripts/test.sh --kunit
 
-docs fmt:
+docs fmt samples:
 	@scripts/lab/$@.sh
 
 kernel:
@@ -61,6 +61,7 @@ help:
 	@echo '  fmt             - Format the Rust and Python files'
 	@echo '  shell           - Shell in a guest, with the module loaded (KERNEL=stock or test)'
 	@echo '  docs            - Documentation as HTML'
+	@echo '  samples         - Build the programs in samples/'
 	@echo '  kernel          - Build the test kernel, with KUnit and debugging aids'
 	@echo '  distclean       - clean, and remove the cache'
 	@echo

@@ -9,5 +9,6 @@
 kernel=${KERNEL:-stock}
 [ -t 0 ] || die "a shell wants a terminal"
 lab module "$kernel" >/dev/null
+lab samples >/dev/null
 say "a guest with /dev/nvme0n1; the checkout is at /src; ctrl-d ends it"
 lab boot --kernel "$kernel" --drive nvme --shell

@@ -102,6 +102,7 @@ mkdir -p "$results"
 lab module test >/dev/null
 kunit
 if [ -z "$only_kunit" ]; then
+	lab samples >/dev/null
 	e2e test "$@"
 	lab module stock >/dev/null
 	e2e stock "$@"

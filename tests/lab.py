@@ -16,6 +16,7 @@ MODULE = Path("/build/rnull_dio.ko")
 CONFIGFS = Path("/sys/kernel/config/rnull_dio")
 DEBUGFS = Path("/sys/kernel/debug/rnull_dio")
 TRACING = Path("/sys/kernel/tracing")
+SAMPLES = Path("/build/samples")
 MKFS = Path("/src/scripts/mkfs.diofs")
 MONITOR = Path("/results/monitor")
 

@@ -8,6 +8,7 @@
 #include <linux/bio.h>
 #include <linux/blk-mq.h>
 #include <linux/blkdev.h>
+#include <linux/falloc.h>
 #include <linux/fs.h>
 #include <linux/fs_context.h>
 #include <linux/kallsyms.h>
@@ -42,6 +43,7 @@ const blk_status_t EXT_BLK_STS_DEV_RESOURCE = BLK_STS_DEV_RESOURCE;
 const blk_features_t EXT_BLK_FEAT_WRITE_CACHE = BLK_FEAT_WRITE_CACHE;
 const blk_features_t EXT_BLK_FEAT_FUA = BLK_FEAT_FUA;
 const blk_features_t EXT_BLK_FEAT_ROTATIONAL = BLK_FEAT_ROTATIONAL;
+const gfp_t EXT_GFP_KERNEL = GFP_KERNEL;
 const gfp_t EXT_GFP_NOIO = GFP_NOIO;
 const gfp_t EXT_GFP_NOIO_ZERO = GFP_NOIO | __GFP_ZERO;
 const size_t EXT_KSYM_SYMBOL_LEN = KSYM_SYMBOL_LEN;

@@ -88,6 +88,11 @@ bool rnull_dio_iocb_poll_cookie(struct kiocb *iocb, unsigned int *cookie)
 	return polled && *cookie != BLK_QC_T_NONE;
 }
 
+bool rnull_dio_file_is_dsync(const struct file *file)
+{
+	return (file->f_flags & O_DSYNC) || IS_SYNC(file_inode(file));
+}
+
 void rnull_dio_warn_stale_pages(const struct file *file)
 {
 	pr_crit_ratelimited("rnull_dio (%s): %pD: pages were dirtied while a direct write changed what is under them, one or the other may be lost\n",

@@ -36,6 +36,7 @@ int rnull_dio_kiocb_modified(struct kiocb *iocb);
 bool rnull_dio_iocb_is_dsync(const struct kiocb *iocb);
 bool rnull_dio_iocb_poll_cookie(struct kiocb *iocb, unsigned int *cookie);
 void rnull_dio_iocb_set_polled_bio(struct kiocb *iocb, struct bio *bio);
+bool rnull_dio_file_is_dsync(const struct file *file);
 void rnull_dio_warn_stale_pages(const struct file *file);
 bool rnull_dio_iocb_defers(const struct kiocb *iocb);
 void rnull_dio_iocb_defer(struct kiocb *iocb,

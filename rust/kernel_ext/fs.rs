@@ -3,6 +3,7 @@
 //! File systems and their files.
 
 pub mod deferring;
+mod fallocate;
 pub mod file;
 pub(crate) mod issuer;
 #[cfg(CONFIG_KUNIT)]

@@ -16,7 +16,7 @@
 #   --shell               no CMD: a shell on this terminal
 #
 # In the guest the checkout is at /src, the module for this kernel at /build/rnull_dio.ko, if it has
-# been built. The nvme driver is loaded, with polled queues, configfs and debugfs are mounted.
+# been built, and so are the samples in /build/samples. The nvme driver is loaded, with polled queues, configfs and debugfs are mounted.
 #
 # A drive is SERIAL[:OPTION]...: it answers to SERIAL in /sys/block/*/device/serial and is empty.
 # Options: size=SIZE (512M), error=read@SECTOR or error=write@SECTOR (transfers that touch this sector
@@ -67,11 +67,13 @@ done
 # run_guest STATE RESULTS TIMEOUT GUEST-OPTION...: runs the command in the folder STATE; what the
 # guest leaves behind is there, too
 run_guest() {
-	local state=$1 results=$2 timeout=$3 build
+	local state=$1 results=$2 timeout=$3 build samples
 	shift 3
 	build=$(build_dir "$kernel")
-	mkdir -p "$build"
-	in_root --kernel "$kernel" --bind "$build:/build" --bind "$state:/out:rw" \
+	samples=$(build_dir samples)
+	mkdir -p "$build/samples" "$samples"
+	in_root --kernel "$kernel" --bind "$build:/build" --bind "$samples:/build/samples" \
+		--bind "$state:/out:rw" \
 		--bind "$results:/results:rw" \
 		timeout --foreground --kill-after=5 "$timeout" /src/scripts/lab/guest.sh "$@"
 }

@@ -133,6 +133,25 @@ impl BlockDevice {
         to_result(unsafe { bindings::blkdev_issue_flush(self.as_ptr()) })
     }
 
+    /// Zeroes `sectors` sectors (of 512 bytes) from `sector` on, in the way that is best for the
+    /// device, and waits for it. What the device has allocated stays allocated.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if these are not whole logical blocks; otherwise whatever the device answers.
+    pub fn zero(&self, sector: u64, sectors: u64, _io: &Io) -> Result {
+        // SAFETY: By the type invariant.
+        to_result(unsafe {
+            bindings::blkdev_issue_zeroout(
+                self.as_ptr(),
+                sector,
+                sectors,
+                bindings::EXT_GFP_KERNEL,
+                bindings::BLKDEV_ZERO_NOUNMAP,
+            )
+        })
+    }
+
     /// Reads `buf.len()` bytes at `sector` (of 512 bytes) and waits for them.
     ///
     /// Sleeps and does I/O.

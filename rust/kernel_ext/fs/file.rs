@@ -16,6 +16,7 @@ use kernel::{
     },
     ffi::{
         c_int,
+        c_long,
         c_uint, //
     },
     prelude::*,
@@ -23,6 +24,7 @@ use kernel::{
 };
 
 use super::{
+    fallocate::fallocate,
     kiocb::{
         self,
         to_ki_result,
@@ -90,7 +92,19 @@ pub trait FileOperations: Sized + Send + Sync + 'static {
     /// Whatever the device answers.
     fn fsync(&self, io: &Io) -> Result;
 
+    /// Zeroes `len` bytes at `pos`, which are whole blocks of the file. Sleeps and does I/O.
+    ///
+    /// No direct I/O that began before is under way, and nothing of the range is in the page cache
+    /// that is not zeroed.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the device answers.
+    fn zero(&self, pos: u64, len: u64, io: &Io) -> Result;
+
     /// Called before the size is changed, with the new one in bytes. May sleep.
+    ///
+    /// No direct I/O that began before is under way.
     ///
     /// # Errors
     ///
@@ -116,6 +130,7 @@ impl<T: FileOperations> FileVTable<T> {
             write_iter: Some(Self::write_iter),
             iopoll: Some(Self::iopoll),
             fsync: Some(Self::fsync),
+            fallocate: Some(Self::fallocate),
             llseek: Some(bindings::generic_file_llseek),
             splice_read: Some(bindings::copy_splice_read),
             splice_write: Some(bindings::iter_file_splice_write),
@@ -254,6 +269,23 @@ impl<T: FileOperations> FileVTable<T> {
     /// # Safety
     ///
     /// For the VFS to call.
+    unsafe extern "C" fn fallocate(
+        file: *mut bindings::file,
+        mode: c_int,
+        pos: bindings::loff_t,
+        len: bindings::loff_t,
+    ) -> c_long {
+        // SAFETY: The VFS passes a valid file of such an inode, open for writing, and has checked
+        // the range.
+        from_result(|| unsafe {
+            let data = Self::data((*file).f_inode);
+            fallocate(data, file, mode, pos, len, &Io::new()).map(|()| 0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// For the VFS to call.
     unsafe extern "C" fn setattr(
         idmap: *mut bindings::mnt_idmap,
         dentry: *mut bindings::dentry,
@@ -267,7 +299,10 @@ impl<T: FileOperations> FileVTable<T> {
             // SAFETY: As above.
             if unsafe { (*attr).ia_valid } & bindings::ATTR_SIZE != 0 {
                 // SAFETY: As above. CAST: `setattr_prepare` has refused negative sizes.
-                unsafe { Self::data(inode).set_size((*attr).ia_size as u64)? };
+                unsafe {
+                    bindings::inode_dio_wait(inode);
+                    Self::data(inode).set_size((*attr).ia_size as u64)?;
+                }
             }
             // SAFETY: As above.
             unsafe { bindings::setattr_copy(idmap, inode, attr) };

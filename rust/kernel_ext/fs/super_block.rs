@@ -253,6 +253,7 @@ impl<F: FileSystem> SuperVTable<F> {
     const SUPER_OPERATIONS: bindings::super_operations = bindings::super_operations {
         statfs: Some(Self::statfs),
         sync_fs: Some(Self::sync_fs),
+        freeze_fs: Some(Self::freeze_fs),
         evict_inode: Some(Self::evict_inode),
         show_options: Some(OptionsVTable::<F>::show_options),
         ..pin_init::zeroed()
@@ -399,6 +400,14 @@ impl<F: FileSystem> SuperVTable<F> {
         // SAFETY: The VFS passes a valid super block of a file system that is mounted.
         let mount = unsafe { Arc::<F::Mount>::borrow((*sb).s_fs_info.cast()) };
         from_result(|| F::sync(&mount, &Io::new()).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// For the VFS to call.
+    unsafe extern "C" fn freeze_fs(_sb: *mut bindings::super_block) -> c_int {
+        // The VFS lets nobody write any more, and has had everything flushed since.
+        0
     }
 
     /// # Safety

@@ -121,6 +121,11 @@ impl FileOperations for DataFile {
         self.engine.device.issue_flush(io)
     }
 
+    fn zero(&self, pos: u64, len: u64, io: &Io) -> Result {
+        let extent = self.map(pos, len)?;
+        self.engine.device.zero(extent.sector, len / 512, io)
+    }
+
     fn set_size(&self, size: u64) -> Result {
         if size == self.size() {
             return Ok(());

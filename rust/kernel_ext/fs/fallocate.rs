@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `fallocate(2)`, for files that have all of their blocks.
+//!
+//! C header: [`include/uapi/linux/falloc.h`](srctree/include/uapi/linux/falloc.h)
+
+use kernel::{
+    error::to_result,
+    ffi::c_int,
+    prelude::*, //
+};
+
+use super::FileOperations;
+use crate::{
+    bindings,
+    context::Io, //
+};
+
+/// What becomes of a range.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Mode {
+    /// It has blocks.
+    Allocate,
+    /// It reads as zeros.
+    Zero,
+}
+
+impl Mode {
+    /// Whether the size may grow makes no difference: nothing grows.
+    fn from_raw(mode: c_int) -> Result<Self> {
+        // CAST: Bits.
+        match mode as u32 & !bindings::FALLOC_FL_KEEP_SIZE {
+            bindings::FALLOC_FL_ALLOCATE_RANGE => Ok(Self::Allocate),
+            bindings::FALLOC_FL_ZERO_RANGE => Ok(Self::Zero),
+            _ => Err(EOPNOTSUPP),
+        }
+    }
+}
+
+/// A `struct rw_semaphore` that is held for writing.
+///
+/// # Invariants
+///
+/// The pointer is valid, and this task holds the semaphore for writing.
+struct WriteLock(*mut bindings::rw_semaphore);
+
+impl WriteLock {
+    /// Sleeps.
+    ///
+    /// # Safety
+    ///
+    /// `sem` must be initialized, and stay valid until the lock is dropped.
+    unsafe fn new(sem: *mut bindings::rw_semaphore) -> Self {
+        // SAFETY: Per the function's safety requirements.
+        unsafe { bindings::down_write(sem) };
+        // INVARIANT: It has just been taken.
+        Self(sem)
+    }
+}
+
+impl Drop for WriteLock {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::up_write(self.0) };
+    }
+}
+
+/// Does what the VFS wants of `file`, whose data is `data`.
+///
+/// # Errors
+///
+/// - `EOPNOTSUPP`: any mode but to allocate or to zero a range.
+/// - `ENOSPC`: the range ends behind the end of the file.
+/// - `EINVAL`: a range to zero that is not one of whole blocks.
+/// - whatever the device answers.
+///
+/// # Safety
+///
+/// For the VFS to call, with a file that is open for writing and a range that does not overflow.
+pub(super) unsafe fn fallocate<T: FileOperations>(
+    data: &T,
+    file: *mut bindings::file,
+    mode: c_int,
+    pos: bindings::loff_t,
+    len: bindings::loff_t,
+    io: &Io,
+) -> Result {
+    let mode = Mode::from_raw(mode)?;
+    // SAFETY: The VFS passes a valid file.
+    let inode = unsafe { (*file).f_inode };
+    // SAFETY: The inode is valid as long as the file.
+    let _lock = unsafe { WriteLock::new(&raw mut (*inode).i_rwsem) };
+    // SAFETY: As above.
+    unsafe { bindings::inode_dio_wait(inode) };
+    // SAFETY: As above; the size does not change under the lock.
+    if pos + len > unsafe { (*inode).i_size } {
+        return Err(ENOSPC);
+    }
+    let block = bindings::loff_t::from(data.block_device().logical_block_size());
+    if mode == Mode::Zero && (pos | len) & (block - 1) != 0 {
+        return Err(EINVAL);
+    }
+    // SAFETY: The file is valid, and its inode is locked.
+    to_result(unsafe { bindings::file_modified(file) })?;
+    match mode {
+        Mode::Allocate => Ok(()),
+        // SAFETY: As above; the range lies in the file.
+        Mode::Zero => unsafe { zero(data, file, pos, len, io) },
+    }
+}
+
+/// Zeroes whole blocks, on the device and in the page cache.
+///
+/// # Safety
+///
+/// `file` must be valid, its data `data` and its inode locked. The range must not be empty, nor end
+/// behind the end of the file.
+unsafe fn zero<T: FileOperations>(
+    data: &T,
+    file: *mut bindings::file,
+    pos: bindings::loff_t,
+    len: bindings::loff_t,
+    io: &Io,
+) -> Result {
+    // SAFETY: Per the function's safety requirements.
+    let inode = unsafe { (*file).f_inode };
+    // SAFETY: The mapping is valid as long as the inode.
+    let _lock = unsafe { WriteLock::new(&raw mut (*(*inode).i_mapping).invalidate_lock) };
+    let last = pos + len - 1;
+    // Pages that are in the range as a whole leave the cache. One that lies there in part is
+    // zeroed there, and what else is in it is on the device before.
+    // SAFETY: As above; nobody can add pages to the range until the lock is dropped.
+    unsafe {
+        to_result(bindings::filemap_write_and_wait_range(
+            (*inode).i_mapping,
+            pos,
+            last,
+        ))?;
+        bindings::truncate_pagecache_range(inode, pos, last);
+    }
+    // CAST: Neither is negative.
+    data.zero(pos as u64, len as u64, io)?;
+    // SAFETY: Per the function's safety requirements.
+    if unsafe { bindings::rnull_dio_file_is_dsync(file) } {
+        data.fsync(io)?;
+    }
+    Ok(())
+}
