@@ -25,6 +25,31 @@ check_clippy() {
 		KRUSTFLAGS=-Dwarnings KCFLAGS=-Werror -j"$(nproc)" modules
 }
 
+# mistakes: the name of each mistake that must not compile, and the error that it must give
+mistakes() {
+	sed -n '/^\/\/ E[0-9]*:/{s/^\/\/ \(E[0-9]*\):.*/\1/;N;s/\n#\[cfg(rnull_dio_\(.*\))\]/ \1/p}' \
+		"$SRC/rust/rnull_dio/dio/must_not_compile.rs"
+}
+
+# Only what clippy has let pass is tried with mistakes, so that they are all there is to find.
+check_mistakes() {
+	local build code name output count=0
+	build=$(build_dir clippy)
+	while read -r code name; do
+		count=$((count + 1))
+		echo "$name"
+		output=$(in_root --kernel test --bind "$build:/build:rw" \
+			make -C /usr/src/linux-test LLVM=-19 M=/src MO=/build DIO_CFG="$name" \
+			rust/rnull_dio/lib.o 2>&1 </dev/null) && { echo "it compiles"; return 1; }
+		if [ "$(grep -c '^error\[' <<<"$output")" != 1 ] || ! grep -q "^error\[$code\]" <<<"$output"; then
+			echo "wanted $code, and nothing else, got:"
+			echo "$output"
+			return 1
+		fi
+	done < <(mistakes)
+	[ "$count" -gt 0 ] || { echo "no mistakes to try"; return 1; }
+}
+
 # checkpatch [OPTION]... FILE...
 checkpatch() {
 	in_root --kernel test \
@@ -70,6 +95,7 @@ FAILED=()
 export LAB_TAIL=100
 check rustfmt "${#RUST_FILES[@]}" check_rustfmt
 check clippy "${#RUST_FILES[@]}" check_clippy
+check mistakes "${#RUST_FILES[@]}" check_mistakes
 check checkpatch "${#C_FILES[@]}" check_checkpatch
 check shellcheck "${#SHELL_FILES[@]}" check_shellcheck
 check ruff "${#PYTHON_FILES[@]}" ruff check

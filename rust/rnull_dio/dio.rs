@@ -12,6 +12,7 @@
 mod checker;
 mod complete;
 mod end_io;
+mod must_not_compile;
 mod policy;
 mod poll;
 mod range;
