@@ -2,10 +2,12 @@
 """Devices, mounts and I/O for the tests."""
 
 import contextlib
+import ctypes
 import dataclasses
 import json
 import mmap
 import os
+import struct
 import re
 import subprocess
 import time
@@ -106,6 +108,12 @@ def routes(device: Path) -> dict[str, int]:
     return counters(DEBUGFS / "diofs" / device.name / "routes")
 
 
+def routes_of(data: Path) -> dict[str, int]:
+    """Who completed the requests of the diofs that DATA is on."""
+    device = run("findmnt", "--noheadings", "--output=SOURCE", data.parent).stdout.strip()
+    return routes(Path(device))
+
+
 def disk_counters(device: Path) -> dict[str, int]:
     return counters(DEBUGFS / "disk" / device.name / "counters")
 
@@ -195,6 +203,22 @@ def parse_event(line: str) -> Event:
     name, text = re.search(r": (rnull_dio_\w+): (.*)", line).groups()
     words = text.split()
     return Event(name, dict(zip(words[::2], words[1::2], strict=True)))
+
+
+@contextlib.contextmanager
+def watched(path: Path) -> Iterator[list[str]]:
+    """Collects what inotify tells of a file meanwhile."""
+    names = {1: "access", 2: "modify"}
+    libc = ctypes.CDLL(None, use_errno=True)
+    fd = libc.inotify_init1(os.O_NONBLOCK)
+    assert libc.inotify_add_watch(fd, str(path).encode(), sum(names)) >= 0
+    events: list[str] = []
+    yield events
+    with contextlib.suppress(BlockingIOError):
+        while data := os.read(fd, 65536):
+            # A watch, a mask, and two words more; the file itself has no name.
+            events += [names[mask] for _, mask, _, _ in struct.iter_unpack("iIII", data)]
+    os.close(fd)
 
 
 def pins() -> int:

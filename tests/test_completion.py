@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Who completes a request, under every policy."""
+
+import contextlib
+import os
+import re
+import threading
+from pathlib import Path
+
+import lab
+import pytest
+
+POLICIES = ["auto", "workqueue", "defer", "inline"]
+
+IO_URING = {"ioengine": "io_uring", "iodepth": 8}
+ISSUERS = {
+    "libaio": {"ioengine": "libaio", "iodepth": 8},
+    "io_uring": IO_URING,
+    "io_uring-sqpoll": {**IO_URING, "sqthread_poll": 1},
+    "io_uring-forced-async": {**IO_URING, "force_async": 1},
+    "io_uring-polled": {**IO_URING, "hipri": 1},
+}
+
+# Who completes writes under a policy, if their submitter does not: of issuers that defer, of those
+# that do not, and of those that poll.
+WRITES = {
+    "auto": ("inline", "inline", "reaper"),
+    "workqueue": ("worker", "worker", "worker"),
+    "defer": ("issuer", "worker", "reaper"),
+    "inline": ("inline", "inline", "reaper"),
+}
+
+# The same for writes of which the page cache has pages elsewhere in the file.
+CACHED_WRITES = {**WRITES, "inline": ("worker", "worker", "worker")}
+
+WRITTEN = 1 << 20
+COUNT = WRITTEN // lab.BLOCK
+CACHED = 4 << 20
+
+
+@pytest.fixture
+def slow_disk(null_disk):
+    """A disk that takes its time, so that submitters are gone when a request ends."""
+    return null_disk(
+        memory_backed=1, size=64, blocksize=512, irqmode=2, completion_nsec=200000, poll_queues=1
+    )
+
+
+def write_all(data, policy, **options):
+    """Writes at random with fio under POLICY, and returns how many requests took which route."""
+    lab.run("mount", "-o", f"remount,completion={policy}", data.parent)
+    before = lab.routes_of(data)
+    job = lab.fio(data, rw="randwrite", size=WRITTEN, **options)
+    assert job["error"] == 0
+    after = lab.routes_of(data)
+    return {name: after[name] - before[name] for name in after if after[name] > before[name]}
+
+
+def column(issuer):
+    if issuer.endswith("polled"):
+        return 2
+    return 0 if issuer == "io_uring" else 1
+
+
+def check(issuer, routes, expected):
+    assert sum(routes.values()) == COUNT
+    # Whoever submits it completes what has ended by then.
+    routes.pop("submitter", None)
+    assert set(routes) == {expected}
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("issuer", ISSUERS)
+def test_writes(issuer, policy, slow_disk, diofs):
+    routes = write_all(diofs(slow_disk), policy, **ISSUERS[issuer])
+    check(issuer, routes, WRITES[policy][column(issuer)])
+
+
+@contextlib.contextmanager
+def pages_in_cache(data):
+    """Keeps pages of the file in the page cache, behind those that are written."""
+    with lab.opened(data, os.O_RDONLY) as fd:
+        assert len(os.pread(fd, 65536, CACHED)) == 65536
+        yield
+        # They still are, as nobody has written to them.
+        assert os.preadv(fd, [bytearray(4096)], CACHED, os.RWF_NOWAIT) == 4096
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("issuer", ["libaio", "io_uring", "io_uring-polled"])
+def test_writes_to_a_file_with_cached_pages(issuer, policy, device, diofs):
+    data = diofs(device)
+    with pages_in_cache(data):
+        routes = write_all(data, policy, **ISSUERS[issuer])
+    check(issuer, routes, CACHED_WRITES[policy][column(issuer)])
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("issuer", ["io_uring", "io_uring-polled"])
+def test_writes_to_pages_that_come_back_into_the_cache(issuer, policy, slow_disk, diofs):
+    data = diofs(slow_disk)
+    stop = threading.Event()
+
+    def read_on():
+        with lab.opened(data, os.O_RDONLY) as fd:
+            while not stop.is_set():
+                os.pread(fd, WRITTEN, 0)
+
+    reader = threading.Thread(target=read_on)
+    reader.start()
+    try:
+        routes = write_all(data, policy, **ISSUERS[issuer], verify="crc32c")
+    finally:
+        stop.set()
+        reader.join()
+    # What the cache has is what was written.
+    with lab.opened(data) as direct, lab.opened(data, os.O_RDONLY) as buffered:
+        assert os.pread(buffered, WRITTEN, 0) == lab.pread(direct, WRITTEN, 0)
+    if policy in ("auto", "defer"):
+        assert "worker" not in routes
+        assert routes["issuer" if issuer == "io_uring" else "reaper"] > 0
+    else:
+        assert routes["worker"] > 0
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("how", ["exit", "kill", "exec", "close", "thread"])
+def test_issuers_that_go_away(how, policy, slow_disk, diofs):
+    data = diofs(slow_disk, "-o", f"completion={policy}")
+    # The program compares what it has written.
+    lab.run(lab.SAMPLES / "abandon", "--rounds=10", f"--how={how}", data)
+    lab.run(lab.SAMPLES / "abandon", "--rounds=10", f"--how={how}", "--defer-taskrun", data)
+    refused = lab.counters(lab.DEBUGFS / "diofs" / slow_disk.name / "events")["refused"]
+    assert (refused > 0) == (policy == "defer" and how in ("exit", "kill", "thread"))
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize(
+    "options",
+    [[], ["--depth=8"], ["--ftruncate"], ["--dirty-cache", "--depth=4"], ["--freeze"]],
+    ids=" ".join,
+)
+def test_a_task_that_waits_for_its_own_writes(options, policy, slow_disk, diofs):
+    data = diofs(slow_disk, "-o", f"completion={policy}")
+    lab.run(lab.SAMPLES / "deadlock", "--rounds=500", *options, data)
+    if policy == "defer":
+        assert lab.routes(slow_disk)["issuer"] > 0
+
+
+def test_watchers_are_told_of_deferred_writes(slow_disk, diofs):
+    # As they are of any other, though the super block's write count has been given back early.
+    data = diofs(slow_disk, "-o", "completion=defer")
+    with lab.watched(data) as events:
+        lab.fio(data, rw="randwrite", size=WRITTEN, **IO_URING)
+    assert lab.routes(slow_disk)["issuer"] > 0
+    assert events.count("modify") > 0
+    assert events.count("access") == 0
+
+
+def test_errors_go_to_the_issuer(slow_disk, diofs):
+    data = diofs(slow_disk)
+    sector = lab.DATA_START // 512
+    lab.write(lab.CONFIGFS / slow_disk.name / "badblocks", f"+{sector}-{sector}")
+    for rw in ("read", "write"):
+        job = lab.fio(data, rw=rw, size=16384, continue_on_error="io", **IO_URING)
+        assert job["total_err"] == 1
+    routes = lab.routes(slow_disk)
+    assert (routes["issuer"], routes["worker"]) == (2, 0)
+
+
+def test_durable_writes_share_flushes(null_disk, diofs):
+    disk = null_disk(
+        memory_backed=1, size=64, irqmode=2, completion_nsec=10000, write_cache=1, fua=0
+    )
+    data = diofs(disk)
+    for engine in ("io_uring", "libaio"):
+        before = lab.disk_counters(disk)["flush"]
+        job = lab.fio(
+            data, rw="randwrite", sync="dsync", size="8M", ioengine=engine, iodepth=32, verify="crc32c"
+        )
+        assert job["error"] == 0
+        flushes = lab.disk_counters(disk)["flush"] - before
+        assert flushes <= 0.1 * job["write"]["total_ios"]
+
+
+def test_remounting_changes_the_policy(null_disk, diofs):
+    disk = null_disk(size=64)
+    data = diofs(disk)
+
+    def mounted_with():
+        (line,) = (line for line in Path("/proc/mounts").read_text().splitlines() if disk.name in line)
+        return re.search(r"completion=(\w+)", line)[1]
+
+    assert mounted_with() == "auto"
+    for policy in POLICIES:
+        lab.run("mount", "-o", f"remount,completion={policy}", data.parent)
+        assert mounted_with() == policy
+    # What is not mentioned stays as it is.
+    lab.run("mount", "-o", "remount,noatime", data.parent)
+    assert mounted_with() == POLICIES[-1]
+
+
+@pytest.mark.parametrize("option", ["completion=worker", "completion=", "completion", "policy=auto"])
+def test_wrong_options_are_refused(option, null_disk, diofs):
+    disk = null_disk(size=64)
+    lab.run(lab.MKFS, "--force", disk)
+    where = Path("/run/mnt")
+    where.mkdir(exist_ok=True)
+    result = lab.run("mount", "-t", "diofs", "-o", option, disk, where, check=False)
+    assert result.returncode != 0
+    # It is told which option, and if that is known, what it can be.
+    assert option.partition("=")[0] in result.stderr
+    if option.startswith("completion"):
+        assert "auto, workqueue, defer, inline" in result.stderr
+    data = diofs(disk)
+    result = lab.run("mount", "-o", f"remount,{option}", data.parent, check=False)
+    assert result.returncode != 0
+
+
+def test_the_documentation_has_the_table_of_the_code():
+    documented = Path("/src/Documentation/completion.rst").read_text()
+    table = (lab.DEBUGFS / "routing").read_text()
+    assert table.count("=====") > 10
+    assert table.strip() in documented
