@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/bio.h>
 #include <linux/fs.h>
+#include <linux/printk.h>
+#include <linux/ratelimit.h>
 #include <linux/statfs.h>
 #include <linux/task_io_accounting_ops.h>
 #include <linux/uio.h>
@@ -83,6 +85,12 @@ bool rnull_dio_iocb_poll_cookie(struct kiocb *iocb, unsigned int *cookie)
 	}
 	rcu_read_unlock();
 	return polled && *cookie != BLK_QC_T_NONE;
+}
+
+void rnull_dio_warn_stale_pages(const struct file *file)
+{
+	pr_crit_ratelimited("rnull_dio (%s): %pD: pages were dirtied while a direct write changed what is under them, one or the other may be lost\n",
+			    file_inode(file)->i_sb->s_id, file);
 }
 
 void rnull_dio_i_size_write(struct inode *inode, loff_t size)

@@ -36,6 +36,7 @@ int rnull_dio_kiocb_modified(struct kiocb *iocb);
 bool rnull_dio_iocb_is_dsync(const struct kiocb *iocb);
 bool rnull_dio_iocb_poll_cookie(struct kiocb *iocb, unsigned int *cookie);
 void rnull_dio_iocb_set_polled_bio(struct kiocb *iocb, struct bio *bio);
+void rnull_dio_warn_stale_pages(const struct file *file);
 void rnull_dio_i_size_write(struct inode *inode, loff_t size);
 bool rnull_dio_iov_iter_is_bvec(const struct iov_iter *iter);
 bool rnull_dio_iov_iter_is_user(const struct iov_iter *iter);

@@ -9,7 +9,16 @@ use core::{
     ptr::NonNull, //
 };
 
-use kernel::{error::to_result, ffi::c_int, prelude::*};
+use kernel::{
+    error::to_result,
+    ffi::c_int,
+    page::PAGE_SHIFT,
+    prelude::*,
+    sync::atomic::{
+        ordering,
+        Atomic, //
+    },
+};
 
 use crate::bindings;
 
@@ -216,6 +225,78 @@ impl<T> Kiocb<T> {
             // SAFETY: The kiocb is valid and has not been completed; by consuming `self` we give
             // up every access to it.
             unsafe { ki_complete(iocb.as_ptr(), to_ki_result(ret)) };
+        }
+    }
+
+    fn mapping(&self) -> *mut bindings::address_space {
+        // SAFETY: By the type invariant the file is valid, and so is its mapping.
+        unsafe { (*(*self.iocb.as_ptr()).ki_filp).f_mapping }
+    }
+
+    /// Writes back the pages that are dirty in the next `len` bytes from [`pos`](Self::pos) on, at
+    /// least one, and waits for them. Sleeps and does I/O, unless [`is_nowait`](Self::is_nowait).
+    ///
+    /// # Errors
+    ///
+    /// `EAGAIN` if it would sleep and must not; otherwise whatever the writeback met with.
+    pub fn write_and_wait(&self, len: usize) -> Result {
+        // SAFETY: By the type invariant; the kiocb is only read.
+        to_result(unsafe { bindings::kiocb_write_and_wait(self.iocb.as_ptr(), len) })
+    }
+
+    /// Does what [`write_and_wait`](Self::write_and_wait) does, and then drops the pages of those
+    /// bytes from the page cache.
+    ///
+    /// # Errors
+    ///
+    /// `EAGAIN` if it would sleep and must not; `EBUSY` if a page was dirtied again or is in use;
+    /// otherwise whatever the writeback met with.
+    pub fn invalidate_pages(&self, len: usize) -> Result {
+        // SAFETY: By the type invariant; the kiocb is only read.
+        to_result(unsafe { bindings::kiocb_invalidate_pages(self.iocb.as_ptr(), len) })
+    }
+
+    /// Does the page cache hold any of the file? Any context.
+    #[inline]
+    pub fn has_cached_pages(&self) -> bool {
+        // SAFETY: The mapping is valid, and whoever writes the field without our knowing does so by
+        // single stores.
+        let nrpages = unsafe { Atomic::<usize>::from_ptr(&raw mut (*self.mapping()).nrpages) };
+        nrpages.load(ordering::Relaxed) != 0
+    }
+
+    /// Does the page cache hold any of the `len` bytes at `pos`, at least one? Any context.
+    pub fn has_cached_pages_in(&self, pos: u64, len: u64) -> bool {
+        let last = pos + len - 1;
+        // SAFETY: The mapping is valid. CAST: Positions in a file are not negative.
+        unsafe {
+            bindings::filemap_range_has_page(
+                self.mapping(),
+                pos as bindings::loff_t,
+                last as bindings::loff_t,
+            )
+        }
+    }
+
+    /// Drops from the page cache what it holds of the `len` bytes at `pos`, at least one, because
+    /// a direct write has changed them. Sleeps; may do I/O.
+    ///
+    /// A page that cannot be dropped, as a mapping has dirtied it meanwhile, is out of step with
+    /// the device. Nothing can be done about that here but to tell: the log, and whoever calls
+    /// `fsync(2)`.
+    pub fn invalidate_after_write(&self, pos: u64, len: u64) {
+        let last = pos + len - 1;
+        // CAST: Positions in a file fit.
+        let pages = ((pos >> PAGE_SHIFT) as usize, (last >> PAGE_SHIFT) as usize);
+        let mapping = self.mapping();
+        // SAFETY: The mapping is valid.
+        if unsafe { bindings::invalidate_inode_pages2_range(mapping, pages.0, pages.1) } == 0 {
+            return;
+        }
+        // SAFETY: The mapping and the file are valid; the sequence is changed atomically.
+        unsafe {
+            bindings::errseq_set(&raw mut (*mapping).wb_err, EIO.to_errno());
+            bindings::rnull_dio_warn_stale_pages((*self.iocb.as_ptr()).ki_filp);
         }
     }
 }
