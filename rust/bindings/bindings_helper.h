@@ -10,6 +10,7 @@
 #include <linux/blkdev.h>
 #include <linux/fs.h>
 #include <linux/fs_context.h>
+#include <linux/iomap.h>
 
 #include "../helpers/helpers.h"
 
@@ -26,7 +27,10 @@ const int EXT_IOCB_NOWAIT = IOCB_NOWAIT;
 const int EXT_IOCB_APPEND = IOCB_APPEND;
 const fmode_t EXT_FMODE_CAN_ODIRECT = FMODE_CAN_ODIRECT;
 const fmode_t EXT_FMODE_NOWAIT = FMODE_NOWAIT;
+const fop_flags_t EXT_FOP_BUFFER_RASYNC = FOP_BUFFER_RASYNC;
+const fop_flags_t EXT_FOP_BUFFER_WASYNC = FOP_BUFFER_WASYNC;
 const fop_flags_t EXT_FOP_DIO_PARALLEL_WRITE = FOP_DIO_PARALLEL_WRITE;
+const fop_flags_t EXT_FOP_DONTCACHE = FOP_DONTCACHE;
 const unsigned int EXT_BIOSET_PERCPU_CACHE = BIOSET_PERCPU_CACHE;
 const unsigned int EXT_BIO_MAX_SIZE = BIO_MAX_SIZE;
 const blk_status_t EXT_BLK_STS_NOTSUPP = BLK_STS_NOTSUPP;

@@ -3,6 +3,8 @@
 //! File systems and their files.
 
 pub mod file;
+mod inode;
+pub mod iomap;
 #[cfg(CONFIG_KUNIT)]
 pub mod kernel_io;
 pub mod kiocb;

@@ -30,9 +30,12 @@ use kernel::{
     ModuleMetadata, //
 };
 
-use super::file::{
-    FileOperations,
-    FileVTable, //
+use super::{
+    file::{
+        FileOperations,
+        FileVTable, //
+    },
+    iomap::AddressSpaceVTable,
 };
 use crate::{
     bindings,
@@ -118,7 +121,11 @@ impl<F: FileSystem> NewRoot<'_, F> {
             (*inode).i_private = KBox::into_raw(Pin::into_inner_unchecked(file)).cast();
             (*inode).__bindgen_anon_3.i_fop = &SuperVTable::<F>::FILE_OPERATIONS;
             (*inode).i_op = &FileVTable::<F::File>::INODE_OPERATIONS;
+            (*inode).i_data.a_ops = &AddressSpaceVTable::<F::File>::OPERATIONS;
+            bindings::rnull_dio_mapping_set_large_folios(&raw mut (*inode).i_data);
             bindings::rnull_dio_i_size_write(inode, size as bindings::loff_t);
+            // Only what is hashed is written back.
+            bindings::__insert_inode_hash(inode, (*inode).i_ino);
         }
         // SAFETY: The root is there; the name is copied.
         let dentry = unsafe { bindings::d_alloc_name(sb.s_root, name.as_char_ptr()) };
