@@ -123,10 +123,14 @@ bool rnull_dio_iocb_poll_cookie(struct kiocb *iocb, unsigned int *cookie)
 	return polled && *cookie != BLK_QC_T_NONE;
 }
 
+/* Whoever has one such collision has many. */
 void rnull_dio_warn_stale_pages(const struct file *file)
 {
-	pr_crit_ratelimited("rnull_dio (%s): %pD: pages were dirtied while a direct write changed what is under them, one or the other may be lost\n",
-			    file_inode(file)->i_sb->s_id, file);
+	static DEFINE_RATELIMIT_STATE(limit, 60 * HZ, 3);
+
+	if (__ratelimit(&limit))
+		pr_crit("rnull_dio (%s): %pD: pages were dirtied while a direct write changed what is under them, one or the other may be lost\n",
+			file_inode(file)->i_sb->s_id, file);
 }
 
 loff_t rnull_dio_i_size_read(const struct inode *inode)
