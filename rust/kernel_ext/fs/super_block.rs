@@ -235,6 +235,7 @@ impl<F: FileSystem> SuperVTable<F> {
     const SUPER_OPERATIONS: bindings::super_operations = bindings::super_operations {
         statfs: Some(Self::statfs),
         sync_fs: Some(Self::sync_fs),
+        freeze_fs: Some(Self::freeze_fs),
         evict_inode: Some(Self::evict_inode),
         ..pin_init::zeroed()
     };
@@ -373,6 +374,16 @@ impl<F: FileSystem> SuperVTable<F> {
         // SAFETY: The VFS passes a valid super block of a file system that is mounted.
         let mount = unsafe { Arc::<F::Mount>::borrow((*sb).s_fs_info.cast()) };
         from_result(|| F::sync(&mount).map(|()| 0))
+    }
+
+    /// Has nothing to do: the VFS keeps new writes and faults out, has waited for those under way,
+    /// and has called `sync_fs`. That there is such an operation tells that freezing works.
+    ///
+    /// # Safety
+    ///
+    /// For the VFS to call.
+    unsafe extern "C" fn freeze_fs(_sb: *mut bindings::super_block) -> c_int {
+        0
     }
 
     /// # Safety
