@@ -7,8 +7,8 @@ import dataclasses
 import json
 import mmap
 import os
-import struct
 import re
+import struct
 import subprocess
 import time
 from collections.abc import Iterator

@@ -11,6 +11,7 @@
 #include <linux/falloc.h>
 #include <linux/fs.h>
 #include <linux/fs_context.h>
+#include <linux/iomap.h>
 #include <linux/kallsyms.h>
 #include <linux/task_work.h>
 
@@ -30,7 +31,10 @@ const int EXT_IOCB_NOWAIT = IOCB_NOWAIT;
 const int EXT_IOCB_APPEND = IOCB_APPEND;
 const fmode_t EXT_FMODE_CAN_ODIRECT = FMODE_CAN_ODIRECT;
 const fmode_t EXT_FMODE_NOWAIT = FMODE_NOWAIT;
+const fop_flags_t EXT_FOP_BUFFER_RASYNC = FOP_BUFFER_RASYNC;
+const fop_flags_t EXT_FOP_BUFFER_WASYNC = FOP_BUFFER_WASYNC;
 const fop_flags_t EXT_FOP_DIO_PARALLEL_WRITE = FOP_DIO_PARALLEL_WRITE;
+const fop_flags_t EXT_FOP_DONTCACHE = FOP_DONTCACHE;
 const unsigned int EXT_BIOSET_PERCPU_CACHE = BIOSET_PERCPU_CACHE;
 const unsigned int EXT_BIO_MAX_SIZE = BIO_MAX_SIZE;
 const blk_qc_t EXT_BLK_QC_T_NONE = BLK_QC_T_NONE;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/bio.h>
 #include <linux/fs.h>
+#include <linux/fsnotify.h>
+#include <linux/pagemap.h>
 #include <linux/printk.h>
 #include <linux/ratelimit.h>
-#include <linux/fsnotify.h>
 #include <linux/statfs.h>
 #include <linux/task_io_accounting_ops.h>
 #include <linux/uio.h>
@@ -18,6 +19,36 @@ void rnull_dio_inode_dio_begin(struct inode *inode)
 void rnull_dio_inode_dio_end(struct inode *inode)
 {
 	inode_dio_end(inode);
+}
+
+void rnull_dio_inode_lock(struct inode *inode)
+{
+	inode_lock(inode);
+}
+
+bool rnull_dio_inode_trylock(struct inode *inode)
+{
+	return inode_trylock(inode);
+}
+
+void rnull_dio_inode_unlock(struct inode *inode)
+{
+	inode_unlock(inode);
+}
+
+void rnull_dio_sb_start_pagefault(struct super_block *sb)
+{
+	sb_start_pagefault(sb);
+}
+
+void rnull_dio_sb_end_pagefault(struct super_block *sb)
+{
+	sb_end_pagefault(sb);
+}
+
+void rnull_dio_mapping_set_large_folios(struct address_space *mapping)
+{
+	mapping_set_large_folios(mapping);
 }
 
 void rnull_dio_file_accessed(struct file *file)
@@ -45,6 +76,11 @@ int rnull_dio_kiocb_modified(struct kiocb *iocb)
 	ret = kiocb_modified(iocb);
 	inode_unlock(inode);
 	return ret;
+}
+
+ssize_t rnull_dio_generic_write_sync(struct kiocb *iocb, ssize_t count)
+{
+	return generic_write_sync(iocb, count);
 }
 
 bool rnull_dio_iocb_is_dsync(const struct kiocb *iocb)
@@ -93,10 +129,14 @@ bool rnull_dio_file_is_dsync(const struct file *file)
 	return (file->f_flags & O_DSYNC) || IS_SYNC(file_inode(file));
 }
 
+/* Whoever has one such collision has many. */
 void rnull_dio_warn_stale_pages(const struct file *file)
 {
-	pr_crit_ratelimited("rnull_dio (%s): %pD: pages were dirtied while a direct write changed what is under them, one or the other may be lost\n",
-			    file_inode(file)->i_sb->s_id, file);
+	static DEFINE_RATELIMIT_STATE(limit, 60 * HZ, 3);
+
+	if (__ratelimit(&limit))
+		pr_crit("rnull_dio (%s): %pD: pages were dirtied while a direct write changed what is under them, one or the other may be lost\n",
+			file_inode(file)->i_sb->s_id, file);
 }
 
 /*
@@ -146,6 +186,11 @@ void rnull_dio_kiocb_resume_write(struct kiocb *iocb)
 	}
 	iocb->ki_flags &= ~IOCB_WRITE;
 	fsnotify_modify(iocb->ki_filp);
+}
+
+loff_t rnull_dio_i_size_read(const struct inode *inode)
+{
+	return i_size_read(inode);
 }
 
 void rnull_dio_i_size_write(struct inode *inode, loff_t size)

@@ -31,8 +31,15 @@ u64 rnull_dio_bdev_nr_bytes(struct block_device *bdev);
 /* fs.c */
 void rnull_dio_inode_dio_begin(struct inode *inode);
 void rnull_dio_inode_dio_end(struct inode *inode);
+void rnull_dio_inode_lock(struct inode *inode);
+bool rnull_dio_inode_trylock(struct inode *inode);
+void rnull_dio_inode_unlock(struct inode *inode);
+void rnull_dio_sb_start_pagefault(struct super_block *sb);
+void rnull_dio_sb_end_pagefault(struct super_block *sb);
+void rnull_dio_mapping_set_large_folios(struct address_space *mapping);
 void rnull_dio_file_accessed(struct file *file);
 int rnull_dio_kiocb_modified(struct kiocb *iocb);
+ssize_t rnull_dio_generic_write_sync(struct kiocb *iocb, ssize_t count);
 bool rnull_dio_iocb_is_dsync(const struct kiocb *iocb);
 bool rnull_dio_iocb_poll_cookie(struct kiocb *iocb, unsigned int *cookie);
 void rnull_dio_iocb_set_polled_bio(struct kiocb *iocb, struct bio *bio);
@@ -43,6 +50,7 @@ void rnull_dio_iocb_defer(struct kiocb *iocb,
 			  ssize_t (*dio_complete)(void *data), void *data);
 void rnull_dio_kiocb_end_write(struct kiocb *iocb);
 void rnull_dio_kiocb_resume_write(struct kiocb *iocb);
+loff_t rnull_dio_i_size_read(const struct inode *inode);
 void rnull_dio_i_size_write(struct inode *inode, loff_t size);
 bool rnull_dio_iov_iter_is_bvec(const struct iov_iter *iter);
 bool rnull_dio_iov_iter_is_user(const struct iov_iter *iter);

@@ -5,6 +5,8 @@
 pub mod deferring;
 mod fallocate;
 pub mod file;
+mod inode;
+pub mod iomap;
 pub(crate) mod issuer;
 #[cfg(CONFIG_KUNIT)]
 pub mod kernel_io;

@@ -62,6 +62,7 @@ use kernel_ext::{
         BlockDevice,
     },
     context::Task,
+    fs::iomap::Mapping,
     sync::llist::LockFreeList,
     task_work::Mailboxes,
     workqueue::{
@@ -71,15 +72,6 @@ use kernel_ext::{
 };
 
 use self::checker::Checker;
-
-/// A range of a file that lies on the device in one piece.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Extent {
-    /// Where it begins on the device, in sectors of 512 bytes.
-    pub(crate) sector: u64,
-    /// How long it is, in bytes; a multiple of the logical block size.
-    pub(crate) len: u64,
-}
 
 /// What a file does itself when a request has ended, by [`DioFile::completed`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +89,7 @@ pub(crate) enum OwnPart {
 }
 
 /// A file that direct I/O is done on.
-pub(crate) trait DioFile: BioTarget<Data = Dio> {
+pub(crate) trait DioFile: BioTarget<Data = Dio> + Mapping {
     /// What the file does itself when a request has ended.
     const OWN_PART: OwnPart = OwnPart::None;
 
@@ -121,14 +113,6 @@ pub(crate) trait DioFile: BioTarget<Data = Dio> {
 
     /// The size of the file in bytes.
     fn size(&self) -> u64;
-
-    /// Maps the range that begins at `pos` and is wanted for `len` bytes, both multiples of the
-    /// logical block size, to the device. What is returned may be longer or, but for 0, shorter.
-    ///
-    /// # Errors
-    ///
-    /// Whatever the issuer shall get.
-    fn map(&self, pos: u64, len: u64) -> Result<Extent>;
 }
 
 /// What the files on a device have in common.

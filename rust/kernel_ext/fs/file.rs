@@ -12,7 +12,8 @@ use core::{
 use kernel::{
     error::{
         code::EIOCBQUEUED,
-        from_result, //
+        from_result,
+        to_result, //
     },
     ffi::{
         c_int,
@@ -25,6 +26,11 @@ use kernel::{
 
 use super::{
     fallocate::fallocate,
+    iomap::{
+        buffered_write,
+        Mapping,
+        VmVTable, //
+    },
     kiocb::{
         self,
         to_ki_result,
@@ -42,17 +48,6 @@ use crate::{
     iov::IovIter, //
 };
 
-/// How a file was opened.
-#[derive(Clone, Copy)]
-pub struct OpenFlags(u32);
-
-impl OpenFlags {
-    /// With `O_DIRECT`?
-    pub fn is_direct(self) -> bool {
-        self.0 & bindings::O_DIRECT != 0
-    }
-}
-
 /// What became of a request.
 pub enum Issued<T> {
     /// It is done: the result is the issuer's to have.
@@ -61,19 +56,17 @@ pub enum Issued<T> {
     Queued,
 }
 
-/// A regular file. Lives from the creation of its inode until the inode is evicted.
-pub trait FileOperations: Sized + Send + Sync + 'static {
-    /// Called when the file is opened. May sleep.
-    ///
-    /// # Errors
-    ///
-    /// Whatever the one who opens the file shall get.
-    fn open(&self, flags: OpenFlags) -> Result;
-
-    /// Reads into the memory of `iter`. May sleep, unless [`Kiocb::is_nowait`].
+/// A regular file, whose size is fixed. Lives from the creation of its inode until the inode is
+/// evicted.
+///
+/// Direct I/O is the file's own; anything else goes through the page cache, by its
+/// [`Mapping`].
+pub trait FileOperations: Mapping + Sized + Send + Sync + 'static {
+    /// Reads directly (`IOCB_DIRECT`) into the memory of `iter`. May sleep, unless
+    /// [`Kiocb::is_nowait`].
     fn read(kiocb: Kiocb<Self>, iter: &mut IovIter<'_>, io: &Io) -> Issued<Self>;
 
-    /// Writes from the memory of `iter`. May sleep, unless [`Kiocb::is_nowait`].
+    /// Writes directly from the memory of `iter`. May sleep, unless [`Kiocb::is_nowait`].
     ///
     /// The checks common to all writes (limits, append) have been done, without a lock: that is
     /// right for files whose size is fixed.
@@ -85,7 +78,8 @@ pub trait FileOperations: Sized + Send + Sync + 'static {
     /// Returns how many requests were completed.
     fn poll(&self, cookie: Option<PollCookie>, task: &Task) -> u32;
 
-    /// Makes what has been written durable. Sleeps and does I/O.
+    /// Makes what is on the device durable; what is in the page cache has been written there
+    /// before. Sleeps and does I/O.
     ///
     /// # Errors
     ///
@@ -123,16 +117,22 @@ impl<T: FileOperations> FileVTable<T> {
     pub(super) const fn file_operations(module: &ThisModule) -> bindings::file_operations {
         bindings::file_operations {
             owner: module.as_ptr(),
-            // Overwrites take no lock that would put them in order.
-            fop_flags: bindings::EXT_FOP_DIO_PARALLEL_WRITE,
+            // Direct overwrites take no lock that would put them in order, and what goes through
+            // the page cache does not wait if it must not.
+            fop_flags: bindings::EXT_FOP_DIO_PARALLEL_WRITE
+                | bindings::EXT_FOP_BUFFER_RASYNC
+                | bindings::EXT_FOP_BUFFER_WASYNC
+                | bindings::EXT_FOP_DONTCACHE,
             open: Some(Self::open),
             read_iter: Some(Self::read_iter),
             write_iter: Some(Self::write_iter),
             iopoll: Some(Self::iopoll),
+            mmap_prepare: Some(Self::mmap_prepare),
             fsync: Some(Self::fsync),
             fallocate: Some(Self::fallocate),
             llseek: Some(bindings::generic_file_llseek),
-            splice_read: Some(bindings::copy_splice_read),
+            // The VFS has files with `O_DIRECT` read without the page cache.
+            splice_read: Some(bindings::filemap_splice_read),
             splice_write: Some(bindings::iter_file_splice_write),
             ..pin_init::zeroed()
         }
@@ -148,9 +148,17 @@ impl<T: FileOperations> FileVTable<T> {
     /// # Safety
     ///
     /// `inode` must be a regular file's with data `T`, and valid for `'a`.
-    unsafe fn data<'a>(inode: *mut bindings::inode) -> &'a T {
+    pub(super) unsafe fn data<'a>(inode: *mut bindings::inode) -> &'a T {
         // SAFETY: The data is there from before the inode can be found until its eviction.
         unsafe { &*(*inode).i_private.cast::<T>() }
+    }
+
+    /// # Safety
+    ///
+    /// `iocb` must be valid.
+    unsafe fn is_direct(iocb: *const bindings::kiocb) -> bool {
+        // SAFETY: Per the function's safety requirements. CAST: The flags are bits of an int.
+        unsafe { (*iocb).ki_flags & bindings::IOCB_DIRECT as c_int != 0 }
     }
 
     /// # Safety
@@ -183,18 +191,15 @@ impl<T: FileOperations> FileVTable<T> {
     ///
     /// For the VFS to call.
     unsafe extern "C" fn open(inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
-        // SAFETY: The VFS passes a valid inode of such a file, and a file that is being opened.
-        let (data, flags) = unsafe { (Self::data(inode), (*file).f_flags) };
-        from_result(|| {
-            data.open(OpenFlags(flags))?;
-            // SAFETY: Until it is open, the file is ours.
-            unsafe { (*file).f_mode |= bindings::EXT_FMODE_CAN_ODIRECT };
-            if data.block_device().has_nowait() {
-                // SAFETY: As above.
-                unsafe { (*file).f_mode |= bindings::EXT_FMODE_NOWAIT };
+        // SAFETY: The VFS passes a valid inode of such a file, and a file that is ours until it is
+        // open.
+        unsafe {
+            (*file).f_mode |= bindings::EXT_FMODE_CAN_ODIRECT;
+            if Self::data(inode).block_device().has_nowait() {
+                (*file).f_mode |= bindings::EXT_FMODE_NOWAIT;
             }
-            Ok(0)
-        })
+        }
+        0
     }
 
     /// # Safety
@@ -204,6 +209,12 @@ impl<T: FileOperations> FileVTable<T> {
         iocb: *mut bindings::kiocb,
         iter: *mut bindings::iov_iter,
     ) -> isize {
+        // SAFETY: The VFS passes a valid kiocb and iterator.
+        unsafe {
+            if !Self::is_direct(iocb) {
+                return bindings::filemap_read(iocb, iter, 0);
+            }
+        }
         // SAFETY: The VFS passes a valid kiocb, to be completed by us or by our return value.
         let kiocb = unsafe { Self::kiocb(iocb) };
         let sync = kiocb.is_sync();
@@ -219,8 +230,15 @@ impl<T: FileOperations> FileVTable<T> {
         iocb: *mut bindings::kiocb,
         iter: *mut bindings::iov_iter,
     ) -> isize {
-        // SAFETY: The VFS passes a valid kiocb and iterator.
-        let ret = unsafe { bindings::generic_write_checks(iocb, iter) };
+        // SAFETY: The VFS passes a valid kiocb and iterator, which are ours for the duration of the
+        // call.
+        let ret = unsafe {
+            if !Self::is_direct(iocb) {
+                let iocb = NonNull::new_unchecked(iocb);
+                return to_ki_result(buffered_write::<T>(iocb, IovIter::from_raw(iter)));
+            }
+            bindings::generic_write_checks(iocb, iter)
+        };
         if ret <= 0 {
             return ret;
         }
@@ -255,15 +273,32 @@ impl<T: FileOperations> FileVTable<T> {
     /// # Safety
     ///
     /// For the VFS to call.
+    unsafe extern "C" fn mmap_prepare(desc: *mut bindings::vm_area_desc) -> c_int {
+        // SAFETY: The VFS passes a description for us to complete, of a mapping of such a file.
+        unsafe {
+            bindings::rnull_dio_file_accessed((*desc).file);
+            (*desc).vm_ops = &VmVTable::<T>::OPERATIONS;
+        }
+        0
+    }
+
+    /// # Safety
+    ///
+    /// For the VFS to call.
     unsafe extern "C" fn fsync(
         file: *mut bindings::file,
-        _start: bindings::loff_t,
-        _end: bindings::loff_t,
+        start: bindings::loff_t,
+        end: bindings::loff_t,
         _datasync: c_int,
     ) -> c_int {
-        // SAFETY: The VFS passes a valid file of such an inode.
-        let data = unsafe { Self::data((*file).f_inode) };
-        from_result(|| data.fsync(&Io::new()).map(|()| 0))
+        from_result(|| {
+            // SAFETY: The VFS passes a valid file of such an inode. An error of the writeback that
+            // this file has not been told of is reported here.
+            to_result(unsafe { bindings::file_write_and_wait_range(file, start, end) })?;
+            // SAFETY: As above.
+            unsafe { Self::data((*file).f_inode) }.fsync(&Io::new())?;
+            Ok(0)
+        })
     }
 
     /// # Safety
@@ -293,7 +328,7 @@ impl<T: FileOperations> FileVTable<T> {
     ) -> c_int {
         from_result(|| {
             // SAFETY: The VFS passes valid objects, with the inode locked.
-            kernel::error::to_result(unsafe { bindings::setattr_prepare(idmap, dentry, attr) })?;
+            to_result(unsafe { bindings::setattr_prepare(idmap, dentry, attr) })?;
             // SAFETY: As above; the dentry is positive.
             let inode = unsafe { (*dentry).d_inode };
             // SAFETY: As above.

@@ -41,6 +41,7 @@ use super::{
     },
     kiocb::{
         self,
+        from_ki_result,
         to_ki_result,
         PollCookie, //
     },
@@ -349,14 +350,7 @@ impl<T: Send + Sync + 'static> KernelIo<T> {
     /// Waits until the request is done; returns its result. Sleeps.
     pub fn wait(&self) -> Result<usize> {
         self.done.wait_for_completion();
-        let ret = self.result.load(ordering::Relaxed);
-        if ret < 0 {
-            // CAST: An errno.
-            Err(Error::from_errno(ret as i32))
-        } else {
-            // CAST: Not negative.
-            Ok(ret as usize)
-        }
+        from_ki_result(self.result.load(ordering::Relaxed))
     }
 
     /// How far the request has moved its position on, in bytes. When it is done.

@@ -88,6 +88,11 @@ impl<T> Kiocb<T> {
         }
     }
 
+    /// The C kiocb, to be used as this object may be.
+    pub(super) fn as_raw(&mut self) -> NonNull<bindings::kiocb> {
+        self.iocb
+    }
+
     /// Gives the duty up again.
     pub(crate) fn into_raw(mut self) -> NonNull<bindings::kiocb> {
         self.end_dio();
@@ -138,12 +143,6 @@ impl<T> Kiocb<T> {
     pub fn is_sync(&self) -> bool {
         // SAFETY: By the type invariant.
         unsafe { (*self.iocb.as_ptr()).ki_complete.is_none() }
-    }
-
-    /// Is this direct I/O (`IOCB_DIRECT`)?
-    pub fn is_direct(&self) -> bool {
-        // CAST: The flags are bits of an int.
-        self.flags() & bindings::IOCB_DIRECT as c_int != 0
     }
 
     /// Must the submission not sleep (`IOCB_NOWAIT`)?
@@ -373,6 +372,17 @@ pub(crate) fn to_ki_result(ret: Result<usize>) -> isize {
         // CAST: No request is longer than `MAX_RW_COUNT`, 2 GiB.
         Ok(bytes) => bytes as isize,
         Err(err) => err.to_errno() as isize,
+    }
+}
+
+/// The reverse of [`to_ki_result`].
+pub(crate) fn from_ki_result(ret: isize) -> Result<usize> {
+    if ret < 0 {
+        // CAST: An errno.
+        Err(Error::from_errno(ret as i32))
+    } else {
+        // CAST: Not negative.
+        Ok(ret as usize)
     }
 }
 

@@ -35,6 +35,7 @@ use super::{
         FileOperations,
         FileVTable, //
     },
+    iomap::AddressSpaceVTable,
     options::{
         Options,
         OptionsVTable, //
@@ -143,7 +144,11 @@ impl<F: FileSystem> NewRoot<'_, F> {
             (*inode).i_private = KBox::into_raw(Pin::into_inner_unchecked(file)).cast();
             (*inode).__bindgen_anon_3.i_fop = &SuperVTable::<F>::FILE_OPERATIONS;
             (*inode).i_op = &FileVTable::<F::File>::INODE_OPERATIONS;
+            (*inode).i_data.a_ops = &AddressSpaceVTable::<F::File>::OPERATIONS;
+            bindings::rnull_dio_mapping_set_large_folios(&raw mut (*inode).i_data);
             bindings::rnull_dio_i_size_write(inode, size as bindings::loff_t);
+            // Only what is hashed is written back.
+            bindings::__insert_inode_hash(inode, (*inode).i_ino);
         }
         // SAFETY: The root is there; the name is copied.
         let dentry = unsafe { bindings::d_alloc_name(sb.s_root, name.as_char_ptr()) };
@@ -402,11 +407,13 @@ impl<F: FileSystem> SuperVTable<F> {
         from_result(|| F::sync(&mount, &Io::new()).map(|()| 0))
     }
 
+    /// Has nothing to do: the VFS keeps new writes and faults out, has waited for those under way,
+    /// and has called `sync_fs`. That there is such an operation tells that freezing works.
+    ///
     /// # Safety
     ///
     /// For the VFS to call.
     unsafe extern "C" fn freeze_fs(_sb: *mut bindings::super_block) -> c_int {
-        // The VFS lets nobody write any more, and has had everything flushed since.
         0
     }
 

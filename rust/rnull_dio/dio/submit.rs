@@ -21,6 +21,7 @@ use kernel_ext::{
         Task, //
     },
     fs::{
+        iomap::Extent,
         Issued,
         Kiocb, //
     },
@@ -44,7 +45,6 @@ use super::{
         Needs, //
     },
     DioFile,
-    Extent,
     OwnPart, //
 };
 

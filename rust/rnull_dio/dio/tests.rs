@@ -32,6 +32,10 @@ use kernel_ext::{
         Task, //
     },
     fs::{
+        iomap::{
+            Extent,
+            Mapping, //
+        },
         kernel_io::{
             KernelIo,
             Options, //
@@ -48,7 +52,6 @@ use super::{
     DioFile,
     Direction,
     Engine,
-    Extent,
     OwnPart,
     Policy,
     Worker, //
@@ -104,6 +107,16 @@ impl<const OWN_PART: usize> BioTarget for TestFile<OWN_PART> {
     }
 }
 
+impl<const OWN_PART: usize> Mapping for TestFile<OWN_PART> {
+    fn map(&self, pos: u64, _len: u64) -> Result<Extent> {
+        let extent = EXTENT as u64;
+        Ok(Extent {
+            sector: sector_of((pos / extent) as usize) + pos % extent / 512,
+            len: extent - pos % extent,
+        })
+    }
+}
+
 impl<const OWN_PART: usize> DioFile for TestFile<OWN_PART> {
     const OWN_PART: OwnPart = [OwnPart::None, OwnPart::Counted, OwnPart::Uncounted][OWN_PART];
 
@@ -122,14 +135,6 @@ impl<const OWN_PART: usize> DioFile for TestFile<OWN_PART> {
 
     fn size(&self) -> u64 {
         self.size
-    }
-
-    fn map(&self, pos: u64, _len: u64) -> Result<Extent> {
-        let extent = EXTENT as u64;
-        Ok(Extent {
-            sector: sector_of((pos / extent) as usize) + pos % extent / 512,
-            len: extent - pos % extent,
-        })
     }
 }
 

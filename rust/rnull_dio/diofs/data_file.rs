@@ -24,7 +24,11 @@ use kernel_ext::{
         Task, //
     },
     fs::{
-        file::OpenFlags,
+        iomap::{
+            direct_write_fallback,
+            Extent,
+            Mapping, //
+        },
         kiocb::PollCookie,
         FileOperations,
         Issued,
@@ -45,7 +49,6 @@ use crate::dio::{
     DioFile,
     Direction,
     Engine,
-    Extent,
     Worker, //
 };
 
@@ -68,47 +71,29 @@ impl DataFile {
         };
         Ok(KBox::pin(file, GFP_KERNEL)?)
     }
+}
 
-    /// The answer to buffered I/O.
-    fn refuse_buffered(&self) -> Error {
-        kernel::pr_notice!(
-            "diofs ({}): data: buffered I/O is not supported, open it with O_DIRECT\n",
-            &*self.device_name,
-        );
-        EINVAL
-    }
-
-    fn issue(
-        direction: Direction,
-        kiocb: Kiocb<Self>,
-        iter: &mut IovIter<'_>,
-        io: &Io,
-    ) -> Issued<Self> {
-        // The flag can be taken away after the file was opened.
-        if kiocb.is_direct() {
-            dio::submit(direction, kiocb, iter, io)
-        } else {
-            let err = kiocb.target().refuse_buffered();
-            Issued::Done(kiocb, Err(err))
-        }
+impl Mapping for DataFile {
+    fn map(&self, pos: u64, _len: u64) -> Result<Extent> {
+        let left = self.size().checked_sub(pos).ok_or(EIO)?;
+        Ok(Extent {
+            sector: self.signature.data_sector() + pos / 512,
+            len: left,
+        })
     }
 }
 
 impl FileOperations for DataFile {
-    fn open(&self, flags: OpenFlags) -> Result {
-        if flags.is_direct() {
-            Ok(())
-        } else {
-            Err(self.refuse_buffered())
-        }
-    }
-
     fn read(kiocb: Kiocb<Self>, iter: &mut IovIter<'_>, io: &Io) -> Issued<Self> {
-        Self::issue(Direction::Read, kiocb, iter, io)
+        dio::submit(Direction::Read, kiocb, iter, io)
     }
 
     fn write(kiocb: Kiocb<Self>, iter: &mut IovIter<'_>, io: &Io) -> Issued<Self> {
-        Self::issue(Direction::Write, kiocb, iter, io)
+        match dio::submit(Direction::Write, kiocb, iter, io) {
+            // Pages of the page cache are in the way, and somebody uses them.
+            Issued::Done(kiocb, Err(err)) if err == ENOTBLK => direct_write_fallback(kiocb, iter),
+            issued => issued,
+        }
     }
 
     fn poll(&self, cookie: Option<PollCookie>, task: &Task) -> u32 {
@@ -178,13 +163,5 @@ impl DioFile for DataFile {
 
     fn size(&self) -> u64 {
         self.signature.data_len()
-    }
-
-    fn map(&self, pos: u64, _len: u64) -> Result<Extent> {
-        let left = self.size().checked_sub(pos).ok_or(EIO)?;
-        Ok(Extent {
-            sector: self.signature.data_sector() + pos / 512,
-            len: left,
-        })
     }
 }

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Memory that is mapped from a file.
+
+use core::{
+    marker::PhantomData,
+    ptr::null_mut, //
+};
+
+use super::IomapVTable;
+use crate::{
+    bindings,
+    fs::file::FileOperations, //
+};
+
+/// The C operations of mappings of files with data `T`.
+pub(in crate::fs) struct VmVTable<T>(PhantomData<T>);
+
+impl<T: FileOperations> VmVTable<T> {
+    /// The `struct vm_operations_struct`.
+    pub(in crate::fs) const OPERATIONS: bindings::vm_operations_struct =
+        bindings::vm_operations_struct {
+            fault: Some(bindings::filemap_fault),
+            map_pages: Some(bindings::filemap_map_pages),
+            page_mkwrite: Some(Self::page_mkwrite),
+            ..pin_init::zeroed()
+        };
+
+    /// Makes a page writable, unless the file system is frozen: then after that. There is nothing
+    /// to keep truncation out for, as the size is fixed.
+    ///
+    /// # Safety
+    ///
+    /// For the fault handler to call.
+    unsafe extern "C" fn page_mkwrite(vmf: *mut bindings::vm_fault) -> bindings::vm_fault_t {
+        // SAFETY: The fault handler passes a mapping of such a file, that stays for the call, and
+        // a page of it.
+        unsafe {
+            let file = (*(*vmf).__bindgen_anon_1.vma).vm_file;
+            let sb = (*(*file).f_inode).i_sb;
+            bindings::rnull_dio_sb_start_pagefault(sb);
+            // The fault must not fail for a time stamp.
+            bindings::file_update_time(file);
+            let ret = bindings::iomap_page_mkwrite(vmf, &IomapVTable::<T>::OPERATIONS, null_mut());
+            bindings::rnull_dio_sb_end_pagefault(sb);
+            ret
+        }
+    }
+}
