@@ -83,6 +83,18 @@ e2e() {
 	[ -f "$results/tests-$1.xml" ] || problem "no results of the tests on the $1 kernel"
 }
 
+# A test of a test: with a module that keeps i_dio_count, the deadlock must be there.
+hang_guest() {
+	lab boot --kernel test --name hang-console --timeout 150 --results "$results" \
+		--append kunit.enable=0 -- /src/scripts/test/hang-guest.sh
+}
+
+hang() {
+	lab module test keep_dio_count >/dev/null
+	attempt hang "Deadlock of a module that is broken on purpose" hang_guest ||
+		problem "a module that keeps i_dio_count shows no deadlock"
+}
+
 summary() {
 	in_root --bind "$results:/out" python3 /src/scripts/test/summary.py /out
 }
@@ -103,6 +115,7 @@ lab module test >/dev/null
 kunit
 if [ -z "$only_kunit" ]; then
 	lab samples >/dev/null
+	hang
 	e2e test "$@"
 	lab module stock >/dev/null
 	e2e stock "$@"

@@ -1,15 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# module.sh stock|test [MAKE-ARGUMENT]...: builds the checkout's module for that kernel; prints the
-# path of the .ko. In the root and in guests it is at /build/rnull_dio.ko.
+# module.sh stock|test [MISTAKE]: builds the checkout's module for that kernel; prints the path of the
+# .ko. In the root and in guests it is at /build/rnull_dio.ko. With a MISTAKE (DIO_CFG, see Kbuild),
+# it is one that is broken on purpose, at /build/MISTAKE/rnull_dio.ko.
 
 # shellcheck source=scripts/lab/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-[ $# -ge 1 ] || die "usage: module.sh stock|test [MAKE-ARGUMENT]..."
+[ $# -ge 1 ] || die "usage: module.sh stock|test [MISTAKE]"
 kernel=$1
-shift
+mistake=${2:-}
 
 # Objects of another kernel, or of another build of it, are of no use.
 clean_if_other() {
@@ -22,7 +23,8 @@ clean_if_other() {
 
 build() {
 	in_root --kernel "$kernel" --bind "$build:/build:rw" \
-		make -C "$(<"$dir/kdir")" "${ARGS[@]}" M=/src MO=/build -j"$(nproc)" "$@" modules
+		make -C "$(<"$dir/kdir")" "${ARGS[@]}" M=/src MO="/build$subdir" DIO_CFG="$mistake" \
+		-j"$(nproc)" modules
 }
 
 case $kernel in
@@ -32,10 +34,13 @@ test) dir=$(lab kernel) ARGS=(LLVM=-19) ;;
 esac
 need_root
 build=$(build_dir "$kernel")
-mkdir -p "$build"
+subdir=${mistake:+/$mistake}
+mkdir -p "$build$subdir"
 exec {lock}>"$build.lock"
 lock_wait "$lock" "the module for the $kernel kernel"
 clean_if_other "$build" "$dir"
-LAB_TAIL=60 step "module-$kernel" "Module for the $kernel kernel" build "$@"
-[ -f "$build/rnull_dio.ko" ] || die "the build made no rnull_dio.ko"
-echo "$build/rnull_dio.ko"
+mkdir -p "$build$subdir"
+LAB_TAIL=60 step "module-$kernel${mistake:+-$mistake}" \
+	"Module for the $kernel kernel${mistake:+, with $mistake}" build
+[ -f "$build$subdir/rnull_dio.ko" ] || die "the build made no rnull_dio.ko"
+echo "$build$subdir/rnull_dio.ko"

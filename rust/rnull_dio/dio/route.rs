@@ -134,22 +134,28 @@ pub(crate) fn show_table(f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "``{}``:\n", policy.name())?;
         show_rule(f)?;
         write!(f, "{:<9}", "Needs")?;
-        for (_, _, title) in COLUMNS {
-            write!(f, "  {title:<11}")?;
-        }
-        writeln!(f)?;
+        show_cells(f, COLUMNS.map(|(_, _, title)| title))?;
         show_rule(f)?;
         for needs in Needs::ALL {
             write!(f, "{:<9}", needs.name())?;
-            for (arrival, issuer, _) in COLUMNS {
-                write!(f, "  {:<11}", route(policy, needs, arrival, issuer).name())?;
-            }
-            writeln!(f)?;
+            show_cells(
+                f,
+                COLUMNS.map(|(arrival, issuer, _)| route(policy, needs, arrival, issuer).name()),
+            )?;
         }
         show_rule(f)?;
         writeln!(f)?;
     }
     Ok(())
+}
+
+/// The cells of a row behind the first.
+fn show_cells(f: &mut fmt::Formatter<'_>, cells: [&str; COLUMNS.len()]) -> fmt::Result {
+    let [others @ .., last] = cells;
+    for cell in others {
+        write!(f, "  {cell:<11}")?;
+    }
+    writeln!(f, "  {last}")
 }
 
 /// The line above and below the titles and the rows of a table.
