@@ -11,6 +11,7 @@
 #include <linux/fs.h>
 #include <linux/highmem.h>
 #include <linux/percpu.h>
+#include <linux/wait.h>
 
 /* bio.c */
 void rnull_dio_bio_set_iter_bvec(struct bio *bio, const struct iov_iter *iter);
@@ -77,6 +78,10 @@ void rnull_dio_cond_resched(void);
 /* task.c */
 void rnull_dio_wait_for_io(struct task_struct **waiter);
 void rnull_dio_wake_for_io(struct task_struct **waiter);
+void rnull_dio_init_waitqueue_head(struct wait_queue_head *waiters);
+void rnull_dio_wake_up(struct wait_queue_head *waiters);
+void rnull_dio_wait_until_reached(struct wait_queue_head *waiters,
+				  const u64 *counter, u64 value, u64 limit);
 
 /* percpu.c */
 void rnull_dio_this_cpu_inc(u64 __percpu *counter);

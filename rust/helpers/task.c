@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
+#include <linux/wait.h>
 
 #include "helpers.h"
 
@@ -34,4 +35,22 @@ void rnull_dio_wake_for_io(struct task_struct **waiter)
 	smp_store_release(waiter, NULL);
 	wake_up_process(task);
 	rcu_read_unlock();
+}
+
+void rnull_dio_init_waitqueue_head(struct wait_queue_head *waiters)
+{
+	init_waitqueue_head(waiters);
+}
+
+void rnull_dio_wake_up(struct wait_queue_head *waiters)
+{
+	wake_up(waiters);
+}
+
+/* Sleep until *@counter is at least @value, for up to @limit ns. */
+void rnull_dio_wait_until_reached(struct wait_queue_head *waiters,
+				  const u64 *counter, u64 value, u64 limit)
+{
+	wait_event_hrtimeout(*waiters, READ_ONCE(*counter) >= value,
+			     ns_to_ktime(limit));
 }

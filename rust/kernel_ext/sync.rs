@@ -2,4 +2,5 @@
 
 //! Synchronization primitives.
 
+pub mod counter;
 pub mod llist;

@@ -108,6 +108,7 @@ pub trait IoWorkItem: Sized + Send + Sync + 'static {
 /// A work item that does I/O, on a queue of its own.
 #[pin_data]
 pub struct IoWork<T: IoWorkItem> {
+    #[pin]
     item: T,
     queue: QueueHandle,
     #[pin]
@@ -124,10 +125,10 @@ impl<T: IoWorkItem> IoWork<T> {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub fn new(item: T, queue: &OwnedQueue) -> Result<Arc<Self>> {
+    pub fn new(item: impl PinInit<T>, queue: &OwnedQueue) -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {
-                item,
+                item <- item,
                 queue: queue.0.clone(),
                 work <- new_work!("rnull_dio::IoWork"),
             }),

@@ -160,7 +160,7 @@ impl<F: DioFile> Engine<F> {
                 polled: LockFreeList::new(),
                 mailboxes <- Mailboxes::new(),
                 policy: Atomic::new(Policy::default() as u32),
-                checker: Checker::new(),
+                checker: Checker::new()?,
                 stats,
                 queue,
                 bios <- BioSet::new(),

@@ -2,25 +2,29 @@
 
 //! Makes sure, in debug builds, that every request is completed exactly once.
 
+use kernel::prelude::*;
 #[cfg(debug_assertions)]
 use kernel::sync::atomic::{
     ordering::{
         Full,
         Relaxed, //
     },
-    Atomic, //
+    Atomic,
 };
 
 use kernel_ext::fs::Kiocb;
 
-/// How many requests can be watched at a time; others are only counted.
+/// How many requests can be watched at a time, at most.
 #[cfg(debug_assertions)]
 const SLOTS: usize = 1024;
+/// How many of the slots are looked at for a request.
+#[cfg(debug_assertions)]
+const PROBES: usize = 16;
 
 /// The requests that are under way.
 #[cfg(debug_assertions)]
 pub(super) struct Checker {
-    slots: [Atomic<usize>; SLOTS],
+    slots: KVec<Atomic<usize>>,
     begun: Atomic<u64>,
     ended: Atomic<u64>,
     /// Requests that no slot was left for.
@@ -29,13 +33,27 @@ pub(super) struct Checker {
 
 #[cfg(debug_assertions)]
 impl Checker {
-    pub(super) fn new() -> Self {
-        Self {
-            slots: [const { Atomic::new(0) }; SLOTS],
+    pub(super) fn new() -> Result<Self> {
+        let mut slots = KVec::with_capacity(SLOTS, GFP_KERNEL)?;
+        for _ in 0..SLOTS {
+            slots.push(Atomic::new(0), GFP_KERNEL)?;
+        }
+        Ok(Self {
+            slots,
             begun: Atomic::new(0),
             ended: Atomic::new(0),
             unwatched: Atomic::new(0),
-        }
+        })
+    }
+
+    /// Changes a slot of a request from `old` to `new`, if there is one.
+    fn change(&self, id: usize, old: usize, new: usize) -> bool {
+        // Requests are some cache lines apart.
+        let first = id >> 6;
+        (0..PROBES).any(|i| {
+            let slot = &self.slots[(first ^ (first >> 10)).wrapping_add(i) % SLOTS];
+            slot.load(Relaxed) == old && slot.cmpxchg(old, new, Full).is_ok()
+        })
     }
 
     /// A request is about to be submitted.
@@ -43,14 +61,10 @@ impl Checker {
         self.begun.add(1, Relaxed);
         let id = kiocb.id();
         assert!(
-            !self.slots.iter().any(|slot| slot.load(Relaxed) == id),
+            !self.change(id, id, id),
             "a request was submitted that is under way"
         );
-        if !self
-            .slots
-            .iter()
-            .any(|slot| slot.cmpxchg(0, id, Full).is_ok())
-        {
+        if !self.change(id, 0, id) {
             self.unwatched.add(1, Relaxed);
         }
     }
@@ -59,12 +73,8 @@ impl Checker {
     pub(super) fn end<T>(&self, kiocb: &Kiocb<T>) {
         self.ended.add(1, Relaxed);
         let id = kiocb.id();
-        let found = self
-            .slots
-            .iter()
-            .any(|slot| slot.cmpxchg(id, 0, Full).is_ok());
         assert!(
-            found || self.unwatched.fetch_add(u64::MAX, Full) > 0,
+            self.change(id, id, 0) || self.unwatched.fetch_add(u64::MAX, Full) > 0,
             "a request was completed twice, or never submitted"
         );
     }
@@ -87,8 +97,8 @@ pub(super) struct Checker;
 
 #[cfg(not(debug_assertions))]
 impl Checker {
-    pub(super) fn new() -> Self {
-        Self
+    pub(super) fn new() -> Result<Self> {
+        Ok(Self)
     }
 
     pub(super) fn begin<T>(&self, _kiocb: &Kiocb<T>) {}

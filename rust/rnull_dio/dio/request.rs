@@ -23,6 +23,8 @@ pub(crate) struct Dio {
     pub(super) direction: Direction,
     /// Where in the file it begins, in bytes.
     pub(super) pos: u64,
+    /// Does the worker know of it, as one of those that will want a flush?
+    pub(super) is_expected: bool,
     /// The bytes that the issuer is told of, if there is no error.
     pub(super) report: usize,
     /// What is left to do; only ever raised.
@@ -32,10 +34,17 @@ pub(crate) struct Dio {
 }
 
 impl Dio {
-    pub(super) fn new(direction: Direction, pos: u64, report: usize, needs: Needs) -> Self {
+    pub(super) fn new(
+        direction: Direction,
+        pos: u64,
+        report: usize,
+        needs: Needs,
+        is_expected: bool,
+    ) -> Self {
         Self {
             direction,
             pos,
+            is_expected,
             report,
             needs: Atomic::new(needs as u32),
             error: Atomic::new(0),
@@ -86,7 +95,7 @@ mod tests {
     use super::*;
 
     fn dio(needs: Needs) -> Dio {
-        Dio::new(Direction::Read, 0, 4096, needs)
+        Dio::new(Direction::Read, 0, 4096, needs, false)
     }
 
     #[test]

@@ -104,6 +104,8 @@ impl Route {
 #[inline]
 pub(crate) const fn route(policy: Policy, needs: Needs, arrival: Arrival, issuer: Issuer) -> Route {
     match (arrival, needs) {
+        // Its flush would keep the issuer from going on, and can be shared.
+        (Arrival::Submitter, Needs::Io) if matches!(policy, Policy::Auto) => Route::Worker,
         (Arrival::Submitter, _) => Route::Submitter,
         (Arrival::Sync, _) => Route::Waiter,
         // Who waits for I/O keeps everything else waiting that it polls for or goes on with.
@@ -213,6 +215,7 @@ mod tests {
         for_all(|policy, needs, arrival, issuer| {
             let row = rows(policy)[needs as usize];
             let expected = match arrival {
+                Arrival::Submitter if (policy, needs) == (Policy::Auto, Needs::Io) => Route::Worker,
                 Arrival::Submitter => Route::Submitter,
                 Arrival::Sync => Route::Waiter,
                 Arrival::Polled => row[0][issuer as usize],

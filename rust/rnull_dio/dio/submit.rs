@@ -42,8 +42,10 @@ use super::{
     route::{
         Arrival,
         Issuer,
-        Needs, //
+        Needs,
+        Route, //
     },
+    worker,
     DioFile,
     OwnPart, //
 };
@@ -184,7 +186,9 @@ fn new_head<F: DioFile>(
         // A part that cannot be had without sleeping must not leave another one transferred.
         return Err((kiocb, EAGAIN));
     }
-    let dio = Dio::new(plan.direction, plan.pos, plan.range.report, plan.needs);
+    let expected = plan.needs == Needs::Io && !kiocb.is_sync();
+    let (pos, report) = (plan.pos, plan.range.report);
+    let dio = Dio::new(plan.direction, pos, report, plan.needs, expected);
     let mut head = HeadBio::new(kiocb, nr_vecs(iter), plan.opf, plan.nowait, dio)
         .map_err(|kiocb| (kiocb, EAGAIN))?;
     let geometry = Geometry::of(head.kiocb().target());
@@ -280,6 +284,9 @@ fn submit_bios<F: DioFile>(
     plan: &Plan,
     task: &Task,
 ) -> SubmitterRef<F> {
+    if head.data().is_expected {
+        head.kiocb().target().worker().expect_write();
+    }
     let write = plan.direction == Direction::Write;
     trace::submit(head.kiocb(), plan.range.transfer, write, plan.needs as u32);
     let done = head.bio().len();
@@ -335,7 +342,13 @@ fn finish<F: DioFile>(submitter: SubmitterRef<F>, io: &Io) -> Issued<F> {
     match submitter.finish() {
         None => Issued::Queued,
         Some(head) => {
-            choose_route(&head, arrival, Issuer::Plain);
+            if choose_route(&head, arrival, Issuer::Plain) == Route::Worker {
+                worker::push(head);
+                return Issued::Queued;
+            }
+            if head.data().is_expected {
+                head.kiocb().target().worker().has_arrived();
+            }
             let (kiocb, ret) = complete::with_io(head, io);
             Issued::Done(kiocb, ret)
         }

@@ -4,7 +4,17 @@
 
 use kernel::{
     prelude::*,
-    sync::Arc, //
+    sync::{
+        atomic::{
+            ordering::Relaxed,
+            Atomic, //
+        },
+        Arc, //
+    },
+    time::{
+        Instant,
+        Monotonic, //
+    },
 };
 
 use kernel_ext::{
@@ -12,8 +22,18 @@ use kernel_ext::{
         EndedHead,
         RedirtyBio, //
     },
-    context::Io,
-    sync::llist::LockFreeList,
+    context::{
+        Io,
+        Task, //
+    },
+    fs::Kiocb,
+    sync::{
+        counter::AwaitedCounter,
+        llist::{
+            Batch,
+            LockFreeList, //
+        },
+    },
     workqueue::{
         IoWork,
         IoWorkItem, //
@@ -27,11 +47,23 @@ use super::{
     Engine, //
 };
 
+/// The longest that writes wait for others to share a flush with, in ns.
+const PATIENCE: u64 = 2_000_000;
+
 /// What the work item of a file is for: those of its requests that are there together share a flush.
+#[pin_data]
 pub(crate) struct Worker<F: DioFile> {
     ended: LockFreeList<EndedHead<F>>,
     /// Bios of requests that may still be under way.
     redirty: LockFreeList<RedirtyBio>,
+    /// How many writes that want a flush have been submitted. A line that all who write share; the
+    /// flush costs more.
+    begun: Atomic<u64>,
+    /// How many of them have ended.
+    #[pin]
+    arrived: AwaitedCounter,
+    /// How long the last flush took, in ns.
+    flush_time: Atomic<u64>,
 }
 
 impl<F: DioFile> Worker<F> {
@@ -41,21 +73,83 @@ impl<F: DioFile> Worker<F> {
     ///
     /// `ENOMEM`.
     pub(crate) fn new(engine: &Engine<F>) -> Result<Arc<IoWork<Self>>> {
-        let worker = Self {
+        let worker = pin_init!(Self {
             ended: LockFreeList::new(),
             redirty: LockFreeList::new(),
-        };
+            begun: Atomic::new(0),
+            arrived <- AwaitedCounter::new(),
+            flush_time: Atomic::new(0),
+        });
         IoWork::new(worker, &engine.queue)
     }
+
+    /// A write that wants a flush is about to be submitted, to be followed by
+    /// [`has_arrived`](Self::has_arrived).
+    pub(super) fn expect_write(&self) {
+        self.begun.add(1, Relaxed);
+    }
+
+    /// Such a write has ended, and is on the list if it is to be on it. Any context.
+    pub(super) fn has_arrived(&self) {
+        self.arrived.inc();
+    }
+
+    /// Waits for the writes that are under way, to flush what they have written, too. For no longer
+    /// than a flush takes, so that nobody waits for twice as long as without.
+    fn gather(&self, task: &Task) {
+        let limit = self.flush_time.load(Relaxed).min(PATIENCE);
+        self.arrived.wait_for(self.begun.load(Relaxed), limit, task);
+    }
+
+    fn flush_device(&self, engine: &Engine<F>, io: &Io) -> Result {
+        let begin = Instant::<Monotonic>::now();
+        engine.stats.count(Event::WorkerFlush);
+        let ret = engine.device.issue_flush(io);
+        // CAST: Time does not go back.
+        self.flush_time
+            .store(begin.elapsed().as_nanos() as u64, Relaxed);
+        ret
+    }
+
+    /// Finishes what has ended, but for writes that want a flush: those go to `durable`.
+    fn finish_or_keep(&self, durable: &LockFreeList<EndedHead<F>>, io: &Io) {
+        for head in self.ended.take_all() {
+            if complete::must_flush(head.data()) {
+                durable.push(head);
+            } else {
+                tell(complete::after_flush(head, Ok(()), io));
+            }
+        }
+    }
+
+    /// Finishes writes that want a flush, all of which have ended, with one.
+    fn make_durable(&self, batch: Batch<EndedHead<F>>, io: &Io) {
+        let mut flushed = None;
+        for head in batch {
+            let engine = head.kiocb().target().engine();
+            let flushed = *flushed.get_or_insert_with(|| self.flush_device(engine, io));
+            engine.stats.count(Event::Flushed);
+            tell(complete::after_flush(head, flushed, io));
+        }
+    }
+}
+
+/// Tells the issuer what has become of its request.
+fn tell<F: DioFile>((kiocb, ret): (Kiocb<F>, Result<usize>)) {
+    kiocb.complete(ret);
 }
 
 /// Lets the worker of its file finish a request. Any context.
 pub(super) fn push<F: DioFile>(head: EndedHead<F>) {
     // The request keeps the worker no longer than until it is in the list.
     let worker = head.kiocb().target().worker().clone();
+    let expected = head.data().is_expected;
     if worker.ended.push(head) {
         // If it is queued already, it has not looked yet.
-        worker.enqueue();
+        worker.clone().enqueue();
+    }
+    if expected {
+        worker.has_arrived();
     }
 }
 
@@ -71,22 +165,15 @@ impl<F: DioFile> IoWorkItem for Worker<F> {
         for bio in self.redirty.take_all() {
             bio.redirty(io);
         }
-        // The data of all that is taken here is on the device, so that a flush that begins now
-        // makes it durable.
-        let mut flushed = None;
-        for head in self.ended.take_all() {
-            let flushed = if complete::must_flush(head.data()) {
-                let engine = head.kiocb().target().engine();
-                engine.stats.count(Event::Flushed);
-                *flushed.get_or_insert_with(|| {
-                    engine.stats.count(Event::WorkerFlush);
-                    engine.device.issue_flush(io)
-                })
-            } else {
-                Ok(())
-            };
-            let (kiocb, ret) = complete::after_flush(head, flushed, io);
-            kiocb.complete(ret);
+        let durable = LockFreeList::new();
+        self.finish_or_keep(&durable, io);
+        if durable.is_empty() {
+            return;
         }
+        self.gather(io);
+        self.finish_or_keep(&durable, io);
+        // The data of all that has been kept is on the device, so that a flush that begins now
+        // makes it durable.
+        self.make_durable(durable.take_all(), io);
     }
 }

@@ -148,6 +148,12 @@ impl<T: BioTarget> HeadBio<T> {
         unsafe { &self.0.as_ref().kiocb }
     }
 
+    /// The state of the request.
+    pub fn data(&self) -> &T::Data {
+        // SAFETY: By the type invariant.
+        unsafe { &self.0.as_ref().data }
+    }
+
     /// Lets the issuer poll for the end of the bio, in place of an interrupt.
     pub fn set_polled(&mut self) {
         let bio = Head::bio(self.0).as_ptr();

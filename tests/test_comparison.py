@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The same job on diofs and on file systems of Linux, on the same device in the same boot.
+
+Times mean nothing under emulation, and ratios of times little: each is that of the best of some
+runs, which take turns.
+"""
+
+import contextlib
+import os
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+
+import lab
+import pytest
+
+pytestmark = pytest.mark.skipif(
+    platform.release().endswith("-rnull-dio-test"),
+    reason="how long a debugging kernel takes for anything tells nothing",
+)
+
+# Others who use the machine make a turn slower, and none faster.
+TURNS = 8
+SIZE = 16 << 20
+CACHED_AT = 12 << 20
+
+
+@contextlib.contextmanager
+def mounted(filesystem: str, device: Path) -> Iterator[Path]:
+    """A new file system on DEVICE, with a file that has been written."""
+    if filesystem == "diofs":
+        with lab.mounted(device) as data:
+            yield data
+        return
+    lab.run(f"mkfs.{filesystem}", "-q", "-F" if filesystem == "ext4" else "-f", device)
+    where = Path("/run/other")
+    where.mkdir(exist_ok=True)
+    lab.run("mount", "-t", filesystem, device, where)
+    try:
+        yield where / "data"
+    finally:
+        lab.run("umount", where)
+
+
+def lay_out(data: Path) -> None:
+    job = lab.fio(data, rw="write", size=SIZE, bs="1M", ioengine="psync", allow_file_create=1)
+    assert job["error"] == 0
+
+
+def overwrite(data: Path, **options: object) -> dict[str, float]:
+    """Overwrites blocks at random; what that costs."""
+    job = lab.fio(data, rw="randwrite", ioengine="io_uring", size="8M", **options)
+    assert job["error"] == 0
+    ios = job["write"]["total_ios"]
+    return {"iops": job["write"]["iops"], "switches": job["ctx"] / ios, "ios": ios}
+
+
+def cache(data: Path, wanted: bool) -> None:
+    """Has pages in the page cache behind what is overwritten, or no page at all."""
+    with lab.opened(data, os.O_RDWR) as fd:
+        os.fsync(fd)
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        if wanted:
+            assert len(os.pread(fd, 65536, CACHED_AT)) == 65536
+
+
+def polled(data: Path, turns: int) -> dict[str, dict[str, float]]:
+    """Polled overwrites at queue depth 1, without and with pages in the cache: the best of each."""
+    best: dict[str, dict[str, float]] = {}
+    for _ in range(turns):
+        for name, wanted in ("uncached", False), ("cached", True):
+            cache(data, wanted)
+            result = overwrite(data, iodepth=1, hipri=1, io_size="2M")
+            if name not in best or result["iops"] > best[name]["iops"]:
+                best[name] = result
+    return best
+
+
+def test_polled_overwrites_of_a_file_with_cached_pages(record_property):
+    device = lab.drive("scratch")
+    results = {}
+    for filesystem, turns in ("xfs", 2), ("diofs", TURNS):
+        with mounted(filesystem, device) as data:
+            lay_out(data)
+            results[filesystem] = polled(data, turns)
+    print(results)
+    record_property("results", results)
+    cached, uncached = results["diofs"]["cached"], results["diofs"]["uncached"]
+    assert cached["iops"] >= 0.9 * uncached["iops"]
+    assert cached["switches"] <= uncached["switches"] + 0.1
+    assert cached["iops"] >= 4 * results["xfs"]["cached"]["iops"]
+
+
+def test_durable_overwrites_of_a_device_that_has_to_be_flushed(null_disk, record_property):
+    device = null_disk(
+        memory_backed=1, size=512, irqmode=2, completion_nsec=10000, write_cache=1, fua=0
+    )
+    results: dict[str, dict[str, float]] = {}
+    for _ in range(2):
+        for filesystem in ("diofs", "xfs", "ext4"):
+            with mounted(filesystem, device) as data:
+                lay_out(data)
+                before = lab.disk_counters(device)["flush"]
+                result = overwrite(data, iodepth=32, sync="dsync")
+                flushes = lab.disk_counters(device)["flush"] - before
+                result["flushes"] = flushes / result["ios"]
+            if filesystem not in results or result["iops"] > results[filesystem]["iops"]:
+                results[filesystem] = result
+    print(results)
+    record_property("results", results)
+    assert results["diofs"]["flushes"] <= 0.1
+    assert results["diofs"]["iops"] > results["xfs"]["iops"]
+    assert results["diofs"]["iops"] > results["ext4"]["iops"]
