@@ -30,12 +30,17 @@ use kernel_ext::{
         Issued,
         Kiocb, //
     },
+    io_uring::{
+        Transfer,
+        PAYLOAD, //
+    },
     iov::IovIter,
     task_work::Mailboxes,
     workqueue::IoWork, //
 };
 
 use super::{
+    command,
     Mount,
     Signature, //
 };
@@ -109,6 +114,10 @@ impl FileOperations for DataFile {
 
     fn write(kiocb: Kiocb<Self>, iter: &mut IovIter<'_>, io: &Io) -> Issued<Self> {
         Self::issue(Direction::Write, kiocb, iter, io)
+    }
+
+    fn decode(op: u32, payload: &[u8; PAYLOAD]) -> Result<Transfer> {
+        command::decode(op, payload)
     }
 
     fn poll(&self, cookie: Option<PollCookie>, task: &Task) -> u32 {
