@@ -22,6 +22,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "command.h"
+
 #define BLOCK 4096UL
 #define MAX_DEPTH 4096UL
 /* With --dirty-cache, what is in the page cache of the file: its end. */
@@ -40,6 +42,7 @@ struct options {
 	enum wait_by wait_by;
 	bool dirty_cache;
 	bool dsync;
+	bool command;
 };
 
 struct state {
@@ -65,6 +68,7 @@ static const struct option long_options[] = {
 	{ "freeze", no_argument, NULL, 'f' },
 	{ "dirty-cache", no_argument, NULL, 'c' },
 	{ "dsync", no_argument, NULL, 's' },
+	{ "command", no_argument, NULL, 'u' },
 	{ "help", no_argument, NULL, 'h' },
 	{ }
 };
@@ -80,7 +84,8 @@ static void usage(FILE *to)
 	      "  --ftruncate    wait for them by ftruncate(), to the size the file has\n"
 	      "  --freeze       wait for them by freezing the file system, and thaw it\n"
 	      "  --dirty-cache  keep a part of the file in the page cache\n"
-	      "  --dsync        durable writes\n", to);
+	      "  --dsync        durable writes\n"
+	      "  --command      write by commands, to a file of a diofs\n", to);
 }
 
 static unsigned long number(const char *text, unsigned long max)
@@ -121,6 +126,9 @@ static struct options parse(int argc, char **argv)
 			break;
 		case 's':
 			options.dsync = true;
+			break;
+		case 'u':
+			options.command = true;
 			break;
 		case 'h':
 			usage(stdout);
@@ -198,6 +206,19 @@ static int fill_cache(struct state *state)
 	return 0;
 }
 
+static void prep_write(const struct state *state, struct io_uring_sqe *sqe)
+{
+	bool dsync = state->options.dsync;
+
+	if (state->options.command) {
+		prep_command(sqe, RNULL_DIO_URING_CMD_WRITE, state->fd, state->data,
+			     BLOCK, state->offset, dsync ? RNULL_DIO_DSYNC : 0);
+		return;
+	}
+	io_uring_prep_write(sqe, state->fd, state->data, BLOCK, state->offset);
+	sqe->rw_flags = dsync ? RWF_DSYNC : 0;
+}
+
 static int submit(struct state *state)
 {
 	struct io_uring_sqe *sqe;
@@ -208,9 +229,7 @@ static int submit(struct state *state)
 		sqe = io_uring_get_sqe(&state->ring);
 		if (!sqe)
 			return failed("io_uring_get_sqe", EBUSY);
-		io_uring_prep_write(sqe, state->fd, state->data, BLOCK, state->offset);
-		if (state->options.dsync)
-			sqe->rw_flags = RWF_DSYNC;
+		prep_write(state, sqe);
 		state->offset += BLOCK;
 		if (state->offset + BLOCK > state->end)
 			state->offset = 0;

@@ -11,10 +11,12 @@
 #include <linux/falloc.h>
 #include <linux/fs.h>
 #include <linux/fs_context.h>
+#include <linux/io_uring/cmd.h>
 #include <linux/iomap.h>
 #include <linux/kallsyms.h>
 #include <linux/task_work.h>
 
+#include "../../include/uapi/rnull_dio.h"
 #include "../helpers/helpers.h"
 #include "../helpers/trace.h"
 
@@ -31,10 +33,22 @@ const int EXT_IOCB_NOWAIT = IOCB_NOWAIT;
 const int EXT_IOCB_APPEND = IOCB_APPEND;
 const fmode_t EXT_FMODE_CAN_ODIRECT = FMODE_CAN_ODIRECT;
 const fmode_t EXT_FMODE_NOWAIT = FMODE_NOWAIT;
+const fmode_t EXT_FMODE_READ = FMODE_READ;
+const fmode_t EXT_FMODE_WRITE = FMODE_WRITE;
 const fop_flags_t EXT_FOP_BUFFER_RASYNC = FOP_BUFFER_RASYNC;
 const fop_flags_t EXT_FOP_BUFFER_WASYNC = FOP_BUFFER_WASYNC;
 const fop_flags_t EXT_FOP_DIO_PARALLEL_WRITE = FOP_DIO_PARALLEL_WRITE;
 const fop_flags_t EXT_FOP_DONTCACHE = FOP_DONTCACHE;
+const unsigned int EXT_IO_URING_F_NONBLOCK = IO_URING_F_NONBLOCK;
+const unsigned int EXT_IO_URING_F_IOPOLL = IO_URING_F_IOPOLL;
+const unsigned int EXT_IORING_URING_CMD_MASK = IORING_URING_CMD_MASK;
+const unsigned int EXT_IORING_URING_CMD_FIXED = IORING_URING_CMD_FIXED;
+const unsigned int EXT_IO_URING_CMD_TASK_WORK_ISSUE_FLAGS =
+	IO_URING_CMD_TASK_WORK_ISSUE_FLAGS;
+const unsigned int EXT_IOU_F_TWQ_LAZY_WAKE = IOU_F_TWQ_LAZY_WAKE;
+const __u32 EXT_RNULL_DIO_DSYNC = RNULL_DIO_DSYNC;
+const __u32 EXT_RNULL_DIO_URING_CMD_READ = RNULL_DIO_URING_CMD_READ;
+const __u32 EXT_RNULL_DIO_URING_CMD_WRITE = RNULL_DIO_URING_CMD_WRITE;
 const unsigned int EXT_BIOSET_PERCPU_CACHE = BIOSET_PERCPU_CACHE;
 const unsigned int EXT_BIO_MAX_SIZE = BIO_MAX_SIZE;
 const blk_qc_t EXT_BLK_QC_T_NONE = BLK_QC_T_NONE;

@@ -124,6 +124,14 @@ bool rnull_dio_iocb_poll_cookie(struct kiocb *iocb, unsigned int *cookie)
 	return polled && *cookie != BLK_QC_T_NONE;
 }
 
+void rnull_dio_fsnotify_transfer(struct file *file, bool write)
+{
+	if (write)
+		fsnotify_modify(file);
+	else
+		fsnotify_access(file);
+}
+
 bool rnull_dio_file_is_dsync(const struct file *file)
 {
 	return (file->f_flags & O_DSYNC) || IS_SYNC(file_inode(file));
@@ -162,6 +170,21 @@ void rnull_dio_iocb_defer(struct kiocb *iocb,
 #else
 	WARN_ON_ONCE(1);
 #endif
+}
+
+/* As kiocb_start_write(), unless @iocb must not sleep; tells whether it did. */
+bool rnull_dio_kiocb_start_write(struct kiocb *iocb)
+{
+	struct super_block *sb = file_inode(iocb->ki_filp)->i_sb;
+
+	if (!(iocb->ki_flags & IOCB_NOWAIT)) {
+		kiocb_start_write(iocb);
+		return true;
+	}
+	if (!sb_start_write_trylock(sb))
+		return false;
+	__sb_writers_release(sb, SB_FREEZE_WRITE);
+	return true;
 }
 
 void rnull_dio_kiocb_end_write(struct kiocb *iocb)

@@ -10,6 +10,7 @@
 #include <linux/blkdev.h>
 #include <linux/fs.h>
 #include <linux/highmem.h>
+#include <linux/io_uring/cmd.h>
 #include <linux/percpu.h>
 #include <linux/wait.h>
 
@@ -44,11 +45,13 @@ ssize_t rnull_dio_generic_write_sync(struct kiocb *iocb, ssize_t count);
 bool rnull_dio_iocb_is_dsync(const struct kiocb *iocb);
 bool rnull_dio_iocb_poll_cookie(struct kiocb *iocb, unsigned int *cookie);
 void rnull_dio_iocb_set_polled_bio(struct kiocb *iocb, struct bio *bio);
+void rnull_dio_fsnotify_transfer(struct file *file, bool write);
 bool rnull_dio_file_is_dsync(const struct file *file);
 void rnull_dio_warn_stale_pages(const struct file *file);
 bool rnull_dio_iocb_defers(const struct kiocb *iocb);
 void rnull_dio_iocb_defer(struct kiocb *iocb,
 			  ssize_t (*dio_complete)(void *data), void *data);
+bool rnull_dio_kiocb_start_write(struct kiocb *iocb);
 void rnull_dio_kiocb_end_write(struct kiocb *iocb);
 void rnull_dio_kiocb_resume_write(struct kiocb *iocb);
 loff_t rnull_dio_i_size_read(const struct inode *inode);
@@ -61,6 +64,11 @@ void rnull_dio_set_statfs(struct kstatfs *buf, unsigned long type,
 			  unsigned long block_size, u64 blocks, u64 files,
 			  dev_t dev);
 void rnull_dio_task_io_account_write(size_t bytes);
+
+/* io_uring.c */
+void rnull_dio_io_uring_cmd_read_sqe(const struct io_uring_cmd *cmd, u64 *addr,
+				     u32 *len, u32 *file_index, u64 *payload);
+struct io_uring_cmd *rnull_dio_io_uring_cmd_from_tw(struct io_tw_req tw_req);
 
 /* mq.c */
 bool rnull_dio_blk_mq_add_to_batch(struct request *req,
@@ -76,6 +84,7 @@ void rnull_dio_free_page_rcu(struct page *page);
 void rnull_dio_cond_resched(void);
 
 /* task.c */
+u16 rnull_dio_get_current_ioprio(void);
 void rnull_dio_wait_for_io(struct task_struct **waiter);
 void rnull_dio_wake_for_io(struct task_struct **waiter);
 void rnull_dio_init_waitqueue_head(struct wait_queue_head *waiters);

@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <linux/ioprio.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/wait.h>
 
 #include "helpers.h"
+
+u16 rnull_dio_get_current_ioprio(void)
+{
+	return get_current_ioprio();
+}
 
 /*
  * Sleep until *@waiter, which the caller has set to itself, becomes NULL. The

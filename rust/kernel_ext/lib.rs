@@ -34,6 +34,7 @@ pub mod block;
 pub mod configfs;
 pub mod context;
 pub mod fs;
+pub mod io_uring;
 pub mod iov;
 pub mod page_map;
 pub mod percpu;
@@ -41,6 +42,7 @@ pub mod sync;
 pub mod task;
 pub mod task_work;
 pub mod trace;
+pub mod uapi;
 pub mod workqueue;
 
 /// What lines of this crate in the log begin with: it is linked into the module.

@@ -5,6 +5,7 @@
 //! It begins with a single file, `data`, that lies over the device in one piece. What is not on
 //! the device, such as time stamps, is forgotten at unmount.
 
+mod command;
 mod data_file;
 mod options;
 mod signature;

@@ -45,6 +45,12 @@ use crate::{
         Io,
         Task, //
     },
+    io_uring::{
+        self,
+        transfer,
+        IssuedCmd,
+        Transfer, //
+    },
     iov::IovIter, //
 };
 
@@ -71,6 +77,15 @@ pub trait FileOperations: Mapping + Sized + Send + Sync + 'static {
     /// The checks common to all writes (limits, append) have been done, without a lock: that is
     /// right for files whose size is fixed.
     fn write(kiocb: Kiocb<Self>, iter: &mut IovIter<'_>, io: &Io) -> Issued<Self>;
+
+    /// Tells what a command of io_uring (`IORING_OP_URING_CMD`) wants: `op` is its number, and
+    /// `payload` what it brings along. [`read`](Self::read) or [`write`](Self::write) is called
+    /// for it then.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the issuer shall get; `EOPNOTSUPP` for a command that there is not.
+    fn decode(op: u32, payload: &[u8; io_uring::PAYLOAD]) -> Result<Transfer>;
 
     /// Polls once for requests of this file, on the hardware queue that one of them went to;
     /// `None` if that one has not been submitted, or cannot be polled for. Must not wait.
@@ -128,6 +143,8 @@ impl<T: FileOperations> FileVTable<T> {
             write_iter: Some(Self::write_iter),
             iopoll: Some(Self::iopoll),
             mmap_prepare: Some(Self::mmap_prepare),
+            uring_cmd: Some(Self::uring_cmd),
+            uring_cmd_iopoll: Some(Self::uring_cmd_iopoll),
             fsync: Some(Self::fsync),
             fallocate: Some(Self::fallocate),
             llseek: Some(bindings::generic_file_llseek),
@@ -263,6 +280,40 @@ impl<T: FileOperations> FileVTable<T> {
             (
                 Self::data((*(*iocb).ki_filp).f_inode),
                 kiocb::poll_cookie(iocb),
+            )
+        };
+        let reaped = data.poll(cookie, &Task::new());
+        // CAST: Not so many requests can be under way.
+        reaped as c_int
+    }
+
+    /// # Safety
+    ///
+    /// For io_uring to call.
+    unsafe extern "C" fn uring_cmd(
+        cmd: *mut kernel::bindings::io_uring_cmd,
+        issue_flags: c_uint,
+    ) -> c_int {
+        // SAFETY: io_uring passes a valid command, with the flags that it is issued with.
+        let cmd = unsafe { IssuedCmd::from_raw(NonNull::new_unchecked(cmd.cast()), issue_flags) };
+        from_result(|| transfer::issue(cmd, T::decode))
+    }
+
+    /// # Safety
+    ///
+    /// For io_uring to call.
+    unsafe extern "C" fn uring_cmd_iopoll(
+        cmd: *mut kernel::bindings::io_uring_cmd,
+        _batch: *mut bindings::io_comp_batch,
+        _flags: c_uint,
+    ) -> c_int {
+        let cmd = cmd.cast::<bindings::io_uring_cmd>();
+        // SAFETY: io_uring passes a command for such a file that has been queued, and not been seen
+        // to be done, with the ring locked.
+        let (data, cookie) = unsafe {
+            (
+                Self::data((*(*cmd).file).f_inode),
+                transfer::poll_cookie(NonNull::new_unchecked(cmd)),
             )
         };
         let reaped = data.poll(cookie, &Task::new());

@@ -34,12 +34,17 @@ use kernel_ext::{
         Issued,
         Kiocb, //
     },
+    io_uring::{
+        Transfer,
+        PAYLOAD, //
+    },
     iov::IovIter,
     task_work::Mailboxes,
     workqueue::IoWork, //
 };
 
 use super::{
+    command,
     Mount,
     Signature, //
 };
@@ -94,6 +99,10 @@ impl FileOperations for DataFile {
             Issued::Done(kiocb, Err(err)) if err == ENOTBLK => direct_write_fallback(kiocb, iter),
             issued => issued,
         }
+    }
+
+    fn decode(op: u32, payload: &[u8; PAYLOAD]) -> Result<Transfer> {
+        command::decode(op, payload)
     }
 
     fn poll(&self, cookie: Option<PollCookie>, task: &Task) -> u32 {

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Transfers by commands, for files of a diofs.
+ */
+#ifndef SAMPLES_COMMAND_H
+#define SAMPLES_COMMAND_H
+
+#include <liburing.h>
+#include <string.h>
+
+#include "../include/uapi/rnull_dio.h"
+
+/**
+ * prep_command - fill in a submission queue entry
+ * @sqe: the entry
+ * @op: RNULL_DIO_URING_CMD_READ or RNULL_DIO_URING_CMD_WRITE
+ * @fd: the file
+ * @buf: the memory
+ * @len: in bytes
+ * @pos: where in the file, in bytes
+ * @flags: RNULL_DIO_DSYNC, or 0
+ */
+static inline void prep_command(struct io_uring_sqe *sqe, __u32 op, int fd,
+				void *buf, __u32 len, __u64 pos, __u32 flags)
+{
+	struct rnull_dio_uring_cmd cmd = { .pos = pos, .flags = flags };
+
+	io_uring_prep_rw(IORING_OP_URING_CMD, sqe, fd, buf, len, 0);
+	sqe->cmd_op = op;
+	memcpy(sqe->cmd, &cmd, sizeof(cmd));
+}
+
+/**
+ * use_registered - take the memory of an entry from a registered buffer
+ * @sqe: the entry, filled in
+ * @index: which of the registered buffers
+ */
+static inline void use_registered(struct io_uring_sqe *sqe, __u16 index)
+{
+	sqe->uring_cmd_flags = IORING_URING_CMD_FIXED;
+	sqe->buf_index = index;
+}
+
+#endif /* SAMPLES_COMMAND_H */
