@@ -94,11 +94,24 @@ impl<F: DioFile> Worker<F> {
         self.arrived.inc();
     }
 
-    /// Waits for the writes that are under way, to flush what they have written, too. For no longer
-    /// than a flush takes, so that nobody waits for twice as long as without.
+    /// Waits until no write that wants a flush is under way, to flush what they have written, too.
+    /// For no longer than a flush takes, so that nobody waits for twice as long as without.
     fn gather(&self, task: &Task) {
-        let limit = self.flush_time.load(Relaxed).min(PATIENCE);
-        self.arrived.wait_for(self.begun.load(Relaxed), limit, task);
+        // CAST: A flush takes no years.
+        let limit = self.flush_time.load(Relaxed).min(PATIENCE) as i64;
+        let mut left = limit;
+        let begin = Instant::<Monotonic>::now();
+        let mut expected = self.begun.load(Relaxed);
+        while left > 0 {
+            // CAST: It is positive.
+            self.arrived.wait_for(expected, left as u64, task);
+            let begun = self.begun.load(Relaxed);
+            if begun == expected {
+                break;
+            }
+            expected = begun;
+            left = limit - begin.elapsed().as_nanos();
+        }
     }
 
     fn flush_device(&self, engine: &Engine<F>, io: &Io) -> Result {
