@@ -170,8 +170,10 @@ def test_freezing_flushes(null_disk, diofs):
 WAITS = ([], ["--ftruncate"], ["--freeze"])
 
 
-def test_a_task_that_waits_for_its_own_writes(device, diofs):
-    data = diofs(device)
+@pytest.mark.parametrize("completion", ["auto", "defer"])
+def test_a_task_that_waits_for_its_own_writes(completion, device, diofs):
+    # With "defer", the task is left something to do for each.
+    data = diofs(device, "-o", f"completion={completion}")
     for wait in WAITS:
         for more in ([], ["--dsync"], ["--depth=8"]):
             result = lab.run(DEADLOCK, "--rounds=500", *wait, *more, data)

@@ -140,7 +140,7 @@ impl IdleRequest {
     ///
     /// `file` must stay valid as long as the request.
     unsafe fn new(file: *mut bindings::file, pos: u64, flags: c_int) -> Result<Self> {
-        // SAFETY: Per the function's safety requirements. CAST: Bits; checked by who uses it.
+        // SAFETY: Per the function's safety requirements. CAST: What does not fit was refused.
         let iocb =
             unsafe { DeferringKiocb::new(file, pos as bindings::loff_t, flags, Request::ended) };
         let request = KBox::new(
