@@ -178,7 +178,8 @@ static void abandon_in_thread(struct job *job)
 	pthread_join(thread, NULL);
 }
 
-static _Noreturn void child(const struct options *options, int fd, char *data)
+/* Does not return. */
+static void child(const struct options *options, int fd, char *data)
 {
 	struct job job = { options, fd, data };
 	struct io_uring ring;

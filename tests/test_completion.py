@@ -72,7 +72,7 @@ def column(issuer):
     return 0 if issuer == "io_uring" else 1
 
 
-def check(issuer, routes, expected):
+def check(routes, expected):
     assert sum(routes.values()) == COUNT
     # Whoever submits it completes what has ended by then.
     routes.pop("submitter", None)
@@ -84,7 +84,7 @@ def test_writes(issuer, slow_disk, diofs):
     data = diofs(slow_disk)
     for policy in POLICIES:
         routes = write_all(data, policy, **ISSUERS[issuer])
-        check(issuer, routes, WRITES[policy][column(issuer)])
+        check(routes, WRITES[policy][column(issuer)])
 
 
 @contextlib.contextmanager
@@ -103,7 +103,7 @@ def test_writes_to_a_file_with_cached_pages(issuer, device, diofs):
     for policy in POLICIES:
         with pages_in_cache(data):
             routes = write_all(data, policy, **ISSUERS[issuer])
-        check(issuer, routes, CACHED_WRITES[policy][column(issuer)])
+        check(routes, CACHED_WRITES[policy][column(issuer)])
 
 
 @contextlib.contextmanager
@@ -200,7 +200,13 @@ def test_durable_writes_share_flushes(null_disk, diofs):
     for engine in ("io_uring", "libaio"):
         before = lab.disk_counters(disk)["flush"]
         job = lab.fio(
-            data, rw="randwrite", sync="dsync", size="2M", ioengine=engine, iodepth=32, verify="crc32c"
+            data,
+            rw="randwrite",
+            sync="dsync",
+            size="2M",
+            ioengine=engine,
+            iodepth=32,
+            verify="crc32c",
         )
         assert job["error"] == 0
         flushes = lab.disk_counters(disk)["flush"] - before
@@ -213,7 +219,9 @@ def test_remounting_changes_the_policy(null_disk, diofs):
     data = diofs(disk)
 
     def mounted_with():
-        (line,) = (line for line in Path("/proc/mounts").read_text().splitlines() if disk.name in line)
+        (line,) = (
+            line for line in Path("/proc/mounts").read_text().splitlines() if disk.name in line
+        )
         return re.search(r"completion=(\w+)", line)[1]
 
     assert mounted_with() == "auto"
@@ -225,7 +233,9 @@ def test_remounting_changes_the_policy(null_disk, diofs):
     assert mounted_with() == POLICIES[-1]
 
 
-@pytest.mark.parametrize("option", ["completion=worker", "completion=", "completion", "policy=auto"])
+@pytest.mark.parametrize(
+    "option", ["completion=worker", "completion=", "completion", "policy=auto"]
+)
 def test_wrong_options_are_refused(option, null_disk, diofs):
     disk = null_disk(memory_backed=1, size=64)
     lab.run(lab.MKFS, "--force", disk)

@@ -58,7 +58,11 @@ def test_every_issuer_verifies(issuer, device, diofs):
 
 @pytest.mark.parametrize("issuer", ["psync", "libaio", "io_uring", "io_uring-polled"])
 def test_large_blocks_of_any_size(issuer, device, diofs):
-    sizes = {"bsrange": "512-3M", "blocksize_unaligned": 0, "size": "6M" if lab.IS_DEBUG_KERNEL else "24M"}
+    sizes = {
+        "bsrange": "512-3M",
+        "blocksize_unaligned": 0,
+        "size": "6M" if lab.IS_DEBUG_KERNEL else "24M",
+    }
     job = lab.fio(diofs(device), rw="randwrite", verify="crc32c", **sizes, **ISSUERS[issuer])
     assert job["error"] == 0
 

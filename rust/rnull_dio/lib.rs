@@ -48,7 +48,7 @@ impl kernel::InPlaceModule for RnullDio {
             routing <- debugfs.read_callback_file(
                 c"routing",
                 (),
-                &|_: &(), f: &mut fmt::Formatter<'_>| dio::show_table(f),
+                &|(): &(), f: &mut fmt::Formatter<'_>| dio::show_table(f),
             ),
             diofs <- Registration::new(diofs::Diofs::new(debugfs.subdir(c"diofs"))),
         })

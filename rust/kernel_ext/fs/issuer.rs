@@ -88,7 +88,7 @@ fn is_io_uring(ki_complete: usize) -> bool {
 /// The kernel does not tell modules where the function is, but it tells what is at an address.
 #[cold]
 fn look_up(ki_complete: usize) -> bool {
-    let mut buf = [0; bindings::EXT_KSYM_SYMBOL_LEN as usize];
+    let mut buf = [0; bindings::EXT_KSYM_SYMBOL_LEN];
     // SAFETY: The buffer is as large as the function wants it.
     unsafe { bindings::sprint_symbol_no_offset(buf.as_mut_ptr().cast(), ki_complete) };
     let name = CStr::from_bytes_until_nul(&buf).map_or(&b""[..], CStr::to_bytes);

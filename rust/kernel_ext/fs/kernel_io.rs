@@ -165,7 +165,8 @@ impl<T: Send + Sync + 'static> KernelIo<T> {
         };
         if !options.defers {
             // As if somebody had copied all but the completion function of one that defers.
-            let ki_complete = (!options.sync).then_some(Self::ki_complete as _);
+            let plain: unsafe extern "C" fn(*mut bindings::kiocb, isize) = Self::ki_complete;
+            let ki_complete = (!options.sync).then_some(plain);
             // SAFETY: The kiocb is ours.
             unsafe { (*iocb.as_ptr()).ki_complete = ki_complete };
         }

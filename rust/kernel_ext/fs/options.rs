@@ -113,7 +113,7 @@ impl<F: FileSystem> OptionsVTable<F> {
                     bindings::logfc(
                         (*fc).log.log,
                         core::ptr::null(),
-                        b'e' as _,
+                        b'e',
                         c"%s: option '%s' is not one of: %s".as_char_ptr(),
                         F::NAME.as_char_ptr(),
                         key.as_char_ptr(),
