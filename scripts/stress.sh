@@ -10,7 +10,7 @@ MINUTES=${MINUTES:-10}
 
 # Under emulation, all but the load itself takes its time.
 guest() {
-	lab boot --kernel test --name stress-console --cpus 4 --memory 3G \
+	lab boot --kernel test --name stress-console --cpus 4 --memory 1G \
 		--timeout $((MINUTES * 60 + 1200)) --drive scratch \
 		--append 'kunit.enable=0 kmemleak=on' -- \
 		env PYTHONPATH=/src/tests /src/scripts/stress/guest.py "$MINUTES"

@@ -13,7 +13,9 @@ import json
 import mmap
 import os
 import random
+import signal
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -29,6 +31,10 @@ STRIDE = 2 * AREA
 # What fio and the disturbances may take to end when the time is over, in seconds.
 GRACE = 240
 REPORT_EVERY = 30
+
+# A machine that is emulated takes long to fill its memory.
+SQUEEZE_TIME = 5
+SQUEEZE_PIECE = 4 << 20
 
 Options = dict[str, object]
 
@@ -48,10 +54,12 @@ DIRECT: dict[str, Options] = {
     "io_uring-polled-sqpoll": {"ioengine": "io_uring", "hipri": 1, "sqthread_poll": 1},
 }
 
-CACHED: dict[str, Options] = {
+# fio maps the beginning of the file, whatever its offset is.
+MAPPED: dict[str, Options] = {"mapped": {"ioengine": "mmap", "direct": 0, "bssplit": "4k/100"}}
+
+BUFFERED: dict[str, Options] = {
     "buffered": {"ioengine": "psync", "direct": 0},
     "buffered-io_uring": {"ioengine": "io_uring", "direct": 0},
-    "mapped": {"ioengine": "mmap", "direct": 0},
 }
 
 # In an area in which nothing can be read or written.
@@ -65,19 +73,22 @@ FAILING: dict[str, Options] = {
 GLOBAL: Options = {
     "size": AREA,
     "direct": 1,
-    "iodepth": 8,
+    "iodepth": 4,
     "time_based": 1,
     "thread": 1,
     "allow_file_create": 0,
     "exitall_on_error": 1,
+    # There are more jobs than CPUs, and the disturbances shall not wait for them.
+    "nice": 10,
 }
 
 VERIFIED: Options = {
     "rw": "randwrite",
-    "bssplit": "4k/80:64k/15:1m/5",
+    # The largest take several bios.
+    "bssplit": "4k/80:64k/18:2m/2",
     "verify": "crc32c",
     # Writes and reads take turns.
-    "verify_backlog": 64,
+    "verify_backlog": 16,
     "verify_fatal": 1,
     "verify_state_save": 0,
 }
@@ -103,24 +114,23 @@ class Target:
 
     device: Path
     data: Path
-    cached: bool
+    work: Path
+    buffered: bool
     jobs: dict[str, Options] = field(default_factory=dict)
     fio: subprocess.Popen[bytes] | None = None
 
     def offset(self, job: str) -> int:
         return list(self.jobs).index(job) * STRIDE
 
-    @property
-    def work(self) -> Path:
-        """Where fio has its files."""
-        return Path("/run") / f"stress-{self.device.name}"
-
     def requests(self) -> int:
         return sum(lab.routes(self.device).values())
 
+    def is_under_way(self) -> bool:
+        """Does fio do I/O, or has it ended already?"""
+        return self.requests() > 0 or self.fio.poll() is not None
+
 
 def start(target: Target, seconds: float) -> None:
-    target.work.mkdir(exist_ok=True)
     common = GLOBAL | {"filename": target.data, "runtime": int(seconds)}
     sections = [section("global", common)]
     for name, options in target.jobs.items():
@@ -139,8 +149,11 @@ def section(name: str, options: Options) -> str:
     return "\n".join([f"[{name}]", *(f"{key}={value}" for key, value in options.items()), ""])
 
 
-def finish(target: Target) -> Iterator[str]:
-    """Waits for fio. What it has to complain about, and we about it."""
+def finish(target: Target, early: bool) -> Iterator[str]:
+    """Waits for fio, or ends it early. What it has to complain about, and we about it."""
+    stopped = early and target.fio.poll() is None
+    if stopped:
+        target.fio.send_signal(signal.SIGINT)
     try:
         status = target.fio.wait(GRACE)
     except subprocess.TimeoutExpired:
@@ -148,24 +161,31 @@ def finish(target: Target) -> Iterator[str]:
         target.fio.kill()
         yield f"{target.device.name}: fio does not end"
         return
-    if status:
+    if status and not stopped:
         yield f"{target.device.name}: fio: status {status}"
         yield (target.work / "messages").read_text().strip()
-    text = (target.work / "result.json").read_text()
-    results = {job["jobname"]: job for job in json.loads(text[text.index("{") :])["jobs"]}
-    for name in target.jobs:
-        yield from (f"{target.device.name}: {name}: {what}" for what in judge(name, results[name]))
+    for name, result in fio_results(target).items():
+        for what in judge(name, result, early):
+            yield f"{target.device.name}: {name}: {what}"
 
 
-def judge(name: str, job: dict) -> Iterator[str]:
-    expected = errno.EIO if name in FAILING else 0
-    if job["error"] != expected:
+def fio_results(target: Target) -> dict[str, dict]:
+    """What fio tells of each job; nothing if it did not like them."""
+    result = target.work / "result.json"
+    text = result.read_text() if result.exists() else ""
+    jobs = json.loads(text[text.index("{") :])["jobs"] if "{" in text else []
+    return {job["jobname"]: job for job in jobs}
+
+
+def judge(name: str, job: dict, early: bool) -> Iterator[str]:
+    # A job that shall fail goes on when it gets EIO, and ends with any other error.
+    if job["error"] and (name not in FAILING or job["error"] != errno.EIO):
         yield f"error {job['error']} ({os.strerror(job['error'])})"
-    if name in FAILING:
-        # It went on with the first one, and ended with any other.
-        if job["total_err"] < 2:
-            yield "has not met with errors"
-    elif not job["read"]["total_ios"]:
+    if early:
+        return
+    if name in FAILING and job["total_err"] < 2:
+        yield "has not met with errors"
+    if name not in FAILING and not job["read"]["total_ios"]:
         yield "has not verified anything"
 
 
@@ -192,7 +212,8 @@ class Disturbance:
 
     def finish(self) -> Iterator[str]:
         self.stopped.set()
-        self.thread.join(GRACE)
+        if self.thread.ident:
+            self.thread.join(GRACE)
         if self.thread.is_alive():
             yield f"{self.name}: does not end"
         if self.failure:
@@ -203,7 +224,7 @@ class Disturbance:
 
 def cpu_switches() -> list[Path]:
     """The files that put CPUs online, but for the first CPU's."""
-    return sorted(Path("/sys/devices/system/cpu").glob("cpu[0-9]*/online"))
+    return sorted(Path("/sys/devices/system/cpu").glob("cpu[1-9]*/online"))
 
 
 def switch_a_cpu() -> None:
@@ -217,16 +238,23 @@ def all_cpus_online() -> None:
 
 
 def squeeze_memory() -> None:
-    """Takes up to half of the memory that can be had, and gives it back."""
-    meminfo = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
-    available = int(meminfo["MemAvailable"].split()[0]) * 1024
-    length = int(available * random.uniform(0.2, 0.5))
+    """Takes up to half of the memory that can be had, as far as SQUEEZE_TIME goes."""
+    wanted = available_memory() * random.uniform(0.2, 0.5)
+    deadline = time.monotonic() + SQUEEZE_TIME
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE
-    mmap.mmap(-1, length, flags=flags).close()
+    pieces = []
+    while len(pieces) * SQUEEZE_PIECE < wanted and time.monotonic() < deadline:
+        pieces.append(mmap.mmap(-1, SQUEEZE_PIECE, flags=flags))
+
+
+def available_memory() -> int:
+    meminfo = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    return int(meminfo["MemAvailable"].split()[0]) * 1024
 
 
 def drop_caches() -> None:
-    lab.write(Path("/proc/sys/vm/drop_caches"), 3)
+    """Pages, other objects, or both."""
+    lab.write(Path("/proc/sys/vm/drop_caches"), random.choice((1, 2, 3)))
 
 
 def switch_tracing() -> None:
@@ -258,7 +286,7 @@ def change_policy(target: Target) -> None:
 def disturbances(targets: list[Target], say: Callable[[str], None]) -> Iterator[Disturbance]:
     yield Disturbance("CPUs", 0.5, switch_a_cpu)
     yield Disturbance("memory", 1, squeeze_memory)
-    yield Disturbance("caches", 3, drop_caches)
+    yield Disturbance("caches", 5, drop_caches)
     yield Disturbance("tracing", 2, switch_tracing)
     for target in targets:
 
@@ -266,7 +294,7 @@ def disturbances(targets: list[Target], say: Callable[[str], None]) -> Iterator[
             return lambda: step(target)
 
         yield Disturbance(f"fsync {target.device.name}", 0.5, of(sync_data))
-        if target.cached:
+        if target.buffered:
             yield Disturbance(f"cache {target.device.name}", 0.1, of(fill_cache))
         if takes_policies(target):
             yield Disturbance(f"policy {target.device.name}", 0.5, of(change_policy))
@@ -304,21 +332,35 @@ def all_targets(say: Callable[[str], None]) -> Iterator[list[Target]]:
         )
         targets = []
         for device in (lab.drive("scratch"), stack.enter_context(disk)):
+            stack.enter_context(patience(device))
             data = stack.enter_context(lab.mounted(device))
-            target = Target(device, data, takes_buffered(data))
-            target.jobs |= {name: options | VERIFIED for name, options in DIRECT.items()}
-            if target.cached:
-                target.jobs |= {name: options | VERIFIED for name, options in CACHED.items()}
-            else:
+            work = Path(stack.enter_context(tempfile.TemporaryDirectory(dir="/run")))
+            target = Target(device, data, work, takes_buffered(data))
+            jobs = MAPPED | BUFFERED | DIRECT if target.buffered else DIRECT
+            target.jobs |= {name: VERIFIED | options for name, options in jobs.items()}
+            if not target.buffered:
                 say(f"{device.name}: no buffered I/O: it cannot be opened without O_DIRECT")
             targets.append(target)
         add_failing(targets[-1])
         yield targets
 
 
+@contextlib.contextmanager
+def patience(device: Path) -> Iterator[None]:
+    """Gives requests GRACE to end.
+
+    One that is polled for waits for fio, which is long in coming if CPUs are few.
+    """
+    timeout = Path("/sys/block") / device.name / "queue" / "io_timeout"
+    before = lab.read(timeout)
+    lab.write(timeout, GRACE * 1000)
+    yield
+    lab.write(timeout, before)
+
+
 def add_failing(target: Target) -> None:
     """Makes areas fail, each with a job that has to find out."""
-    target.jobs |= {name: options | ONLY_EIO for name, options in FAILING.items()}
+    target.jobs |= {name: ONLY_EIO | options for name, options in FAILING.items()}
     badblocks = lab.CONFIGFS / target.device.name / "badblocks"
     for name in FAILING:
         first = (lab.DATA_START + target.offset(name)) // 512
@@ -330,21 +372,26 @@ def watch(
     targets: list[Target],
     running: list[Disturbance],
     say: Callable[[str], None],
-) -> None:
-    """Tells how it goes, until the time is over or something has ended that should not."""
+) -> bool:
+    """Tells how it goes. Returns whether the time is over, and not something else."""
     begin = time.monotonic()
     report = begin + REPORT_EVERY
     while (now := time.monotonic()) < begin + seconds:
-        if any(target.fio.poll() is not None for target in targets):
-            return
+        if any(target.fio.poll() for target in targets):
+            return False
         if any(disturbance.failure for disturbance in running):
-            return
+            return False
         if now >= report:
             report += REPORT_EVERY
-            requests = ", ".join(f"{target.device.name} {target.requests()}" for target in targets)
-            counts = ", ".join(f"{each.name} {each.count}" for each in running)
-            say(f"{now - begin:.0f} of {seconds:.0f} s: requests: {requests}; {counts}")
+            say(f"{now - begin:.0f} of {seconds:.0f} s: {progress(targets, running)}")
         time.sleep(1)
+    return True
+
+
+def progress(targets: list[Target], running: list[Disturbance]) -> str:
+    requests = ", ".join(f"{target.device.name} {target.requests()}" for target in targets)
+    counts = ", ".join(f"{each.name} {each.count}" for each in running)
+    return f"requests: {requests}; {counts}; {available_memory() >> 20} MiB left"
 
 
 def run(seconds: float, say: Callable[[str], None] = print) -> None:
@@ -355,19 +402,21 @@ def run(seconds: float, say: Callable[[str], None] = print) -> None:
     failures: list[str] = []
     with all_targets(say) as targets:
         running = list(disturbances(targets, say))
+        over = False
         try:
             for target in targets:
                 start(target, seconds)
+            lab.wait_for(lambda: all(target.is_under_way() for target in targets), GRACE)
             for disturbance in running:
                 disturbance.thread.start()
-            watch(seconds, targets, running, say)
+            over = watch(seconds, targets, running, say)
         finally:
             for disturbance in running:
                 failures += disturbance.finish()
             all_cpus_online()
             no_tracing()
             for target in targets:
-                failures += finish(target)
+                failures += finish(target, early=not over)
         if failures:
             raise StressError("\n".join(failures))
         for target in targets:
