@@ -46,6 +46,16 @@ void rnull_dio_sb_end_pagefault(struct super_block *sb)
 	sb_end_pagefault(sb);
 }
 
+void rnull_dio_filemap_invalidate_lock_shared(struct address_space *mapping)
+{
+	filemap_invalidate_lock_shared(mapping);
+}
+
+void rnull_dio_filemap_invalidate_unlock_shared(struct address_space *mapping)
+{
+	filemap_invalidate_unlock_shared(mapping);
+}
+
 void rnull_dio_mapping_set_large_folios(struct address_space *mapping)
 {
 	mapping_set_large_folios(mapping);

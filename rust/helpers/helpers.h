@@ -38,6 +38,8 @@ bool rnull_dio_inode_trylock(struct inode *inode);
 void rnull_dio_inode_unlock(struct inode *inode);
 void rnull_dio_sb_start_pagefault(struct super_block *sb);
 void rnull_dio_sb_end_pagefault(struct super_block *sb);
+void rnull_dio_filemap_invalidate_lock_shared(struct address_space *mapping);
+void rnull_dio_filemap_invalidate_unlock_shared(struct address_space *mapping);
 void rnull_dio_mapping_set_large_folios(struct address_space *mapping);
 void rnull_dio_file_accessed(struct file *file);
 int rnull_dio_kiocb_modified(struct kiocb *iocb);

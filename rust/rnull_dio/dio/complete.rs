@@ -45,7 +45,7 @@ pub(super) fn with_io<F: DioFile>(head: EndedHead<F>, io: &Io) -> (Kiocb<F>, Res
 
 /// Does the request want the device's cache flushed?
 pub(super) fn must_flush(dio: &Dio) -> bool {
-    dio.needs() == Needs::Io && !dio.has_failed()
+    dio.needs() == Needs::Io
 }
 
 /// Finishes a request after a flush that began when its data was on the device, and whose result

@@ -52,7 +52,11 @@ pub(crate) fn end_io<F: DioFile>(bio: EndedBio<F>, irq: &Irq) {
 fn dispatch<F: DioFile>(mut head: EndedHead<F>, irq: &Irq) {
     raise_for_cache(&head);
     let (arrival, issuer) = circumstances(&head);
-    match choose_route(&head, arrival, issuer) {
+    let route = choose_route(&head, arrival, issuer);
+    if route != Route::Worker {
+        worker::not_for(&head);
+    }
+    match route {
         Route::Inline => complete::in_interrupt(head, irq),
         Route::Reaper => {
             end_dio(&mut head);

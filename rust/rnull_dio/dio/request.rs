@@ -51,9 +51,10 @@ impl Dio {
         }
     }
 
-    /// What is left to do.
+    /// What is left to do. There is nothing to flush for what has failed.
     pub(super) fn needs(&self) -> Needs {
         match self.needs.load(Relaxed) {
+            _ if self.has_failed() => Needs::Task,
             0 => Needs::Nothing,
             1 => Needs::Task,
             _ => Needs::Io,
@@ -117,7 +118,16 @@ mod tests {
         assert_eq!(request.needs(), Needs::Task);
 
         let request = dio(Needs::Io);
-        request.fail(EIO);
+        request.raise_to_task();
         assert_eq!(request.needs(), Needs::Io);
+    }
+
+    #[test]
+    fn what_has_failed_needs_a_task() {
+        for needs in [Needs::Nothing, Needs::Task, Needs::Io] {
+            let request = dio(needs);
+            request.fail(EIO);
+            assert_eq!(request.needs(), Needs::Task);
+        }
     }
 }

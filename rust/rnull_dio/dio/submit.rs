@@ -346,9 +346,7 @@ fn finish<F: DioFile>(submitter: SubmitterRef<F>, io: &Io) -> Issued<F> {
                 worker::push(head);
                 return Issued::Queued;
             }
-            if head.data().is_expected {
-                head.kiocb().target().worker().has_arrived();
-            }
+            worker::not_for(&head);
             let (kiocb, ret) = complete::with_io(head, io);
             Issued::Done(kiocb, ret)
         }

@@ -166,6 +166,13 @@ pub(super) fn push<F: DioFile>(head: EndedHead<F>) {
     }
 }
 
+/// Tells the worker that a request which it may expect has ended, but is somebody else's. Any context.
+pub(super) fn not_for<F: DioFile>(head: &EndedHead<F>) {
+    if head.data().is_expected {
+        head.kiocb().target().worker().has_arrived();
+    }
+}
+
 /// Lets the worker of `file` mark the pages of a bio dirty. Any context.
 pub(super) fn push_redirty<F: DioFile>(file: &F, bio: RedirtyBio) {
     if file.worker().redirty.push(bio) {

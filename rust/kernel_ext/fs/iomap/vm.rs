@@ -26,8 +26,8 @@ impl<T: FileOperations> VmVTable<T> {
             ..pin_init::zeroed()
         };
 
-    /// Makes a page writable, unless the file system is frozen: then after that. There is nothing
-    /// to keep truncation out for, as the size is fixed.
+    /// Makes a page writable, unless the file system is frozen, or the range is being zeroed: then
+    /// after that.
     ///
     /// # Safety
     ///
@@ -41,7 +41,9 @@ impl<T: FileOperations> VmVTable<T> {
             bindings::rnull_dio_sb_start_pagefault(sb);
             // The fault must not fail for a time stamp.
             bindings::file_update_time(file);
+            bindings::rnull_dio_filemap_invalidate_lock_shared((*file).f_mapping);
             let ret = bindings::iomap_page_mkwrite(vmf, &IomapVTable::<T>::OPERATIONS, null_mut());
+            bindings::rnull_dio_filemap_invalidate_unlock_shared((*file).f_mapping);
             bindings::rnull_dio_sb_end_pagefault(sb);
             ret
         }

@@ -269,7 +269,11 @@ mod cases {
     #[test]
     fn writes_that_wait_for_a_flush_share_the_next() -> Result {
         const WRITES: u64 = 16;
-        let fixture = Fixture::<0>::with(cached(IrqMode::Timer))?;
+        // Longer than it takes to submit many of them.
+        let fixture = Fixture::<0>::with(Config {
+            completion_nsec: 5 * SLOWLY,
+            ..cached(IrqMode::Timer)
+        })?;
         let mut ios = KVec::new();
         for i in 0..WRITES {
             let io = fixture.issue(i * MIB / 8, pattern(EXTENT, 11)?, DURABLE_WRITE)?;
@@ -283,8 +287,7 @@ mod cases {
         assert_eq!(stats.event(Event::Flushed), WRITES);
         let flushes = stats.event(Event::WorkerFlush);
         assert_eq!(fixture.disk.counters().get(Counter::Flush), flushes);
-        // All of them end within the time that one takes.
-        assert!((1..=4).contains(&flushes));
+        assert!((1..=WRITES / 2).contains(&flushes));
         Ok(())
     }
 
