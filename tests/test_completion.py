@@ -47,13 +47,13 @@ def timer_disk(null_disk, nsec):
 @pytest.fixture
 def slow_disk(null_disk):
     """A disk that takes its time, so that submitters are gone when a request ends."""
-    return timer_disk(null_disk, 200_000)
+    return timer_disk(null_disk, 2_000_000)
 
 
 @pytest.fixture
 def very_slow_disk(null_disk):
     """A disk that lets tasks exit while their requests are under way."""
-    return timer_disk(null_disk, 5_000_000)
+    return timer_disk(null_disk, 20_000_000)
 
 
 def write_all(data, policy, **options):
