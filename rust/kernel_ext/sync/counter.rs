@@ -62,6 +62,11 @@ impl AwaitedCounter {
         }
     }
 
+    /// The number of events so far.
+    pub fn get(&self) -> u64 {
+        self.value.load(ordering::Relaxed)
+    }
+
     /// Waits until the counter is at least `value`, for up to `limit` ns.
     pub fn wait_for(&self, value: u64, limit: u64, _task: &Task) {
         if self.value.load(ordering::Relaxed) >= value {

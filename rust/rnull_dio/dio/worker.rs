@@ -62,6 +62,12 @@ pub(crate) struct Worker<F: DioFile> {
     /// How many of them have ended.
     #[pin]
     arrived: AwaitedCounter,
+    /// How many of those the last flush and the ones before it were for.
+    flushed: Atomic<u64>,
+    /// How many the last flush alone was for.
+    batch: Atomic<u64>,
+    /// How long they were in coming, in ns; 0 if fewer came than were waited for.
+    gather_time: Atomic<u64>,
     /// How long the last flush took, in ns.
     flush_time: Atomic<u64>,
 }
@@ -78,6 +84,9 @@ impl<F: DioFile> Worker<F> {
             redirty: LockFreeList::new(),
             begun: Atomic::new(0),
             arrived <- AwaitedCounter::new(),
+            flushed: Atomic::new(0),
+            batch: Atomic::new(0),
+            gather_time: Atomic::new(0),
             flush_time: Atomic::new(0),
         });
         IoWork::new(worker, &engine.queue)
@@ -94,9 +103,33 @@ impl<F: DioFile> Worker<F> {
         self.arrived.inc();
     }
 
-    /// Waits until no write that wants a flush is under way, to flush what they have written, too.
-    /// For no longer than a flush takes, so that nobody waits for twice as long as without.
+    /// Waits for other writes to share the flush with.
     fn gather(&self, task: &Task) {
+        let begin = Instant::<Monotonic>::now();
+        let all_came = self.await_as_many_as_before(task);
+        self.await_those_under_way(task);
+        // CAST: Time does not go back.
+        let elapsed = begin.elapsed().as_nanos() as u64;
+        self.gather_time
+            .store(if all_came { elapsed } else { 0 }, Relaxed);
+        let arrived = self.arrived.get();
+        self.batch
+            .store(arrived - self.flushed.xchg(arrived, Relaxed), Relaxed);
+    }
+
+    /// Waits until there are as many writes as the last flush was for: whoever was told of one
+    /// then is likely to be writing the next. Twice as long as those were in coming, or as long as
+    /// the flush took. Returns whether they have come; if not, fewer are waited for next time.
+    fn await_as_many_as_before(&self, task: &Task) -> bool {
+        let limit = (2 * self.gather_time.load(Relaxed)).max(self.flush_time.load(Relaxed));
+        let wanted = self.flushed.load(Relaxed) + self.batch.load(Relaxed);
+        self.arrived.wait_for(wanted, limit.min(PATIENCE), task);
+        self.arrived.get() >= wanted
+    }
+
+    /// Waits until no write that wants a flush is under way, for no longer than the last flush
+    /// took. This is how batches grow.
+    fn await_those_under_way(&self, task: &Task) {
         // CAST: A flush takes no years.
         let limit = self.flush_time.load(Relaxed).min(PATIENCE) as i64;
         let mut left = limit;
