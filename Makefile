@@ -7,7 +7,7 @@ KDIR ?= /lib/modules/$(shell uname -r)/build
 RUSTC ?= rustc
 
 KBUILD_TARGETS := modules modules_install rust-analyzer clean
-LAB_TARGETS := run test kunit stress check compare shell docs samples kernel fmt
+LAB_TARGETS := run test kunit stress deadlock check compare shell docs samples kernel fmt
 
 .PHONY: default help distclean tree source-tree $(KBUILD_TARGETS) $(LAB_TARGETS)
 
@@ -27,7 +27,7 @@ source-tree:
 	@[ -n '$(wildcard $(KDIR)/scripts/generate_rust_analyzer.py $(KDIR)/source/scripts/generate_rust_analyzer.py)' ] || \
 		{ echo 'KDIR=$(KDIR): rust-analyzer needs a tree with all of its source' >&2; exit 1; }
 
-run shell check compare stress:
+run shell check compare stress deadlock:
 	@scripts/$@.sh
 
 test:
@@ -58,6 +58,7 @@ help:
 	@echo '  test            - KUnit suites and end-to-end tests, on a stock and on a test kernel'
 	@echo '  kunit           - KUnit suites only'
 	@echo '  stress          - All kinds of I/O at once, on the test kernel, for MINUTES=10'
+	@echo '  deadlock        - A task that waits for its own writes, for ROUNDS=100000 rounds'
 	@echo '  check           - rustfmt, clippy, checkpatch, shellcheck, ruff'
 	@echo '  compare         - diofs beside XFS and ext4; on a machine that does nothing else'
 	@echo '  fmt             - Format the Rust and Python files'

@@ -2,13 +2,16 @@
 """Who completes a request, under every policy."""
 
 import contextlib
+import errno
 import os
 import re
 import threading
+import time
 from pathlib import Path
 
 import lab
 import pytest
+import uring
 
 POLICIES = ["auto", "workqueue", "defer", "inline"]
 
@@ -32,6 +35,9 @@ WRITES = {
 
 # The same for writes of which the page cache has pages elsewhere in the file.
 CACHED_WRITES = {**WRITES, "inline": ("worker", "worker", "worker")}
+
+# How often a task waits for its own writes; "make deadlock" has it do so more often.
+ROUNDS = int(os.environ.get("ROUNDS", "200"))
 
 WRITTEN = 256 << 10
 COUNT = WRITTEN // lab.BLOCK
@@ -141,6 +147,78 @@ def test_writes_to_pages_that_come_back_into_the_cache(issuer, slow_disk, diofs)
         assert routes.keys() & {"issuer", "reaper", "worker"}
 
 
+def transfer(ring, opcode, fd, memory):
+    """Reads or writes all of MEMORY, from the beginning of the file on, a block a request."""
+    for pos in range(0, len(memory), lab.BLOCK):
+        ring.queue_file(opcode, fd, (uring.address(memory) + pos, lab.BLOCK), pos)
+    ring.submit()
+    assert set(ring.results(len(memory) // lab.BLOCK)) == {lab.BLOCK}
+
+
+@pytest.mark.parametrize("cached", [False, True], ids=["uncached", "cached"])
+def test_hybrid_polling(cached, device, diofs):
+    # The ring sleeps for half of the time that its requests take, and only then polls.
+    data = diofs(device)
+    flags = uring.IOPOLL | uring.HYBRID_IOPOLL
+    with contextlib.ExitStack() as stack:
+        if cached:
+            stack.enter_context(pages_in_cache(data))
+        ring = stack.enter_context(uring.Ring(flags))
+        fd = stack.enter_context(lab.opened(data))
+        before = lab.routes(device)
+        for seed in range(8):
+            memory, back = lab.pattern(WRITTEN, seed), lab.aligned(WRITTEN)
+            transfer(ring, uring.WRITE_FILE, fd, memory)
+            transfer(ring, uring.READ_FILE, fd, back)
+            assert back[:] == memory[:]
+        routes = {name: count - before[name] for name, count in lab.routes(device).items()}
+    assert routes["reaper"] + routes["submitter"] == 8 * 2 * COUNT
+    assert routes["reaper"] > 0
+
+
+@contextlib.contextmanager
+def overlaid(data):
+    """The file in an overlayfs on top of its file system, which passes on copies of kiocbs."""
+    where, empty = Path("/run/overlay"), Path("/run/empty")
+    for directory in where, empty:
+        directory.mkdir(exist_ok=True)
+    layers = f"lowerdir={data.parent}:{empty}"
+    lab.run("mount", "-t", "overlay", "-o", layers, "overlay", where)
+    try:
+        yield where / data.name
+    finally:
+        lab.run("umount", where)
+
+
+def read_bad_block(path, device):
+    """Has a ring read a block that cannot be read; who has completed that."""
+    before, memory = lab.routes(device), lab.aligned(lab.BLOCK)
+    with lab.opened(path, os.O_RDONLY | os.O_DIRECT) as fd, uring.Ring() as ring:
+        ring.queue_file(uring.READ_FILE, fd, memory, 0)
+        ring.submit()
+        assert list(ring.results(1)) == [-errno.EIO]
+    after = lab.routes(device)
+    return [name for name in after if after[name] != before[name]]
+
+
+@pytest.mark.skipif(lab.IS_DEBUG_KERNEL, reason="has no overlayfs")
+def test_copies_of_kiocbs_do_not_defer(very_slow_disk, diofs):
+    # Whoever has made the copy knows nothing of us.
+    data = diofs(very_slow_disk)
+    memory = lab.pattern(WRITTEN)
+    with lab.opened(data) as fd:
+        os.pwritev(fd, [memory], 0)
+    with overlaid(data) as copy:
+        with lab.opened(copy, os.O_RDONLY | os.O_DIRECT) as fd, uring.Ring() as ring:
+            back = lab.aligned(WRITTEN)
+            transfer(ring, uring.READ_FILE, fd, back)
+            assert back[:] == memory[:]
+        sector = lab.DATA_START // 512
+        lab.write(lab.CONFIGFS / very_slow_disk.name / "badblocks", f"+{sector}-{sector}")
+        assert read_bad_block(copy, very_slow_disk) == ["worker"]
+    assert read_bad_block(data, very_slow_disk) == ["issuer"]
+
+
 @pytest.mark.parametrize("how", ["exit", "kill", "exec", "close", "thread"])
 def test_issuers_that_go_away(how, very_slow_disk, diofs):
     data = diofs(very_slow_disk)
@@ -163,12 +241,18 @@ def test_issuers_that_go_away(how, very_slow_disk, diofs):
     [[], ["--depth=8"], ["--ftruncate"], ["--dirty-cache", "--depth=4"], ["--freeze"]],
     ids=" ".join,
 )
-def test_a_task_that_waits_for_its_own_writes(options, slow_disk, diofs):
-    data = diofs(slow_disk)
+def test_a_task_that_waits_for_its_own_writes(options, null_disk, diofs):
+    # Long enough for the task to be asleep by the time that a write ends.
+    device = timer_disk(null_disk, 200_000)
+    data = diofs(device)
     for policy in POLICIES:
         lab.run("mount", "-o", f"remount,completion={policy}", data.parent)
-        lab.run(lab.SAMPLES / "deadlock", "--rounds=200", *options, data)
-    assert lab.routes(slow_disk)["issuer"] > 0
+        before = lab.routes(device)
+        begin = time.monotonic()
+        lab.run(lab.SAMPLES / "deadlock", f"--rounds={ROUNDS}", *options, data)
+        print(f"{policy}: {ROUNDS} rounds in {time.monotonic() - begin:.0f} s, ", end="")
+        print({name: count - before[name] for name, count in lab.routes(device).items()})
+    assert lab.routes(device)["issuer"] > ROUNDS / 2
 
 
 def test_watchers_are_told_of_deferred_writes(slow_disk, diofs):

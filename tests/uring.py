@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Commands of io_uring, one by one, as no library would make them."""
+"""Requests of io_uring, one by one: commands as no library would make them, reads and writes on
+rings that fio cannot make."""
 
 import ctypes
 import os
@@ -13,9 +14,12 @@ DSYNC = 1
 
 IOPOLL = 1 << 0
 DEFER_TASKRUN = 1 << 12 | 1 << 13
+HYBRID_IOPOLL = 1 << 17
 
 ASYNC = 1 << 4
 BUFFER_SELECT = 1 << 5
+READ_FILE = 22
+WRITE_FILE = 23
 URING_CMD = 46
 FIXED = 1
 MULTISHOT = 2
@@ -76,19 +80,30 @@ class Ring:
     def __exit__(self, *_):
         liburing.io_uring_queue_exit(self.ring)
 
-    def queue(self, op: int, fd: int, memory, pos: int = 0, **more: int) -> None:
-        """Puts a command into the queue; MEMORY is an object, or an address and a length."""
+    def next_sqe(self, opcode: int, fd: int, memory) -> Sqe:
+        """An entry of the queue; MEMORY is an object, or an address and a length."""
         if not isinstance(memory, tuple):
             memory = (address(memory), len(memory))
         sqe = liburing.io_uring_get_sqe(self.ring).contents
-        payload = struct.pack("=QII", pos, more.pop("cmd_flags", 0), more.pop("reserved", 0))
         ctypes.memset(ctypes.byref(sqe), 0, ctypes.sizeof(sqe))
+        sqe.opcode, sqe.fd = opcode, fd
+        sqe.addr, sqe.len = memory
+        return sqe
+
+    def queue(self, op: int, fd: int, memory, pos: int = 0, **more: int) -> None:
+        """Puts a command into the queue."""
+        sqe = self.next_sqe(URING_CMD, fd, memory)
+        payload = struct.pack("=QII", pos, more.pop("cmd_flags", 0), more.pop("reserved", 0))
         # As an array of characters, it would end at the first zero.
         ctypes.memmove(ctypes.addressof(sqe) + Sqe.cmd.offset, payload, len(payload))
-        sqe.opcode, sqe.fd, sqe.cmd_op = URING_CMD, fd, op
-        sqe.addr, sqe.len = memory
+        sqe.cmd_op = op
         for field, value in more.items():
             setattr(sqe, field, value)
+
+    def queue_file(self, opcode: int, fd: int, memory, pos: int) -> None:
+        """Puts a read or a write into the queue."""
+        sqe = self.next_sqe(opcode, fd, memory)
+        sqe.cmd_op, sqe.pad = pos & 0xFFFFFFFF, pos >> 32
 
     def submit(self) -> None:
         check(liburing.io_uring_submit(self.ring))
