@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """fallocate(2), and what else waits for requests that are under way: truncation and freezing."""
 
+import concurrent.futures
 import ctypes
 import fcntl
 import os
@@ -178,6 +179,32 @@ def test_a_task_that_waits_for_its_own_writes(completion, device, diofs):
         for more in ([], ["--dsync"], ["--depth=8"]):
             result = lab.run(DEADLOCK, "--rounds=500", *wait, *more, data)
             assert "500 rounds" in result.stdout
+
+
+@pytest.mark.parametrize("wait", ["allocate", "zero", "ftruncate"])
+def test_others_who_keep_the_file_busy_are_not_waited_for(wait, null_disk, diofs):
+    # So slow that there is always a write under way.
+    device = null_disk(memory_backed=1, size=64, irqmode=2, completion_nsec=30_000_000)
+    data = diofs(device)
+    size = data.stat().st_size
+    job = {"ioengine": "libaio", "iodepth": 4, "numjobs": 3, "offset": "1M", "size": "1M"}
+    with concurrent.futures.ThreadPoolExecutor() as pool, lab.opened(data) as fd:
+        before = sum(lab.routes(device).values())
+        busy = pool.submit(lab.fio, data, rw="randwrite", time_based=1, runtime=12, **job)
+        lab.wait_for(lambda: sum(lab.routes(device).values()) > before + 100)
+        begin = time.monotonic()
+        for _ in range(10):
+            if wait == "allocate":
+                fallocate(fd, 0, 0, 4096)
+            elif wait == "zero":
+                fallocate(fd, ZERO_RANGE, 0, 4096)
+            else:
+                os.ftruncate(fd, size)
+        took = time.monotonic() - begin
+        assert not busy.done()
+        print(f"{took} s")
+        assert took < 6
+        assert busy.result()["error"] == 0
 
 
 def test_a_task_that_waits_for_its_own_durable_writes(null_disk, diofs):

@@ -14,6 +14,8 @@
 void rnull_dio_inode_dio_begin(struct inode *inode)
 {
 	inode_dio_begin(inode);
+	/* Who closes the gate sees the count, or the gate is seen closed. */
+	smp_mb__after_atomic();
 }
 
 void rnull_dio_inode_dio_end(struct inode *inode)
@@ -34,6 +36,16 @@ bool rnull_dio_inode_trylock(struct inode *inode)
 void rnull_dio_inode_unlock(struct inode *inode)
 {
 	inode_unlock(inode);
+}
+
+void rnull_dio_inode_lock_shared(struct inode *inode)
+{
+	inode_lock_shared(inode);
+}
+
+void rnull_dio_inode_unlock_shared(struct inode *inode)
+{
+	inode_unlock_shared(inode);
 }
 
 void rnull_dio_sb_start_pagefault(struct super_block *sb)

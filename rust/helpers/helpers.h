@@ -36,6 +36,8 @@ void rnull_dio_inode_dio_end(struct inode *inode);
 void rnull_dio_inode_lock(struct inode *inode);
 bool rnull_dio_inode_trylock(struct inode *inode);
 void rnull_dio_inode_unlock(struct inode *inode);
+void rnull_dio_inode_lock_shared(struct inode *inode);
+void rnull_dio_inode_unlock_shared(struct inode *inode);
 void rnull_dio_sb_start_pagefault(struct super_block *sb);
 void rnull_dio_sb_end_pagefault(struct super_block *sb);
 void rnull_dio_filemap_invalidate_lock_shared(struct address_space *mapping);
@@ -89,6 +91,7 @@ void rnull_dio_cond_resched(void);
 u16 rnull_dio_get_current_ioprio(void);
 void rnull_dio_wait_for_io(struct task_struct **waiter);
 void rnull_dio_wake_for_io(struct task_struct **waiter);
+void rnull_dio_synchronize_rcu_tasks(void);
 void rnull_dio_init_waitqueue_head(struct wait_queue_head *waiters);
 void rnull_dio_wake_up(struct wait_queue_head *waiters);
 void rnull_dio_wait_until_reached(struct wait_queue_head *waiters,

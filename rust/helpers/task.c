@@ -43,6 +43,11 @@ void rnull_dio_wake_for_io(struct task_struct **waiter)
 	rcu_read_unlock();
 }
 
+void rnull_dio_synchronize_rcu_tasks(void)
+{
+	synchronize_rcu_tasks();
+}
+
 void rnull_dio_init_waitqueue_head(struct wait_queue_head *waiters)
 {
 	init_waitqueue_head(waiters);

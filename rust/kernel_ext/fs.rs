@@ -3,6 +3,7 @@
 //! File systems and their files.
 
 pub mod deferring;
+pub mod dio_gate;
 mod fallocate;
 pub mod file;
 mod inode;

@@ -4,13 +4,18 @@
 //!
 //! C header: [`include/uapi/linux/falloc.h`](srctree/include/uapi/linux/falloc.h)
 
+use core::ptr::NonNull;
+
 use kernel::{
     error::to_result,
     ffi::c_int,
     prelude::*, //
 };
 
-use super::FileOperations;
+use super::{
+    dio_gate::WithoutDio,
+    FileOperations, //
+};
 use crate::{
     bindings,
     context::Io, //
@@ -90,8 +95,6 @@ pub(super) unsafe fn fallocate<T: FileOperations>(
     let inode = unsafe { (*file).f_inode };
     // SAFETY: The inode is valid as long as the file.
     let _lock = unsafe { WriteLock::new(&raw mut (*inode).i_rwsem) };
-    // SAFETY: As above.
-    unsafe { bindings::inode_dio_wait(inode) };
     // SAFETY: As above; the size does not change under the lock.
     if pos + len > unsafe { (*inode).i_size } {
         return Err(ENOSPC);
@@ -100,6 +103,8 @@ pub(super) unsafe fn fallocate<T: FileOperations>(
     if mode == Mode::Zero && (pos | len) & (block - 1) != 0 {
         return Err(EINVAL);
     }
+    // SAFETY: As above; the lock is dropped later. The file's data is its inode's.
+    let _alone = unsafe { WithoutDio::new(data.dio_gate(), NonNull::new_unchecked(inode), io) };
     // SAFETY: The file is valid, and its inode is locked.
     to_result(unsafe { bindings::file_modified(file) })?;
     match mode {

@@ -25,6 +25,7 @@ use kernel::{
 };
 
 use super::{
+    dio_gate::WithoutDio,
     fallocate::fallocate,
     iomap::{
         buffered_write,
@@ -103,7 +104,7 @@ pub trait FileOperations: Mapping + Sized + Send + Sync + 'static {
 
     /// Zeroes `len` bytes at `pos`, which are whole blocks of the file. Sleeps and does I/O.
     ///
-    /// No direct I/O that began before is under way, and nothing of the range is in the page cache
+    /// No direct I/O is under way, and nothing of the range is in the page cache
     /// that is not zeroed.
     ///
     /// # Errors
@@ -113,7 +114,7 @@ pub trait FileOperations: Mapping + Sized + Send + Sync + 'static {
 
     /// Called before the size is changed, with the new one in bytes. May sleep.
     ///
-    /// No direct I/O that began before is under way.
+    /// No direct I/O is under way.
     ///
     /// # Errors
     ///
@@ -384,11 +385,12 @@ impl<T: FileOperations> FileVTable<T> {
             let inode = unsafe { (*dentry).d_inode };
             // SAFETY: As above.
             if unsafe { (*attr).ia_valid } & bindings::ATTR_SIZE != 0 {
+                // SAFETY: As above.
+                let (data, inode) = unsafe { (Self::data(inode), NonNull::new_unchecked(inode)) };
+                // SAFETY: As above; the inode stays locked until we return.
+                let _alone = unsafe { WithoutDio::new(data.dio_gate(), inode, &Io::new()) };
                 // SAFETY: As above. CAST: `setattr_prepare` has refused negative sizes.
-                unsafe {
-                    bindings::inode_dio_wait(inode);
-                    Self::data(inode).set_size((*attr).ia_size as u64)?;
-                }
+                data.set_size(unsafe { (*attr).ia_size } as u64)?;
             }
             // SAFETY: As above.
             unsafe { bindings::setattr_copy(idmap, inode, attr) };

@@ -22,9 +22,12 @@ use kernel::{
     prelude::*, //
 };
 
-use super::file::{
-    FileOperations,
-    FileVTable, //
+use super::{
+    dio_gate::DioGate,
+    file::{
+        FileOperations,
+        FileVTable, //
+    },
 };
 use crate::bindings;
 
@@ -57,6 +60,9 @@ pub trait Mapping {
     ///
     /// Whatever the issuer shall get.
     fn map(&self, pos: u64, len: u64) -> Result<Extent>;
+
+    /// What keeps direct I/O out while it would be in the way.
+    fn dio_gate(&self) -> &DioGate;
 }
 
 /// A mapping of nothing, which lies nowhere.

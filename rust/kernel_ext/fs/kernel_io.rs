@@ -39,13 +39,17 @@ use super::{
         DeferringKiocb,
         Outcome, //
     },
+    dio_gate::WithoutDio,
+    inode::InodeGuard,
+    iomap::Mapping,
     kiocb::{
         self,
         from_ki_result,
         to_ki_result,
         PollCookie, //
     },
-    Issued, Kiocb,
+    Issued,
+    Kiocb, //
 };
 use crate::{
     bindings,
@@ -366,6 +370,25 @@ impl<T: Send + Sync + 'static> KernelIo<T> {
         self.done.wait_for_completion();
         // SAFETY: The request is done, and nothing writes to the buffer any more.
         unsafe { &(*self.buf.get())[self.options.offset..] }
+    }
+
+    /// Runs `f` while the request's inode is without direct I/O, for which the gate of the target
+    /// is closed. Sleeps.
+    ///
+    /// # Errors
+    ///
+    /// None; the lock is waited for.
+    pub fn without_dio<R>(&self, f: impl FnOnce() -> R) -> Result<R>
+    where
+        T: Mapping,
+    {
+        // SAFETY: The file is ours, and has an inode.
+        let inode = unsafe { NonNull::new_unchecked((*(*self.iocb.as_ptr()).ki_filp).f_inode) };
+        // SAFETY: The file keeps its inode.
+        let _lock = unsafe { InodeGuard::new(inode, false)? };
+        // SAFETY: The lock has just been taken, and is dropped later.
+        let _alone = unsafe { WithoutDio::new(self.target.dio_gate(), inode, &Io::new()) };
+        Ok(f())
     }
 
     /// The inode's `i_dio_count`.

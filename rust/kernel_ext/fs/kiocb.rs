@@ -20,7 +20,10 @@ use kernel::{
     },
 };
 
-use super::issuer::Issuer;
+use super::{
+    iomap::Mapping,
+    issuer::Issuer, //
+};
 use crate::{
     bindings,
     context::{
@@ -196,8 +199,36 @@ impl<T> Kiocb<T> {
         unsafe { (*(*self.iocb.as_ptr()).ki_filp).f_inode }
     }
 
-    /// Counts the request in the inode's `i_dio_count`, so that truncation waits for it.
-    pub fn begin_dio(&mut self) {
+    /// Counts the request in the inode's `i_dio_count`, so that those wait for it who must have
+    /// the file without direct I/O. While they have it so, waits for them. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `EAGAIN` if it would sleep and must not.
+    pub fn begin_dio(&mut self) -> Result
+    where
+        T: Mapping,
+    {
+        self.count_dio();
+        if !self.target().dio_gate().is_closed() {
+            return Ok(());
+        }
+        // They may be waiting for this very count.
+        self.end_dio();
+        if self.is_nowait() {
+            return Err(EAGAIN);
+        }
+        let inode = self.inode();
+        // SAFETY: The inode is valid.
+        unsafe { bindings::rnull_dio_inode_lock_shared(inode) };
+        // The next one who wants to be without has to have the lock first.
+        self.count_dio();
+        // SAFETY: As above; the lock has just been taken.
+        unsafe { bindings::rnull_dio_inode_unlock_shared(inode) };
+        Ok(())
+    }
+
+    fn count_dio(&mut self) {
         if !self.counted {
             // SAFETY: The inode is valid.
             unsafe { bindings::rnull_dio_inode_dio_begin(self.inode()) };

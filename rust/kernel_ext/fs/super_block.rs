@@ -239,6 +239,10 @@ impl<F: FileSystem> PinnedDrop for Registration<F> {
         // SAFETY: By the type invariant. It cannot fail for one that is registered. Nothing is
         // mounted when the module goes, as that would pin it.
         unsafe { bindings::unregister_filesystem(self.fs_type.get()) };
+        // A task that has completed the last request, and by that allowed all of this, may have
+        // been preempted before it returned from the module.
+        // SAFETY: May sleep, as does whoever unloads a module.
+        unsafe { bindings::rnull_dio_synchronize_rcu_tasks() };
     }
 }
 

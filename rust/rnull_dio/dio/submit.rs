@@ -75,7 +75,6 @@ pub(crate) fn submit<F: DioFile>(
         Ok(None) => return Issued::Done(kiocb, Ok(0)),
         Err(err) => return Issued::Done(kiocb, Err(err)),
     };
-    kiocb.begin_dio();
     kiocb.target().engine().checker.begin(&kiocb);
     // A read of the last block may go beyond what the issuer is told of.
     iter.with_progress_of(plan.range.report, |iter| {
@@ -119,6 +118,7 @@ impl Plan {
             Direction::Read => kiocb.accessed(),
             Direction::Write => kiocb.modified()?,
         }
+        kiocb.begin_dio()?;
         make_way(direction, kiocb, range.transfer, io)?;
         let extent = kiocb.target().map(pos, range.transfer as u64)?;
         let (opf, needs) = operation(direction, kiocb);

@@ -7,6 +7,7 @@ mod defer;
 use kernel::{
     debugfs::Dir,
     prelude::*,
+    str::CString,
     sync::{
         atomic::{
             ordering::Relaxed,
@@ -32,6 +33,7 @@ use kernel_ext::{
         Task, //
     },
     fs::{
+        dio_gate::DioGate,
         iomap::{
             Extent,
             Mapping, //
@@ -77,6 +79,7 @@ struct TestFile<const OWN_PART: usize = 0> {
     size: u64,
     /// How often the file has had its part in a completion.
     completed: Atomic<u32>,
+    dio_gate: DioGate,
 }
 
 impl<const OWN_PART: usize> BioTarget for TestFile<OWN_PART> {
@@ -114,6 +117,10 @@ impl<const OWN_PART: usize> Mapping for TestFile<OWN_PART> {
             sector: sector_of((pos / extent) as usize) + pos % extent / 512,
             len: extent - pos % extent,
         })
+    }
+
+    fn dio_gate(&self) -> &DioGate {
+        &self.dio_gate
     }
 }
 
@@ -167,7 +174,10 @@ impl<const OWN_PART: usize> Fixture<OWN_PART> {
     }
 
     fn with(config: Config) -> Result<Self> {
-        let disk = Disk::new(c"rnull_dio_test", &config, &Dir::new(c"rnull_dio_test"))?;
+        // A test that fails leaves its disk behind.
+        static DISKS: Atomic<u32> = Atomic::new(0);
+        let name = CString::try_from_fmt(fmt!("rnull_dio_test{}", DISKS.fetch_add(1, Relaxed)))?;
+        let disk = Disk::new(&name, &config, &Dir::new(&name))?;
         let engine = Engine::new(disk.block_device().into(), c"rnull_dio_test")?;
         let worker = Worker::new(&engine)?;
         let file = Arc::new(
@@ -176,6 +186,7 @@ impl<const OWN_PART: usize> Fixture<OWN_PART> {
                 worker,
                 size: 4 * MIB,
                 completed: Atomic::new(0),
+                dio_gate: DioGate::new(),
             },
             GFP_KERNEL,
         )?;
@@ -549,6 +560,35 @@ mod cases {
         assert_eq!(io.wait(), Err(EAGAIN));
         // Not even a part of it was written.
         assert_eq!(fixture.disk.counters().get(Counter::Write), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn those_who_want_no_direct_io_wait_for_it() -> Result {
+        let fixture: Fixture = Fixture::new(IrqMode::Timer)?;
+        let io = fixture.issue(0, pattern(EXTENT, 15)?, WRITE)?;
+        assert!(io.was_queued());
+        // Its timer has not fired yet, but has by the time that this goes on.
+        assert_eq!(io.without_dio(|| io.dio_count())?, 0);
+        assert_eq!(io.wait(), Ok(EXTENT));
+        Ok(())
+    }
+
+    #[test]
+    fn direct_io_waits_for_those_who_want_none() -> Result {
+        let fixture: Fixture = Fixture::new(IrqMode::SoftIrq)?;
+        let nowait = Options {
+            nowait: true,
+            ..WRITE
+        };
+        let other = fixture.run(0, pattern(EXTENT, 16)?, WRITE)?;
+        let refused = other.without_dio(|| fixture.run(0, pattern(EXTENT, 17)?, nowait))??;
+        assert_eq!(refused.wait(), Err(EAGAIN));
+        assert_eq!(refused.dio_count(), 0);
+        assert_eq!(fixture.disk.counters().get(Counter::Write), 1);
+        // When they are done, it goes on.
+        let io = fixture.run(0, pattern(EXTENT, 18)?, nowait)?;
+        assert_eq!(io.wait(), Ok(EXTENT));
         Ok(())
     }
 

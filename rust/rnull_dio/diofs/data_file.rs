@@ -24,6 +24,7 @@ use kernel_ext::{
         Task, //
     },
     fs::{
+        dio_gate::DioGate,
         iomap::{
             direct_write_fallback,
             Extent,
@@ -64,6 +65,7 @@ pub(crate) struct DataFile {
     signature: Signature,
     engine: Arc<Engine<Self>>,
     worker: Arc<IoWork<Worker<Self>>>,
+    dio_gate: DioGate,
 }
 
 impl DataFile {
@@ -73,6 +75,7 @@ impl DataFile {
             signature: mount.signature,
             engine: mount.engine.clone(),
             worker: Worker::new(&mount.engine)?,
+            dio_gate: DioGate::new(),
         };
         Ok(KBox::pin(file, GFP_KERNEL)?)
     }
@@ -85,6 +88,10 @@ impl Mapping for DataFile {
             sector: self.signature.data_sector() + pos / 512,
             len: left,
         })
+    }
+
+    fn dio_gate(&self) -> &DioGate {
+        &self.dio_gate
     }
 }
 

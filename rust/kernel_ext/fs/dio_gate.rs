@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Direct I/O, and those who must have a file without.
+//!
+//! Other file systems hold the inode's lock in shared mode while they submit. Here, direct I/O looks
+//! at a gate, in a cache line that is hardly ever written to, and takes the lock only if that is
+//! closed.
+//!
+//! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
+
+use core::ptr::NonNull;
+
+use kernel::{
+    prelude::*,
+    sync::atomic::{
+        ordering,
+        Atomic, //
+    },
+};
+
+use crate::{
+    bindings,
+    context::Io, //
+};
+
+/// Keeps direct I/O out of a file, for as long as somebody else wants it.
+pub struct DioGate {
+    closed: Atomic<bool>,
+}
+
+impl DioGate {
+    /// Creates one that is open.
+    pub const fn new() -> Self {
+        Self {
+            closed: Atomic::new(false),
+        }
+    }
+
+    /// Has direct I/O to wait? To be asked by whoever has been counted in `i_dio_count` already.
+    #[inline]
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(ordering::Relaxed)
+    }
+}
+
+impl Default for DioGate {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A file on which no direct I/O is under way, and none begins.
+pub(super) struct WithoutDio<'a>(&'a DioGate);
+
+impl<'a> WithoutDio<'a> {
+    /// Waits until all direct I/O on `inode` is over that has begun. Sleeps.
+    ///
+    /// What begins later waits for the inode's lock, so that this does not wait for that.
+    ///
+    /// # Safety
+    ///
+    /// `inode` must be valid, `gate` its gate, and its lock be held for writing until this object
+    /// is dropped.
+    pub(super) unsafe fn new(gate: &'a DioGate, inode: NonNull<bindings::inode>, _io: &Io) -> Self {
+        // Full order: whoever begins direct I/O sees it closed, or is counted before that is
+        // looked at below.
+        gate.closed.xchg(true, ordering::Full);
+        // SAFETY: Per the function's safety requirements.
+        unsafe { bindings::inode_dio_wait(inode.as_ptr()) };
+        Self(gate)
+    }
+}
+
+impl Drop for WithoutDio<'_> {
+    fn drop(&mut self) {
+        self.0.closed.store(false, ordering::Release);
+    }
+}
