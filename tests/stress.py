@@ -330,9 +330,13 @@ def all_targets(say: Callable[[str], None]) -> Iterator[list[Target]]:
             poll_queues=2,
             write_cache=1,
         )
+        # Who remounts waits for those who drop all caches.
+        stack.enter_context(patience(Path("/proc/sys/kernel/hung_task_timeout_secs")))
         targets = []
         for device in (lab.drive("scratch"), stack.enter_context(disk)):
-            stack.enter_context(patience(device))
+            # A request that is polled for waits for fio, which is long in coming if CPUs are few.
+            io_timeout = Path("/sys/block") / device.name / "queue" / "io_timeout"
+            stack.enter_context(patience(io_timeout, 1000))
             data = stack.enter_context(lab.mounted(device))
             work = Path(stack.enter_context(tempfile.TemporaryDirectory(dir="/run")))
             target = Target(device, data, work, takes_buffered(data))
@@ -346,14 +350,10 @@ def all_targets(say: Callable[[str], None]) -> Iterator[list[Target]]:
 
 
 @contextlib.contextmanager
-def patience(device: Path) -> Iterator[None]:
-    """Gives requests GRACE to end.
-
-    One that is polled for waits for fio, which is long in coming if CPUs are few.
-    """
-    timeout = Path("/sys/block") / device.name / "queue" / "io_timeout"
+def patience(timeout: Path, units: int = 1) -> Iterator[None]:
+    """Has a timeout wait for GRACE, if it is one in so many units a second."""
     before = lab.read(timeout)
-    lab.write(timeout, GRACE * 1000)
+    lab.write(timeout, GRACE * units)
     yield
     lab.write(timeout, before)
 

@@ -3,6 +3,7 @@
 
 import contextlib
 import errno
+import mmap
 import os
 import re
 import threading
@@ -174,6 +175,33 @@ def test_hybrid_polling(cached, device, diofs):
         routes = {name: count - before[name] for name, count in lab.routes(device).items()}
     assert routes["reaper"] + routes["submitter"] == 8 * 2 * COUNT
     assert routes["reaper"] > 0
+
+
+def huge_memory(length):
+    """Memory of huge pages, as far as there are any, so that few segments describe it."""
+    huge = 2 << 20
+    memory = mmap.mmap(-1, length + huge)
+    memory.madvise(mmap.MADV_HUGEPAGE)
+    offset = -uring.address(memory) % huge
+    view = memoryview(memory)[offset : offset + length]
+    view[:] = lab.pattern(length)[:]
+    return view
+
+
+def test_polled_requests_that_the_block_layer_splits(diofs):
+    # It does not poll for them, though those that are submitted along with them are polled for.
+    data = diofs(lab.drive("scratch"))
+    size = 2 << 20
+    memory = huge_memory(size)
+    with lab.opened(data) as fd, uring.Ring(uring.IOPOLL) as ring:
+        for length in (4096, 4096, size, 4096):
+            ring.queue_file(uring.WRITE_FILE, fd, (uring.address(memory), length), 0)
+        begin = time.monotonic()
+        ring.submit()
+        assert sorted(ring.results(4)) == [4096, 4096, 4096, size]
+        # Not by the driver's timeout.
+        assert time.monotonic() - begin < 20
+        assert lab.pread(fd, size, 0) == bytes(memory)
 
 
 @contextlib.contextmanager
