@@ -30,6 +30,9 @@ BLOCK = 4096
 # A debugging kernel takes its time.
 IS_DEBUG_KERNEL = platform.release().endswith("-rnull-dio-test")
 
+# Does the kernel have our patches, and so kiocb->dio_complete?
+HAS_DIO_COMPLETE = "iomap_dio_complete_deferred" in Path("/proc/kallsyms").read_text()
+
 # How much fio reads or writes unless told otherwise.
 SIZE = (1 if IS_DEBUG_KERNEL else 4) << 20
 

@@ -116,6 +116,23 @@ def test_other_modes(no_offload, diofs):
                 fallocate(fd, mode, 0, 4096)
 
 
+@pytest.mark.skipif(lab.IS_DEBUG_KERNEL, reason="does not let mounted devices be written")
+def test_zero_range_does_not_trust_clean_pages(no_offload, diofs):
+    # As after a direct write that has yet to drop them from the cache.
+    data = diofs(no_offload)
+    with lab.opened(data) as fd, lab.opened(data, os.O_RDONLY) as buffered:
+        os.pwritev(fd, [lab.pattern(4096, seed=1)], 0)
+        assert os.pread(buffered, 4096, 0) == lab.pattern(4096, seed=1)[:]
+        with lab.opened(no_offload) as device:
+            os.pwritev(device, [lab.pattern(4096, seed=2)], lab.DATA_START)
+        fallocate(fd, ZERO_RANGE, 2048, 512)
+        os.fsync(fd)
+        expected = bytearray(lab.pattern(4096, seed=2)[:])
+        expected[2048:2560] = bytes(512)
+        assert lab.pread(fd, 4096, 0) == expected
+        assert os.pread(buffered, 4096, 0) == expected
+
+
 def test_zero_range_updates_the_times(no_offload, diofs):
     data = diofs(no_offload)
     before = data.stat()

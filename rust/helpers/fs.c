@@ -170,8 +170,9 @@ void rnull_dio_warn_stale_pages(const struct file *file)
 }
 
 /*
- * Kernels with kiocb->dio_complete have a flag that tells of it. There, the
- * issuer of @iocb calls what is left in the kiocb, in place of taking a result.
+ * Kernels with kiocb->dio_complete have a flag that tells of it, see patches/.
+ * There, the issuer of @iocb calls what is left in the kiocb, in place of taking
+ * a result.
  */
 bool rnull_dio_iocb_defers(const struct kiocb *iocb)
 {
@@ -182,13 +183,17 @@ bool rnull_dio_iocb_defers(const struct kiocb *iocb)
 #endif
 }
 
-void rnull_dio_iocb_defer(struct kiocb *iocb,
-			  ssize_t (*dio_complete)(void *data), void *data)
+/* @room is for a struct dio_completion: one pointer, to @complete. */
+void rnull_dio_iocb_defer(struct kiocb *iocb, void **room,
+			  ssize_t (*complete)(struct dio_completion *dc))
 {
 #ifdef IOCB_DIO_DEFER
-	iocb->private = data;
-	iocb->dio_complete = dio_complete;
-	iocb->ki_complete(iocb, 0);
+	struct dio_completion *dc = (struct dio_completion *)room;
+
+	static_assert(sizeof(*dc) == sizeof(*room));
+	dc->complete = complete;
+	/* The flag was set when the request was issued, and stays. */
+	WARN_ON_ONCE(!kiocb_defer(iocb, dc));
 #else
 	WARN_ON_ONCE(1);
 #endif

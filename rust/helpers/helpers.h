@@ -14,6 +14,8 @@
 #include <linux/percpu.h>
 #include <linux/wait.h>
 
+struct dio_completion;
+
 /* bio.c */
 void rnull_dio_bio_set_iter_bvec(struct bio *bio, const struct iov_iter *iter);
 bool rnull_dio_bio_iter_bvec_aligned(const struct bio *bio, unsigned int mask);
@@ -53,8 +55,8 @@ void rnull_dio_fsnotify_transfer(struct file *file, bool write);
 bool rnull_dio_file_is_dsync(const struct file *file);
 void rnull_dio_warn_stale_pages(const struct file *file);
 bool rnull_dio_iocb_defers(const struct kiocb *iocb);
-void rnull_dio_iocb_defer(struct kiocb *iocb,
-			  ssize_t (*dio_complete)(void *data), void *data);
+void rnull_dio_iocb_defer(struct kiocb *iocb, void **room,
+			  ssize_t (*complete)(struct dio_completion *dc));
 bool rnull_dio_kiocb_start_write(struct kiocb *iocb);
 void rnull_dio_kiocb_end_write(struct kiocb *iocb);
 void rnull_dio_kiocb_resume_write(struct kiocb *iocb);
@@ -91,6 +93,8 @@ void rnull_dio_cond_resched(void);
 u16 rnull_dio_get_current_ioprio(void);
 void rnull_dio_wait_for_io(struct task_struct **waiter);
 void rnull_dio_wake_for_io(struct task_struct **waiter);
+unsigned int rnull_dio_memalloc_noio_save(void);
+void rnull_dio_memalloc_noio_restore(unsigned int flags);
 void rnull_dio_synchronize_rcu_tasks(void);
 void rnull_dio_init_waitqueue_head(struct wait_queue_head *waiters);
 void rnull_dio_wake_up(struct wait_queue_head *waiters);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/ioprio.h>
 #include <linux/rcupdate.h>
+#include <linux/sched/mm.h>
 #include <linux/sched.h>
 #include <linux/wait.h>
 
@@ -41,6 +42,16 @@ void rnull_dio_wake_for_io(struct task_struct **waiter)
 	smp_store_release(waiter, NULL);
 	wake_up_process(task);
 	rcu_read_unlock();
+}
+
+unsigned int rnull_dio_memalloc_noio_save(void)
+{
+	return memalloc_noio_save();
+}
+
+void rnull_dio_memalloc_noio_restore(unsigned int flags)
+{
+	memalloc_noio_restore(flags);
 }
 
 void rnull_dio_synchronize_rcu_tasks(void)

@@ -11,11 +11,12 @@
 use core::ptr::NonNull;
 
 use kernel::{
-    prelude::*,
+    ffi::c_uint,
     sync::atomic::{
         ordering,
         Atomic, //
     },
+    types::NotThreadSafe, //
 };
 
 use crate::{
@@ -39,7 +40,8 @@ impl DioGate {
     /// Has direct I/O to wait? To be asked by whoever has been counted in `i_dio_count` already.
     #[inline]
     pub(super) fn is_closed(&self) -> bool {
-        self.closed.load(ordering::Relaxed)
+        // Who finds it open sees what was done while it was closed.
+        self.closed.load(ordering::Acquire)
     }
 }
 
@@ -50,7 +52,16 @@ impl Default for DioGate {
 }
 
 /// A file on which no direct I/O is under way, and none begins.
-pub(super) struct WithoutDio<'a>(&'a DioGate);
+///
+/// Reclaim must not do I/O for the task meanwhile: what it writes to may lie in this very file, by
+/// way of a loop device, and would wait for the task.
+pub(super) struct WithoutDio<'a> {
+    gate: &'a DioGate,
+    /// The task's `PF_MEMALLOC_NOIO`, as it was before.
+    noio: c_uint,
+    /// It is a matter of this task.
+    _not_send: NotThreadSafe,
+}
 
 impl<'a> WithoutDio<'a> {
     /// Waits until all direct I/O on `inode` is over that has begun. Sleeps.
@@ -67,12 +78,19 @@ impl<'a> WithoutDio<'a> {
         gate.closed.xchg(true, ordering::Full);
         // SAFETY: Per the function's safety requirements.
         unsafe { bindings::inode_dio_wait(inode.as_ptr()) };
-        Self(gate)
+        Self {
+            gate,
+            // SAFETY: No requirements.
+            noio: unsafe { bindings::rnull_dio_memalloc_noio_save() },
+            _not_send: NotThreadSafe,
+        }
     }
 }
 
 impl Drop for WithoutDio<'_> {
     fn drop(&mut self) {
-        self.0.closed.store(false, ordering::Release);
+        // SAFETY: This is what was saved, by this task.
+        unsafe { bindings::rnull_dio_memalloc_noio_restore(self.noio) };
+        self.gate.closed.store(false, ordering::Release);
     }
 }

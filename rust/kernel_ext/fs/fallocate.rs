@@ -9,6 +9,7 @@ use core::ptr::NonNull;
 use kernel::{
     error::to_result,
     ffi::c_int,
+    page::PAGE_SHIFT,
     prelude::*, //
 };
 
@@ -114,6 +115,52 @@ pub(super) unsafe fn fallocate<T: FileOperations>(
     }
 }
 
+/// How often a page may be dirtied through a mapping while it is being dropped.
+const ATTEMPTS: u32 = 10;
+
+/// Drops the pages that have anything of the bytes from `first` to `last` in them; what was dirty
+/// is on the device afterwards.
+///
+/// Not even a clean page can be kept that lies in the range in part: it may be older than what a
+/// direct write has put on the device, whose completion has given up its count of `i_dio_count` and
+/// has yet to drop the page.
+///
+/// # Errors
+///
+/// `EBUSY` if a page is dirtied through a mapping again and again; otherwise whatever the writeback
+/// met with.
+///
+/// # Safety
+///
+/// `inode` must be valid, its lock and its mapping's `invalidate_lock` be held for writing.
+unsafe fn empty_cache(
+    inode: *mut bindings::inode,
+    first: bindings::loff_t,
+    last: bindings::loff_t,
+) -> Result {
+    // SAFETY: Per the function's safety requirements.
+    let mapping = unsafe { (*inode).i_mapping };
+    // CAST: Positions in a file fit.
+    let pages = (
+        (first >> PAGE_SHIFT) as usize,
+        (last >> PAGE_SHIFT) as usize,
+    );
+    let mut ret = Ok(());
+    for _ in 0..ATTEMPTS {
+        // SAFETY: The mapping is valid as long as the inode.
+        unsafe {
+            to_result(bindings::filemap_write_and_wait_range(mapping, first, last))?;
+            ret = to_result(bindings::invalidate_inode_pages2_range(
+                mapping, pages.0, pages.1,
+            ));
+        }
+        if ret != Err(EBUSY) {
+            break;
+        }
+    }
+    ret
+}
+
 /// Zeroes whole blocks, on the device and in the page cache.
 ///
 /// # Safety
@@ -131,18 +178,8 @@ unsafe fn zero<T: FileOperations>(
     let inode = unsafe { (*file).f_inode };
     // SAFETY: The mapping is valid as long as the inode.
     let _lock = unsafe { WriteLock::new(&raw mut (*(*inode).i_mapping).invalidate_lock) };
-    let last = pos + len - 1;
-    // Pages that are in the range as a whole leave the cache. One that lies there in part is
-    // zeroed there, and what else is in it is on the device before.
-    // SAFETY: As above; nobody can add pages to the range until the lock is dropped.
-    unsafe {
-        to_result(bindings::filemap_write_and_wait_range(
-            (*inode).i_mapping,
-            pos,
-            last,
-        ))?;
-        bindings::truncate_pagecache_range(inode, pos, last);
-    }
+    // SAFETY: As above; both locks are held.
+    unsafe { empty_cache(inode, pos, pos + len - 1)? };
     // CAST: Neither is negative.
     data.zero(pos as u64, len as u64, io)?;
     // SAFETY: Per the function's safety requirements.

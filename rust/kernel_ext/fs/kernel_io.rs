@@ -386,7 +386,8 @@ impl<T: Send + Sync + 'static> KernelIo<T> {
         let inode = unsafe { NonNull::new_unchecked((*(*self.iocb.as_ptr()).ki_filp).f_inode) };
         // SAFETY: The file keeps its inode.
         let _lock = unsafe { InodeGuard::new(inode, false)? };
-        // SAFETY: The lock has just been taken, and is dropped later.
+        // SAFETY: The lock has just been taken, and is dropped later. The gate is that of all
+        // requests for the target, each of which has an inode of its own.
         let _alone = unsafe { WithoutDio::new(self.target.dio_gate(), inode, &Io::new()) };
         Ok(f())
     }

@@ -209,12 +209,14 @@ impl<T> Kiocb<T> {
     where
         T: Mapping,
     {
-        self.count_dio();
+        // Not even for a moment if it can be helped: they wait for the count to be zero.
         if !self.target().dio_gate().is_closed() {
-            return Ok(());
+            self.count_dio();
+            if !self.target().dio_gate().is_closed() {
+                return Ok(());
+            }
+            self.end_dio();
         }
-        // They may be waiting for this very count.
-        self.end_dio();
         if self.is_nowait() {
             return Err(EAGAIN);
         }

@@ -24,6 +24,7 @@ use super::{
         Needs,
         Route, //
     },
+    stats::Event,
     worker,
     DioFile,
     OwnPart, //
@@ -138,6 +139,9 @@ fn end_dio<F: DioFile>(head: &mut EndedHead<F>) {
 /// Lets the issuer finish a request, or the worker if the issuer cannot.
 fn hand_over<F: DioFile>(mut head: EndedHead<F>) {
     end_dio(&mut head);
+    if head.issuer_is_native() {
+        head.kiocb().target().engine().stats.count(Event::Native);
+    }
     if let Err((head, err)) = head.hand_over() {
         refused(head, err);
     }
@@ -148,5 +152,5 @@ fn hand_over<F: DioFile>(mut head: EndedHead<F>) {
 pub(crate) fn refused<F: DioFile>(head: EndedHead<F>, err: Error) {
     trace::refused(head.kiocb(), err);
     head.kiocb().target().engine().stats.count_refused();
-    worker::push(head);
+    worker::push_late(head);
 }

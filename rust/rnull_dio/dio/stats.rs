@@ -16,6 +16,8 @@ use super::route::Route;
 pub(crate) enum Event {
     /// A request was meant for its issuer, who could not take it.
     Refused,
+    /// A request was handed to its issuer by `kiocb->dio_complete`.
+    Native,
     /// The worker has flushed the device's cache, for one or more requests.
     WorkerFlush,
     /// The worker has finished a request that a flush was due for.
@@ -23,11 +25,17 @@ pub(crate) enum Event {
 }
 
 impl Event {
-    const ALL: [Self; 3] = [Self::Refused, Self::WorkerFlush, Self::Flushed];
+    const ALL: [Self; 4] = [
+        Self::Refused,
+        Self::Native,
+        Self::WorkerFlush,
+        Self::Flushed,
+    ];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Refused => "refused",
+            Self::Native => "native",
             Self::WorkerFlush => "worker_flushes",
             Self::Flushed => "worker_flushed",
         }

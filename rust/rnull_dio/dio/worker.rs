@@ -105,13 +105,8 @@ impl<F: DioFile> Worker<F> {
 
     /// Waits for other writes to share the flush with.
     fn gather(&self, task: &Task) {
-        let begin = Instant::<Monotonic>::now();
-        let all_came = self.await_as_many_as_before(task);
+        self.await_as_many_as_before(task);
         self.await_those_under_way(task);
-        // CAST: Time does not go back.
-        let elapsed = begin.elapsed().as_nanos() as u64;
-        self.gather_time
-            .store(if all_came { elapsed } else { 0 }, Relaxed);
         let arrived = self.arrived.get();
         self.batch
             .store(arrived - self.flushed.xchg(arrived, Relaxed), Relaxed);
@@ -119,12 +114,24 @@ impl<F: DioFile> Worker<F> {
 
     /// Waits until there are as many writes as the last flush was for: whoever was told of one
     /// then is likely to be writing the next. Twice as long as those were in coming, or as long as
-    /// the flush took. Returns whether they have come; if not, fewer are waited for next time.
-    fn await_as_many_as_before(&self, task: &Task) -> bool {
-        let limit = (2 * self.gather_time.load(Relaxed)).max(self.flush_time.load(Relaxed));
-        let wanted = self.flushed.load(Relaxed) + self.batch.load(Relaxed);
-        self.arrived.wait_for(wanted, limit.min(PATIENCE), task);
-        self.arrived.get() >= wanted
+    /// the flush took, but no longer than a flush for each would take. If they do not come, fewer
+    /// are waited for next time.
+    fn await_as_many_as_before(&self, task: &Task) {
+        let (batch, flush_time) = (self.batch.load(Relaxed), self.flush_time.load(Relaxed));
+        let limit = (2 * self.gather_time.load(Relaxed))
+            .max(flush_time)
+            .min(batch.saturating_mul(flush_time))
+            .min(PATIENCE);
+        let wanted = self.flushed.load(Relaxed) + batch;
+        let begin = Instant::<Monotonic>::now();
+        self.arrived.wait_for(wanted, limit, task);
+        let gather_time = if self.arrived.get() >= wanted {
+            // CAST: Time does not go back.
+            begin.elapsed().as_nanos() as u64
+        } else {
+            0
+        };
+        self.gather_time.store(gather_time, Relaxed);
     }
 
     /// Waits until no write that wants a flush is under way, for no longer than the last flush
@@ -185,15 +192,21 @@ fn tell<F: DioFile>((kiocb, ret): (Kiocb<F>, Result<usize>)) {
     kiocb.complete(ret);
 }
 
-/// Lets the worker of its file finish a request. Any context.
-pub(super) fn push<F: DioFile>(head: EndedHead<F>) {
+/// Lets the worker of its file finish a request that was sent to somebody else before. Any context.
+pub(super) fn push_late<F: DioFile>(head: EndedHead<F>) {
     // The request keeps the worker no longer than until it is in the list.
     let worker = head.kiocb().target().worker().clone();
-    let expected = head.data().is_expected;
     if worker.ended.push(head) {
         // If it is queued already, it has not looked yet.
-        worker.clone().enqueue();
+        worker.enqueue();
     }
+}
+
+/// Lets the worker of its file finish a request. Any context.
+pub(super) fn push<F: DioFile>(head: EndedHead<F>) {
+    let worker = head.kiocb().target().worker().clone();
+    let expected = head.data().is_expected;
+    push_late(head);
     if expected {
         worker.has_arrived();
     }

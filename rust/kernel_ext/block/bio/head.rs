@@ -12,7 +12,7 @@ use core::{
 };
 
 use kernel::{
-    current,
+    container_of, current,
     ffi::c_void,
     prelude::*,
     sync::atomic::{
@@ -52,7 +52,7 @@ pub(super) struct Head<T: BioTarget> {
     /// issuer does not wait.
     waiter: Atomic<*mut bindings::task_struct>,
     issuer: Issuer,
-    /// For lists of requests.
+    /// For lists of requests, and for issuers of the kernel's that defer.
     link: *mut c_void,
     kiocb: Kiocb<T>,
     data: T::Data,
@@ -250,6 +250,11 @@ impl<T: BioTarget> EndedHead<T> {
         self.issuer() != Issuer::Plain
     }
 
+    /// Does the issuer do so by `kiocb->dio_complete`?
+    pub fn issuer_is_native(&self) -> bool {
+        self.issuer() == Issuer::Native
+    }
+
     fn issuer(&self) -> Issuer {
         // SAFETY: By the type invariant.
         unsafe { self.0.as_ref().issuer }
@@ -280,9 +285,16 @@ impl<T: BioTarget> EndedHead<T> {
             }
             Issuer::Native => {
                 let iocb = self.kiocb().as_ptr();
-                let head = self.into_raw().as_ptr();
-                // SAFETY: The issuer calls the function once, in a task, with the head.
-                unsafe { bindings::rnull_dio_iocb_defer(iocb, Some(run_native::<T>), head) };
+                let head = ManuallyDrop::new(self).0.as_ptr();
+                // SAFETY: The head is given up, and is in no list. The issuer calls the function
+                // once, in a task.
+                unsafe {
+                    bindings::rnull_dio_iocb_defer(
+                        iocb,
+                        &raw mut (*head).link,
+                        Some(run_native::<T>),
+                    )
+                };
                 Ok(())
             }
             Issuer::Deferring => {
@@ -316,9 +328,12 @@ impl<T: BioTarget> EndedHead<T> {
 /// # Safety
 ///
 /// For the issuer of a request that was handed over, in a task.
-unsafe extern "C" fn run_native<T: BioTarget>(head: *mut c_void) -> isize {
-    // SAFETY: The head was given up for this call, which is the only one.
-    let head = unsafe { EndedHead::<T>::from_raw(NonNull::new_unchecked(head)) };
+unsafe extern "C" fn run_native<T: BioTarget>(dc: *mut bindings::dio_completion) -> isize {
+    // INVARIANT: The head was given up for this call, which is the only one.
+    // SAFETY: This is where the head has room for it.
+    let head = EndedHead::<T>(unsafe {
+        NonNull::new_unchecked(container_of!(dc.cast::<*mut c_void>(), Head<T>, link))
+    });
     Deferred::new(head).run(&Task::new())
 }
 
