@@ -7,7 +7,8 @@ KDIR ?= /lib/modules/$(shell uname -r)/build
 RUSTC ?= rustc
 
 KBUILD_TARGETS := modules modules_install rust-analyzer clean
-LAB_TARGETS := run test kunit stress deadlock check compare shell docs samples kernel fmt
+LAB_TARGETS := run test kunit stress deadlock check compare shell docs samples kernel fmt \
+	patches-check
 
 .PHONY: default help distclean tree source-tree $(KBUILD_TARGETS) $(LAB_TARGETS)
 
@@ -27,7 +28,7 @@ source-tree:
 	@[ -n '$(wildcard $(KDIR)/scripts/generate_rust_analyzer.py $(KDIR)/source/scripts/generate_rust_analyzer.py)' ] || \
 		{ echo 'KDIR=$(KDIR): rust-analyzer needs a tree with all of its source' >&2; exit 1; }
 
-run shell check compare stress deadlock:
+run shell check compare stress deadlock patches-check:
 	@scripts/$@.sh
 
 test:
@@ -40,7 +41,7 @@ docs fmt samples:
 	@scripts/lab/$@.sh
 
 kernel:
-	@scripts/lab/kernel.sh
+	@scripts/lab/kernel.sh $(if $(PATCHED),patched)
 
 distclean:
 	@[ ! -d $(KDIR) ] || $(MAKE) --no-print-directory clean
@@ -66,7 +67,9 @@ help:
 	@echo '  docs            - Documentation as HTML'
 	@echo '  samples         - Build the programs in samples/'
 	@echo '  kernel          - Build the test kernel, with KUnit and debugging aids'
+	@echo '  patches-check   - Apply patches/ one by one, build each step, run checkpatch'
 	@echo '  distclean       - clean, and remove the cache'
 	@echo
 	@echo '  MIRROR=URL      - Debian mirror to use (default: that of this machine)'
+	@echo '  PATCHED=1       - run, test, kunit, kernel: with a kernel that has patches/'
 	@echo '  KVM=1           - Use KVM, where it works'

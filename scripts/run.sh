@@ -1,19 +1,23 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# run.sh [OPTION]...: the main job, see run/guest.py, which gets the options.
+# run.sh [OPTION]...: the main job, see run/guest.py, which gets the options. With PATCHED=1, on the
+# patched kernel in place of the stock kernel.
 
 # shellcheck source=scripts/lab/lib.sh
 . "$(dirname "$0")/lab/lib.sh"
 
+KERNEL=stock
+[ -z "${PATCHED:-}" ] || KERNEL=patched
+
 guest() {
-	lab boot --name run --drive nvme --results "$results" -- /src/scripts/run/guest.py "$@" |
+	lab boot --kernel "$KERNEL" --timeout 600 --name run --drive nvme --results "$results" -- /src/scripts/run/guest.py "$@" |
 		tee "$results/output"
 }
 
 need_root
 results=$(build_dir run)
 mkdir -p "$results"
-lab module stock >/dev/null
-LAB_TAIL=60 step main-job "fio in a guest with the stock kernel" guest "$@"
+lab module "$KERNEL" >/dev/null
+LAB_TAIL=60 step main-job "fio in a guest with the $KERNEL kernel" guest "$@"
 cat "$results/output"

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # test.sh [--kunit] [PYTEST-ARGUMENT]...: the KUnit suites on our test kernel, then, unless told
-# otherwise, tests/ on the test kernel and on the stock kernel. Ends with "N passed, N failed".
+# otherwise, tests/ on the test kernel and on the stock kernel. With PATCHED=1, all of it on the
+# patched kernel, and on no other. Ends with "N passed, N failed".
 
 # shellcheck source=scripts/lab/lib.sh
 . "$(dirname "$0")/lab/lib.sh"
@@ -10,6 +11,9 @@
 # What the end-to-end tests find in their machine; the last two fail at 32 MiB.
 DRIVES=(--drive scratch --drive spare --drive bad-read:error=read@65536
 	--drive bad-write:error=write@65536)
+
+KERNEL='test'
+[ -z "${PATCHED:-}" ] || KERNEL=patched
 
 # problem TEXT: something failed that is not the result of a test
 problem() {
@@ -37,7 +41,7 @@ check_suites() {
 }
 
 kunit_guest() {
-	lab boot --kernel test --name kunit-console --timeout 600 --results "$results" \
+	lab boot --kernel "$KERNEL" --name kunit-console --timeout 600 --results "$results" \
 		--append kmemleak=on -- /src/scripts/test/kunit-guest.sh
 }
 
@@ -47,13 +51,13 @@ kunit_log() {
 }
 
 kunit_parse() {
-	in_root --kernel test --bind "$results:/out:rw" \
+	in_root --kernel "$KERNEL" --bind "$results:/out:rw" \
 		python3 /usr/src/linux/tools/testing/kunit/kunit.py parse --json=/out/kunit.json \
 		/out/kunit.log
 }
 
 kunit() {
-	attempt kunit-guest "KUnit suites on the test kernel" kunit_guest ||
+	attempt kunit-guest "KUnit suites on the $KERNEL kernel" kunit_guest ||
 		problem "the guest that ran the KUnit suites failed"
 	kunit_log
 	check_suites "$results/kunit.log"
@@ -93,12 +97,12 @@ e2e_both() {
 
 # A test of a test: with a module that keeps i_dio_count, the deadlock must be there.
 hang_guest() {
-	lab boot --kernel test --name hang-console --timeout 150 --results "$results" \
+	lab boot --kernel "$KERNEL" --name hang-console --timeout 150 --results "$results" \
 		--append kunit.enable=0 -- /src/scripts/test/hang-guest.sh
 }
 
 hang() {
-	lab module test keep_dio_count >/dev/null
+	lab module "$KERNEL" keep_dio_count >/dev/null
 	attempt hang "Deadlock of a module that is broken on purpose" hang_guest ||
 		problem "a module that keeps i_dio_count shows no deadlock"
 }
@@ -119,12 +123,17 @@ rm -rf "$results"
 mkdir -p "$results"
 : >"$results/problems"
 
-lab module test >/dev/null
+lab module "$KERNEL" >/dev/null
 kunit
 if [ -z "$only_kunit" ]; then
 	lab samples >/dev/null
 	hang
-	lab module stock >/dev/null
-	e2e_both "$@"
+	if [ "$KERNEL" = patched ]; then
+		lab selftest >/dev/null
+		e2e patched "$@"
+	else
+		lab module stock >/dev/null
+		e2e_both "$@"
+	fi
 fi
 summary

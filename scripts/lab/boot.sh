@@ -3,7 +3,7 @@
 #
 # boot.sh [OPTION]... -- CMD...: runs CMD in a guest.
 #
-#   --kernel stock|test   which kernel (stock)
+#   --kernel NAME         stock, test or patched (stock)
 #   --name NAME           what the run is called in the logs (boot)
 #   --cpus N              (2)
 #   --memory SIZE         (2G)

@@ -11,6 +11,10 @@ LAB=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 SRC=$(dirname "$(dirname "$LAB")")
 CACHE=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/rnull-dio
 
+# The series for mainline, but for its cover letter
+# shellcheck disable=SC2034 # for those who source this
+PATCHES=("$SRC"/patches/000[1-9]-*.patch)
+
 # The logs of one command, however many scripts it starts, are in one folder.
 export LAB_LOGS=${LAB_LOGS:-$CACHE/log/$(date +%m%d-%H%M%S)-$$}
 LOG_FOLDERS_KEPT=20
@@ -198,7 +202,7 @@ artefact_prune() {
 
 # ---- the root
 
-# in_root [--kernel stock|test] [--bind FROM:TO[:rw]]... [--env NAME=VALUE]... [--net] CMD...
+# in_root [--kernel stock|test|patched] [--bind FROM:TO[:rw]]... [--env NAME=VALUE]... [--net] CMD...
 # Runs CMD in the Debian root, from /src, in namespaces of its own: nothing stays mounted or running
 # behind it. The root and the checkout (at /src) are read-only, /tmp and /run are empty.
 in_root() {
@@ -234,16 +238,16 @@ hold() {
 
 # What a kernel needs in the root: sets BINDS
 kernel_binds() {
-	local dir source
+	local dir source=''
 	case $1 in
 	stock) dir=$(lab stock) ;;
-	test) dir=$(lab kernel) ;;
-	*) die "no such kernel: $1 (stock, test)" ;;
+	test) dir=$(lab kernel test) source=$(lab source) ;;
+	patched) dir=$(lab kernel patched) source=$(lab source --patched) ;;
+	*) die "no such kernel: $1 (stock, test, patched)" ;;
 	esac
 	BINDS=(--bind "$dir/usr/src:/usr/src" --bind "$dir/usr/lib/modules:/usr/lib/modules"
 		--bind "$dir/boot:/boot")
-	if [ "$1" = test ]; then
-		source=$(lab source)
+	if [ -n "$source" ]; then
 		BINDS+=(--bind "$source:/usr/src/linux")
 	fi
 }

@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# source.sh [--debs]: makes sure that the packages of the stock kernel are there and its source is
-# unpacked; prints the path of the source tree, or of the folder of packages. In the latter,
-# "version" is the version of the packages and "release" what uname -r says of the kernel.
+# source.sh [--debs|--patched]: makes sure that the packages of the stock kernel are there and its source is
+# unpacked; prints the path of the source tree, or of one to which the patches in patches/ have been
+# applied, or of the folder of packages. In the latter, "version" is the version of the packages and
+# "release" what uname -r says of the kernel.
 
 # shellcheck source=scripts/lab/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -104,9 +105,25 @@ make_source() {
 	step kernel-source "Source of the stock kernel" unpack "$1"
 }
 
+# Files that are not patched are those of the source itself, by hard links; git makes new files of
+# the others.
+apply_patches() {
+	cp --archive --link --no-target-directory "$SOURCE" "$1"
+	in_root --bind "$1:/out:rw" \
+		git -C /out apply --verbose "${PATCHES[@]/#"$SRC"//src}"
+}
+
+make_patched() {
+	step kernel-patch "Patches" apply_patches "$1"
+}
+
 artefact debs "$(key "$KERNEL_VERSION" "$SUITE")" make_debs
 DEBS=$ARTEFACT
 if [ "${1:-}" != --debs ]; then
 	artefact source "$(key "$DEBS/version")" make_source
+fi
+if [ "${1:-}" = --patched ]; then
+	SOURCE=$ARTEFACT
+	artefact source-patched "$(key "$DEBS/version" "${PATCHES[@]}")" make_patched
 fi
 echo "$ARTEFACT"

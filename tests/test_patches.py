@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What patches/ change for file systems that use iomap, on kernels with them and without."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import lab
+import pytest
+
+SELFTEST = lab.SAMPLES / "dio_completion_test"
+
+SIZE = 16 << 20
+CACHED_AT = 12 << 20
+WRITTEN = 512 << 10
+COUNT = WRITTEN // lab.BLOCK
+
+ISSUERS = {
+    "io_uring": {"ioengine": "io_uring", "iodepth": 8},
+    "io_uring-polled": {"ioengine": "io_uring", "iodepth": 8, "hipri": 1},
+    "libaio": {"ioengine": "libaio", "iodepth": 8},
+}
+
+needs_patches = pytest.mark.skipif(not lab.HAS_DIO_COMPLETE, reason="wants a kernel with patches/")
+
+
+@pytest.fixture(params=["xfs", "ext4"])
+def directory(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A new file system."""
+    if lab.run("modprobe", "--dry-run", request.param, check=False).returncode:
+        pytest.skip(f"the kernel has no {request.param}")
+    device, where = lab.drive("scratch"), Path("/run/patches")
+    force = {"xfs": "-f", "ext4": "-F"}[request.param]
+    lab.run(f"mkfs.{request.param}", "-q", force, device)
+    where.mkdir(exist_ok=True)
+    lab.run("mount", device, where)
+    try:
+        yield where
+    finally:
+        lab.run("umount", where)
+
+
+@pytest.fixture
+def data(directory: Path) -> Path:
+    """A file that has been written, and of which the page cache has pages."""
+    path = directory / "data"
+    job = lab.fio(path, rw="write", size=SIZE, bs="1M", ioengine="psync", allow_file_create=1)
+    assert job["error"] == 0
+    cache_pages(path)
+    return path
+
+
+def cache_pages(path: Path) -> None:
+    with lab.opened(path, os.O_RDONLY) as fd:
+        assert len(os.pread(fd, 65536, CACHED_AT)) == 65536
+
+
+@contextlib.contextmanager
+def completions_by_kworkers() -> Iterator[list[str]]:
+    """Collects the work items that complete direct I/O for iomap."""
+    found: list[str] = []
+    instance = lab.TRACING / "instances" / "patches"
+    instance.mkdir()
+    try:
+        event = instance / "events" / "workqueue" / "workqueue_execute_start" / "enable"
+        lab.write(event, 1)
+        yield found
+        lab.write(event, 0)
+        trace = (instance / "trace").read_text().splitlines()
+        found += [line for line in trace if "iomap_dio_complete_work" in line]
+    finally:
+        instance.rmdir()
+
+
+def overwrite(path: Path, **options: object) -> dict:
+    job = lab.fio(path, rw="randwrite", size=WRITTEN, **options)
+    assert job["error"] == 0
+    assert job["write"]["total_ios"] == COUNT
+    return job
+
+
+@pytest.mark.parametrize("issuer", ISSUERS)
+def test_who_completes_writes_of_a_file_with_cached_pages(issuer, data):
+    with completions_by_kworkers() as work:
+        job = overwrite(data, **ISSUERS[issuer])
+    print(f"{len(work) / COUNT} by kworkers, {job['ctx'] / COUNT} context switches a write")
+    if lab.HAS_DIO_COMPLETE:
+        assert len(work) == 0
+    else:
+        # Whoever submits it completes what has ended by then.
+        assert len(work) > COUNT * 0.1
+
+
+@pytest.mark.parametrize("issuer", ISSUERS)
+def test_data_is_right(issuer, data):
+    area = {"size": SIZE // 4, "bssplit": "4k/70:64k/30"}
+    job = lab.fio(data, rw="randwrite", verify="crc32c", **area, **ISSUERS[issuer])
+    assert job["error"] == 0
+    # The cache has what was written, too.
+    with lab.opened(data) as direct, lab.opened(data, os.O_RDONLY) as buffered:
+        assert os.pread(buffered, SIZE // 4, 0) == lab.pread(direct, SIZE // 4, 0)
+
+
+@needs_patches
+def test_selftest(directory):
+    rounds = "200" if lab.IS_DEBUG_KERNEL else "2000"
+    result = lab.run("env", "-C", directory, f"DIO_ROUNDS={rounds}", SELFTEST)
+    print(result.stdout)
+    assert "# FAILED" not in result.stdout
+
+
+@needs_patches
+@pytest.mark.parametrize("wait", ["fallocate", "ftruncate", "freeze"])
+def test_a_task_that_waits_for_its_own_writes(wait, data):
+    option = [] if wait == "fallocate" else [f"--{wait}"]
+    lab.run(lab.SAMPLES / "deadlock", "--rounds=500", "--depth=4", "--dirty-cache", *option, data)
