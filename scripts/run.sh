@@ -7,11 +7,12 @@
 # shellcheck source=scripts/lab/lib.sh
 . "$(dirname "$0")/lab/lib.sh"
 
-KERNEL=stock
+KERNEL='stock'
 [ -z "${PATCHED:-}" ] || KERNEL=patched
 
 guest() {
-	lab boot --kernel "$KERNEL" --timeout 600 --name run --drive nvme --results "$results" -- /src/scripts/run/guest.py "$@" |
+	lab boot --kernel "$KERNEL" --timeout 600 --name run --drive nvme --results "$results" -- \
+		/src/scripts/run/guest.py "$@" |
 		tee "$results/output"
 }
 
