@@ -60,7 +60,7 @@ help:
 	@echo '  kunit           - KUnit suites only'
 	@echo '  stress          - All kinds of I/O at once, on the test kernel, for MINUTES=10'
 	@echo '  deadlock        - A task that waits for its own writes, for ROUNDS=100000 rounds'
-	@echo '  check           - rustfmt, clippy, checkpatch, shellcheck, ruff'
+	@echo '  check           - rustfmt, clippy, checkpatch, shellcheck, ruff, Sphinx'
 	@echo '  compare         - diofs beside XFS and ext4; on a machine that does nothing else'
 	@echo '  fmt             - Format the Rust and Python files'
 	@echo '  shell           - Shell in a guest, with the module loaded (KERNEL=stock or test)'

@@ -100,4 +100,5 @@ check checkpatch "${#C_FILES[@]}" check_checkpatch
 check shellcheck "${#SHELL_FILES[@]}" check_shellcheck
 check ruff "${#PYTHON_FILES[@]}" ruff check
 check ruff-format "${#PYTHON_FILES[@]}" ruff format --check
+(lab docs >/dev/null) || FAILED+=(documentation)
 [ "${#FAILED[@]}" -eq 0 ] || die "failed: ${FAILED[*]}"
