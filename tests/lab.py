@@ -31,7 +31,7 @@ BLOCK = 4096
 IS_DEBUG_KERNEL = platform.release().endswith("-rnull-dio-test")
 
 # Does the kernel have our patches, and so kiocb->dio_complete?
-HAS_DIO_COMPLETE = "iomap_dio_complete_deferred" in Path("/proc/kallsyms").read_text()
+HAS_DIO_COMPLETE = Path("/usr/src/linux/Documentation/filesystems/dio-completion.rst").exists()
 
 # How much fio reads or writes unless told otherwise.
 SIZE = (1 if IS_DEBUG_KERNEL else 4) << 20
