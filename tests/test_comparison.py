@@ -95,7 +95,7 @@ def test_durable_overwrites_of_a_device_that_has_to_be_flushed(null_disk, record
         memory_backed=1, size=512, irqmode=2, completion_nsec=10000, write_cache=1, fua=0
     )
     results: dict[str, dict[str, float]] = {}
-    for _ in range(2):
+    for _ in range(TURNS - 2):
         for filesystem in ("diofs", "xfs", "ext4"):
             with mounted(filesystem, device) as data:
                 lay_out(data)
