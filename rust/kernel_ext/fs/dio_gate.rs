@@ -37,7 +37,8 @@ impl DioGate {
         }
     }
 
-    /// Has direct I/O to wait? To be asked by whoever has been counted in `i_dio_count` already.
+    /// Has direct I/O to wait? The answer is good for whoever was counted in `i_dio_count` before
+    /// asking.
     #[inline]
     pub(super) fn is_closed(&self) -> bool {
         // Who finds it open sees what was done while it was closed.

@@ -15,6 +15,7 @@ use kernel::{
 
 use super::{
     dio_gate::WithoutDio,
+    inode::InodeGuard,
     FileOperations, //
 };
 use crate::{
@@ -43,28 +44,30 @@ impl Mode {
     }
 }
 
-/// A `struct rw_semaphore` that is held for writing.
+/// The `invalidate_lock` of a mapping, held for writing: nobody adds pages.
 ///
 /// # Invariants
 ///
 /// The pointer is valid, and this task holds the semaphore for writing.
-struct WriteLock(*mut bindings::rw_semaphore);
+struct InvalidateGuard(*mut bindings::rw_semaphore);
 
-impl WriteLock {
+impl InvalidateGuard {
     /// Sleeps.
     ///
     /// # Safety
     ///
-    /// `sem` must be initialized, and stay valid until the lock is dropped.
-    unsafe fn new(sem: *mut bindings::rw_semaphore) -> Self {
+    /// `mapping` must stay valid until the lock is dropped.
+    unsafe fn lock(mapping: *mut bindings::address_space) -> Self {
         // SAFETY: Per the function's safety requirements.
+        let sem = unsafe { &raw mut (*mapping).invalidate_lock };
+        // SAFETY: The semaphore is valid as long as the mapping.
         unsafe { bindings::down_write(sem) };
         // INVARIANT: It has just been taken.
         Self(sem)
     }
 }
 
-impl Drop for WriteLock {
+impl Drop for InvalidateGuard {
     fn drop(&mut self) {
         // SAFETY: By the type invariant.
         unsafe { bindings::up_write(self.0) };
@@ -92,12 +95,12 @@ pub(super) unsafe fn fallocate<T: FileOperations>(
     io: &Io,
 ) -> Result {
     let mode = Mode::from_raw(mode)?;
-    // SAFETY: The VFS passes a valid file.
-    let inode = unsafe { (*file).f_inode };
+    // SAFETY: The VFS passes a valid file, which has an inode.
+    let inode = unsafe { NonNull::new_unchecked((*file).f_inode) };
     // SAFETY: The inode is valid as long as the file.
-    let _lock = unsafe { WriteLock::new(&raw mut (*inode).i_rwsem) };
-    // SAFETY: As above; the size does not change under the lock.
-    if pos + len > unsafe { (*inode).i_size } {
+    let lock = unsafe { InodeGuard::lock(inode) };
+    // CAST: The VFS has seen to it that the sum is not negative.
+    if (pos + len) as u64 > lock.size() {
         return Err(ENOSPC);
     }
     let block = bindings::loff_t::from(data.block_device().logical_block_size());
@@ -105,7 +108,7 @@ pub(super) unsafe fn fallocate<T: FileOperations>(
         return Err(EINVAL);
     }
     // SAFETY: As above; the lock is dropped later. The file's data is its inode's.
-    let _alone = unsafe { WithoutDio::new(data.dio_gate(), NonNull::new_unchecked(inode), io) };
+    let _alone = unsafe { WithoutDio::new(data.dio_gate(), inode, io) };
     // SAFETY: The file is valid, and its inode is locked.
     to_result(unsafe { bindings::file_modified(file) })?;
     match mode {
@@ -177,7 +180,7 @@ unsafe fn zero<T: FileOperations>(
     // SAFETY: Per the function's safety requirements.
     let inode = unsafe { (*file).f_inode };
     // SAFETY: The mapping is valid as long as the inode.
-    let _lock = unsafe { WriteLock::new(&raw mut (*(*inode).i_mapping).invalidate_lock) };
+    let _lock = unsafe { InvalidateGuard::lock((*inode).i_mapping) };
     // SAFETY: As above; both locks are held.
     unsafe { empty_cache(inode, pos, pos + len - 1)? };
     // CAST: Neither is negative.

@@ -24,27 +24,31 @@ pub(super) struct InodeGuard<'a> {
 }
 
 impl InodeGuard<'_> {
-    /// Takes the lock. Sleeps, unless `nowait`.
-    ///
-    /// # Errors
-    ///
-    /// `EAGAIN` if it would sleep and must not.
+    /// Takes the lock. Sleeps.
     ///
     /// # Safety
     ///
     /// `inode` must be valid for `'a`.
-    pub(super) unsafe fn new(inode: NonNull<bindings::inode>, nowait: bool) -> Result<Self> {
-        if nowait {
-            // SAFETY: Per the function's safety requirements.
-            if !unsafe { bindings::rnull_dio_inode_trylock(inode.as_ptr()) } {
-                return Err(EAGAIN);
-            }
-        } else {
-            // SAFETY: As above.
-            unsafe { bindings::rnull_dio_inode_lock(inode.as_ptr()) };
-        }
+    pub(super) unsafe fn lock(inode: NonNull<bindings::inode>) -> Self {
+        // SAFETY: Per the function's safety requirements.
+        unsafe { bindings::rnull_dio_inode_lock(inode.as_ptr()) };
         // INVARIANT: The lock has just been taken.
-        Ok(Self {
+        Self {
+            inode,
+            _lifetime: PhantomData,
+        }
+    }
+
+    /// Takes the lock if nobody has it.
+    ///
+    /// # Safety
+    ///
+    /// As for [`lock`](Self::lock).
+    pub(super) unsafe fn try_lock(inode: NonNull<bindings::inode>) -> Option<Self> {
+        // SAFETY: Per the function's safety requirements.
+        let taken = unsafe { bindings::rnull_dio_inode_trylock(inode.as_ptr()) };
+        // INVARIANT: If there is one, the lock has just been taken.
+        taken.then(|| Self {
             inode,
             _lifetime: PhantomData,
         })

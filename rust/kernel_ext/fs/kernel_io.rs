@@ -374,22 +374,18 @@ impl<T: Send + Sync + 'static> KernelIo<T> {
 
     /// Runs `f` while the request's inode is without direct I/O, for which the gate of the target
     /// is closed. Sleeps.
-    ///
-    /// # Errors
-    ///
-    /// None; the lock is waited for.
-    pub fn without_dio<R>(&self, f: impl FnOnce() -> R) -> Result<R>
+    pub fn without_dio<R>(&self, f: impl FnOnce() -> R) -> R
     where
         T: Mapping,
     {
         // SAFETY: The file is ours, and has an inode.
         let inode = unsafe { NonNull::new_unchecked((*(*self.iocb.as_ptr()).ki_filp).f_inode) };
         // SAFETY: The file keeps its inode.
-        let _lock = unsafe { InodeGuard::new(inode, false)? };
+        let _lock = unsafe { InodeGuard::lock(inode) };
         // SAFETY: The lock has just been taken, and is dropped later. The gate is that of all
         // requests for the target, each of which has an inode of its own.
         let _alone = unsafe { WithoutDio::new(self.target.dio_gate(), inode, &Io::new()) };
-        Ok(f())
+        f()
     }
 
     /// The inode's `i_dio_count`.

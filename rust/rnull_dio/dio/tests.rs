@@ -569,7 +569,7 @@ mod cases {
         let io = fixture.issue(0, pattern(EXTENT, 15)?, WRITE)?;
         assert!(io.was_queued());
         // Its timer has not fired yet, but has by the time that this goes on.
-        assert_eq!(io.without_dio(|| io.dio_count())?, 0);
+        assert_eq!(io.without_dio(|| io.dio_count()), 0);
         assert_eq!(io.wait(), Ok(EXTENT));
         Ok(())
     }
@@ -582,7 +582,7 @@ mod cases {
             ..WRITE
         };
         let other = fixture.run(0, pattern(EXTENT, 16)?, WRITE)?;
-        let refused = other.without_dio(|| fixture.run(0, pattern(EXTENT, 17)?, nowait))??;
+        let refused = other.without_dio(|| fixture.run(0, pattern(EXTENT, 17)?, nowait))?;
         assert_eq!(refused.wait(), Err(EAGAIN));
         assert_eq!(refused.dio_count(), 0);
         assert_eq!(fixture.disk.counters().get(Counter::Write), 1);

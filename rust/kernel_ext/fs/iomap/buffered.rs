@@ -62,7 +62,13 @@ pub(in crate::fs) unsafe fn buffered_write<T: FileOperations>(
         return Err(EAGAIN);
     }
     // SAFETY: The file keeps its inode.
-    let inode = unsafe { InodeGuard::new(inode, nowait)? };
+    let inode = unsafe {
+        if nowait {
+            InodeGuard::try_lock(inode).ok_or(EAGAIN)?
+        } else {
+            InodeGuard::lock(inode)
+        }
+    };
     // SAFETY: Per the function's safety requirements.
     let written = unsafe { write_locked::<T>(iocb, iter, &inode)? };
     drop(inode);
