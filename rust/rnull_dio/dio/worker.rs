@@ -47,7 +47,7 @@ use super::{
     Engine, //
 };
 
-/// The longest that writes wait for others to share a flush with, in ns.
+/// The longest that each of the two waits for others to share a flush with may take, in ns.
 const PATIENCE: u64 = 2_000_000;
 
 /// What the work item of a file is for: those of its requests that are there together share a flush.
@@ -66,7 +66,7 @@ pub(crate) struct Worker<F: DioFile> {
     flushed: Atomic<u64>,
     /// How many the last flush alone was for.
     batch: Atomic<u64>,
-    /// How long they were in coming, in ns; 0 if fewer came than were waited for.
+    /// How long the worker had to wait for as many as before, in ns; 0 if they did not all come.
     gather_time: Atomic<u64>,
     /// How long the last flush took, in ns.
     flush_time: Atomic<u64>,
@@ -113,8 +113,8 @@ impl<F: DioFile> Worker<F> {
     }
 
     /// Waits until there are as many writes as the last flush was for: whoever was told of one
-    /// then is likely to be writing the next. Twice as long as those were in coming, or as long as
-    /// the flush took, but no longer than a flush for each would take. If they do not come, fewer
+    /// then is likely to be writing the next. For twice as long as that took last time, or as long
+    /// as the flush took, but no longer than a flush for each would take. If they do not come, fewer
     /// are waited for next time.
     fn await_as_many_as_before(&self, task: &Task) {
         let (batch, flush_time) = (self.batch.load(Relaxed), self.flush_time.load(Relaxed));
@@ -192,23 +192,28 @@ fn tell<F: DioFile>((kiocb, ret): (Kiocb<F>, Result<usize>)) {
     kiocb.complete(ret);
 }
 
-/// Lets the worker of its file finish a request that was sent to somebody else before. Any context.
-pub(super) fn push_late<F: DioFile>(head: EndedHead<F>) {
-    // The request keeps the worker no longer than until it is in the list.
-    let worker = head.kiocb().target().worker().clone();
-    if worker.ended.push(head) {
-        // If it is queued already, it has not looked yet.
-        worker.enqueue();
-    }
-}
-
 /// Lets the worker of its file finish a request. Any context.
 pub(super) fn push<F: DioFile>(head: EndedHead<F>) {
-    let worker = head.kiocb().target().worker().clone();
     let expected = head.data().is_expected;
-    push_late(head);
+    push_to_worker(head, expected);
+}
+
+/// Lets the worker of its file finish a request that was sent to somebody else before, and which the
+/// worker has been told of. Any context.
+pub(super) fn push_late<F: DioFile>(head: EndedHead<F>) {
+    push_to_worker(head, false);
+}
+
+fn push_to_worker<F: DioFile>(head: EndedHead<F>, expected: bool) {
+    // The request keeps the worker no longer than until it is in the list.
+    let worker = head.kiocb().target().worker().clone();
+    let first = worker.ended.push(head);
     if expected {
         worker.has_arrived();
+    }
+    if first {
+        // If it is queued already, it has not looked yet.
+        worker.enqueue();
     }
 }
 
