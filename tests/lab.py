@@ -108,6 +108,20 @@ def mounted(device: Path, *options: str) -> Iterator[Path]:
         run("umount", where)
 
 
+@contextlib.contextmanager
+def other_filesystem(kind: str, device: Path) -> Iterator[Path]:
+    """A new file system of Linux on DEVICE, mounted; gives its directory."""
+    force = {"xfs": "-f", "ext4": "-F"}[kind]
+    run(f"mkfs.{kind}", "-q", force, device)
+    where = Path("/run") / f"mnt-{kind}-{device.name}"
+    where.mkdir(exist_ok=True)
+    run("mount", "-t", kind, device, where)
+    try:
+        yield where
+    finally:
+        run("umount", where)
+
+
 def counters(path: Path) -> dict[str, int]:
     pairs = (line.split(":") for line in path.read_text().splitlines())
     return {name.strip(): int(value) for name, value in pairs}
@@ -122,6 +136,11 @@ def routes_of(data: Path) -> dict[str, int]:
     """Who completed the requests of the diofs that DATA is on."""
     device = run("findmnt", "--noheadings", "--output=SOURCE", data.parent).stdout.strip()
     return routes(Path(device))
+
+
+def grown(after: dict[str, int], before: dict[str, int]) -> dict[str, int]:
+    """Which counters have grown, and by how much."""
+    return {name: after[name] - before[name] for name in after if after[name] > before[name]}
 
 
 def disk_counters(device: Path) -> dict[str, int]:
@@ -153,10 +172,21 @@ def opened(path: Path, flags: int = os.O_RDWR | os.O_DIRECT) -> Iterator[int]:
         os.close(fd)
 
 
+def read_into_cache(path: Path, offset: int, length: int = 65536) -> None:
+    with opened(path, os.O_RDONLY) as fd:
+        assert len(os.pread(fd, length, offset)) == length
+
+
 def pread(fd: int, length: int, offset: int) -> bytes:
     """Reads directly: as much as there is, up to LENGTH bytes."""
     memory = aligned(length)
     return memory[: os.preadv(fd, [memory], offset)]
+
+
+def lay_out(path: Path, size: int) -> None:
+    """Has all of a file written, which is created if need be."""
+    job = fio(path, rw="write", size=size, bs="1M", ioengine="psync", allow_file_create=1)
+    assert job["error"] == 0
 
 
 def fio(path: Path, **options: object) -> dict:

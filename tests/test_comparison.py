@@ -20,6 +20,7 @@ pytestmark = pytest.mark.skipif(
 
 # Others who use the machine make a turn slower, and none faster.
 TURNS = 8
+DURABLE_TURNS = 6
 SIZE = 16 << 20
 CACHED_AT = 12 << 20
 
@@ -31,19 +32,8 @@ def mounted(filesystem: str, device: Path) -> Iterator[Path]:
         with lab.mounted(device) as data:
             yield data
         return
-    lab.run(f"mkfs.{filesystem}", "-q", "-F" if filesystem == "ext4" else "-f", device)
-    where = Path("/run/other")
-    where.mkdir(exist_ok=True)
-    lab.run("mount", "-t", filesystem, device, where)
-    try:
+    with lab.other_filesystem(filesystem, device) as where:
         yield where / "data"
-    finally:
-        lab.run("umount", where)
-
-
-def lay_out(data: Path) -> None:
-    job = lab.fio(data, rw="write", size=SIZE, bs="1M", ioengine="psync", allow_file_create=1)
-    assert job["error"] == 0
 
 
 def overwrite(data: Path, **options: object) -> dict[str, float]:
@@ -59,8 +49,8 @@ def cache(data: Path, wanted: bool) -> None:
     with lab.opened(data, os.O_RDWR) as fd:
         os.fsync(fd)
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-        if wanted:
-            assert len(os.pread(fd, 65536, CACHED_AT)) == 65536
+    if wanted:
+        lab.read_into_cache(data, CACHED_AT)
 
 
 def polled(data: Path, turns: int) -> dict[str, dict[str, float]]:
@@ -80,7 +70,7 @@ def test_polled_overwrites_of_a_file_with_cached_pages(record_property):
     results = {}
     for filesystem, turns in ("xfs", 2), ("diofs", TURNS):
         with mounted(filesystem, device) as data:
-            lay_out(data)
+            lab.lay_out(data, SIZE)
             results[filesystem] = polled(data, turns)
     print(results)
     record_property("results", results)
@@ -95,10 +85,10 @@ def test_durable_overwrites_of_a_device_that_has_to_be_flushed(null_disk, record
         memory_backed=1, size=512, irqmode=2, completion_nsec=10000, write_cache=1, fua=0
     )
     results: dict[str, dict[str, float]] = {}
-    for _ in range(TURNS - 2):
+    for _ in range(DURABLE_TURNS):
         for filesystem in ("diofs", "xfs", "ext4"):
             with mounted(filesystem, device) as data:
-                lay_out(data)
+                lab.lay_out(data, SIZE)
                 before = lab.disk_counters(device)["flush"]
                 result = overwrite(data, iodepth=32, sync="dsync")
                 flushes = lab.disk_counters(device)["flush"] - before

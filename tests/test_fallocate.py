@@ -219,7 +219,6 @@ def test_others_who_keep_the_file_busy_are_not_waited_for(wait, null_disk, diofs
                 os.ftruncate(fd, size)
         took = time.monotonic() - begin
         assert not busy.done()
-        print(f"{took} s")
         assert took < 6
         assert busy.result()["error"] == 0
 

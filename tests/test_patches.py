@@ -30,30 +30,17 @@ def directory(request: pytest.FixtureRequest) -> Iterator[Path]:
     """A new file system."""
     if lab.run("modprobe", "--dry-run", request.param, check=False).returncode:
         pytest.skip(f"the kernel has no {request.param}")
-    device, where = lab.drive("scratch"), Path("/run/patches")
-    force = {"xfs": "-f", "ext4": "-F"}[request.param]
-    lab.run(f"mkfs.{request.param}", "-q", force, device)
-    where.mkdir(exist_ok=True)
-    lab.run("mount", device, where)
-    try:
+    with lab.other_filesystem(request.param, lab.drive("scratch")) as where:
         yield where
-    finally:
-        lab.run("umount", where)
 
 
 @pytest.fixture
 def data(directory: Path) -> Path:
     """A file that has been written, and of which the page cache has pages."""
     path = directory / "data"
-    job = lab.fio(path, rw="write", size=SIZE, bs="1M", ioengine="psync", allow_file_create=1)
-    assert job["error"] == 0
-    cache_pages(path)
+    lab.lay_out(path, SIZE)
+    lab.read_into_cache(path, CACHED_AT)
     return path
-
-
-def cache_pages(path: Path) -> None:
-    with lab.opened(path, os.O_RDONLY) as fd:
-        assert len(os.pread(fd, 65536, CACHED_AT)) == 65536
 
 
 @contextlib.contextmanager
