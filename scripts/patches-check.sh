@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # patches-check.sh: applies the patches in patches/ one by one to the source of the stock kernel. Each
-# has to pass checkpatch, and to leave a kernel that builds without a warning. Takes as long as a
-# kernel: the first one changes a header that everything includes.
+# has to pass checkpatch, and to leave a kernel that builds without a warning. Takes as long as two
+# kernels: some change a header that everything includes.
 
 # shellcheck source=scripts/lab/lib.sh
 . "$(dirname "$0")/lab/lib.sh"
@@ -12,7 +12,7 @@
 
 WORK=$CACHE/patches-check
 SOURCE=$WORK/source
-FRAGMENTS=("$LAB/test.config" "$LAB/patched.config")
+FRAGMENTS=("$LAB/machine.config" "$LAB/filesystems.config")
 
 # Only a person may sign off. The tree has no history to look commits up in; no file of the series is
 # without a maintainer; and the flags beside the new one are written like it.

@@ -3,7 +3,7 @@
 #
 # boot.sh [OPTION]... -- CMD...: runs CMD in a guest.
 #
-#   --kernel NAME         stock, test or patched (stock)
+#   --kernel NAME         stock, or one of kernel.sh's (stock)
 #   --name NAME           what the run is called in the logs (boot)
 #   --cpus N              (2)
 #   --memory SIZE         (2G)
@@ -16,7 +16,8 @@
 #   --shell               no CMD: a shell on this terminal
 #
 # In the guest the checkout is at /src, the module for this kernel at /build/rnull_dio.ko, if it has
-# been built, and so are the samples in /build/samples. The nvme driver is loaded, with polled queues, configfs and debugfs are mounted.
+# been built, and so are the samples in /build/samples. The nvme driver is loaded, with polled queues,
+# configfs and debugfs are mounted.
 #
 # A drive is SERIAL[:OPTION]...: it answers to SERIAL in /sys/block/*/device/serial and is empty.
 # Options: size=SIZE (512M), error=read@SECTOR or error=write@SECTOR (transfers that touch this sector

@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# kernel.sh [test|patched]: makes sure that a kernel of our own is there; prints its path. The test
-# kernel has KUnit, KASAN, lockdep and the like, see test.config; the patched one has the patches in
-# patches/ as well, and what patched.config adds. The layout is that of stock.sh; the source, which
-# modules are built with as well, is mounted by in_root().
+# kernel.sh [test|patched|plain|plain-patched]: makes sure that a kernel of our own is there; prints its
+# path. The test kernel has KUnit, KASAN, lockdep and the like, see debug.config; the patched one has
+# the patches in patches/ as well. The plain ones are for measurements. The layout is that of stock.sh;
+# the source, which modules are built with as well, is mounted by in_root().
 
 # shellcheck source=scripts/lab/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -12,7 +12,9 @@
 . "$LAB/kbuild.sh"
 
 NAME=${1:-test}
-FRAGMENTS=("$LAB/test.config")
+FRAGMENTS=("$LAB/machine.config")
+SOURCE_ARGS=()
+INGREDIENTS=()
 
 # Everything of the object tree that modules are built with stays, what is linked into the kernel
 # goes.
@@ -39,14 +41,15 @@ make_kernel() {
 }
 
 case $NAME in
-test) SOURCE_ARGS=() INGREDIENTS=() ARTEFACT_NAME=kernel ;;
-patched)
-	SOURCE_ARGS=(--patched) INGREDIENTS=("${PATCHES[@]}") ARTEFACT_NAME=kernel-patched
-	FRAGMENTS+=("$LAB/patched.config")
-	;;
-*) die "no such kernel: $NAME (test, patched)" ;;
+test) FRAGMENTS+=("$LAB/debug.config") ;;
+patched) FRAGMENTS+=("$LAB/debug.config" "$LAB/filesystems.config") ;;
+plain | plain-patched) FRAGMENTS+=("$LAB/filesystems.config") ;;
+*) die "no such kernel: $NAME (test, patched, plain, plain-patched)" ;;
+esac
+case $NAME in
+*patched) SOURCE_ARGS=(--patched) INGREDIENTS=("${PATCHES[@]}") ;;
 esac
 version=$(<"$(lab source --debs)/version")
-artefact "$ARTEFACT_NAME" "$(key "$LAB"/{kernel,kbuild}.sh "${FRAGMENTS[@]}" "${INGREDIENTS[@]}" \
+artefact "kernel-$NAME" "$(key "$LAB"/{kernel,kbuild}.sh "${FRAGMENTS[@]}" "${INGREDIENTS[@]}" \
 	"$version" "$(lab root --toolchain)")" make_kernel
 echo "$ARTEFACT"

@@ -202,7 +202,7 @@ artefact_prune() {
 
 # ---- the root
 
-# in_root [--kernel stock|test|patched] [--bind FROM:TO[:rw]]... [--env NAME=VALUE]... [--net] CMD...
+# in_root [--kernel NAME] [--bind FROM:TO[:rw]]... [--env NAME=VALUE]... [--net] CMD...
 # Runs CMD in the Debian root, from /src, in namespaces of its own: nothing stays mounted or running
 # behind it. The root and the checkout (at /src) are read-only, /tmp and /run are empty.
 in_root() {
@@ -236,14 +236,22 @@ hold() {
 	done
 }
 
+# kernel_dir NAME: where the kernel of that name is: stock, or one of those of kernel.sh
+kernel_dir() {
+	case $1 in
+	stock) lab stock ;;
+	*) lab kernel "$1" ;;
+	esac
+}
+
 # What a kernel needs in the root: sets BINDS
 kernel_binds() {
 	local dir source=''
+	dir=$(kernel_dir "$1")
 	case $1 in
-	stock) dir=$(lab stock) ;;
-	test) dir=$(lab kernel test) source=$(lab source) ;;
-	patched) dir=$(lab kernel patched) source=$(lab source --patched) ;;
-	*) die "no such kernel: $1 (stock, test, patched)" ;;
+	stock) ;;
+	*patched) source=$(lab source --patched) ;;
+	*) source=$(lab source) ;;
 	esac
 	BINDS=(--bind "$dir/usr/src:/usr/src" --bind "$dir/usr/lib/modules:/usr/lib/modules"
 		--bind "$dir/boot:/boot")

@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# module.sh stock|test|patched [MISTAKE]: builds the checkout's module for that kernel; prints the path of the
-# .ko. In the root and in guests it is at /build/rnull_dio.ko. With a MISTAKE (DIO_CFG, see Kbuild),
-# it is one that is broken on purpose, at /build/MISTAKE/rnull_dio.ko.
+# module.sh KERNEL [MISTAKE]: builds the checkout's module for that kernel; prints the path of the .ko.
+# In the root and in guests it is at /build/rnull_dio.ko. With a MISTAKE (DIO_CFG, see Kbuild), it is
+# one that is broken on purpose, at /build/MISTAKE/rnull_dio.ko.
 
 # shellcheck source=scripts/lab/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-[ $# -ge 1 ] || die "usage: module.sh stock|test|patched [MISTAKE]"
+[ $# -ge 1 ] || die "usage: module.sh KERNEL [MISTAKE]"
 kernel=$1
 mistake=${2:-}
 
@@ -27,11 +27,9 @@ build() {
 		-j"$(nproc)" modules
 }
 
-case $kernel in
-stock) dir=$(lab stock) ARGS=() ;;
-test | patched) dir=$(lab kernel "$kernel") ARGS=(LLVM=-19) ;;
-*) die "no such kernel: $kernel (stock, test, patched)" ;;
-esac
+dir=$(kernel_dir "$kernel")
+ARGS=()
+[ "$kernel" = stock ] || ARGS=(LLVM=-19)
 need_root
 build=$(build_dir "$kernel")
 subdir=${mistake:+/$mistake}

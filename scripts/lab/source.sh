@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# source.sh [--debs|--patched]: makes sure that the packages of the stock kernel are there and its source is
-# unpacked; prints the path of the source tree, or of one to which the patches in patches/ have been
-# applied, or of the folder of packages. In the latter, "version" is the version of the packages and
-# "release" what uname -r says of the kernel.
+# source.sh [--debs|--patched]: makes sure that the packages of the stock kernel are there and its
+# source is unpacked; prints the path of the source tree, or of one to which the patches in patches/
+# have been applied, or of the folder of packages. In the latter, "version" is the version of the
+# packages and "release" what uname -r says of the kernel.
 
 # shellcheck source=scripts/lab/lib.sh
 . "$(dirname "$0")/lib.sh"
