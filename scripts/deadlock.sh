@@ -3,23 +3,35 @@
 #
 # deadlock.sh: samples/deadlock under every policy, in each of the ways that it can wait for its own
 # writes, for ROUNDS (100000) rounds each, on the stock kernel. Says how many of the writes were
-# handed over to the task that waited.
+# handed over to the task that waited. With PATCHED=1, the same and the selftest of the patches on XFS
+# and ext4, on a kernel with the patches and without debugging aids.
 
 # shellcheck source=scripts/lab/lib.sh
 . "$(dirname "$0")/lab/lib.sh"
 
 ROUNDS=${ROUNDS:-100000}
 
+KERNEL='stock'
+TESTS=(/src/tests/test_completion.py)
+SELECTION=waits_for_its_own_writes
+if [ -n "${PATCHED:-}" ]; then
+	KERNEL=plain-patched
+	TESTS+=(/src/tests/test_patches.py)
+	SELECTION+=' or selftest'
+fi
+
 # There are twenty such runs, and a round takes less than 10 ms even under emulation.
 guest() {
-	lab boot --name deadlock-console --timeout $((ROUNDS / 5 + 300)) --append kunit.enable=0 -- \
-		env ROUNDS="$ROUNDS" python3 -m pytest -p no:cacheprovider -v -rP \
-		/src/tests/test_completion.py -k waits_for_its_own_writes
+	lab boot --kernel "$KERNEL" --name deadlock-console --timeout $((ROUNDS / 5 + 300)) \
+		--append kunit.enable=0 --drive scratch -- \
+		env ROUNDS="$ROUNDS" python3 -m pytest -p no:cacheprovider -v -rP "${TESTS[@]}" \
+		-k "$SELECTION"
 }
 
 need_root
 [[ $ROUNDS =~ ^[1-9][0-9]*$ ]] || die "ROUNDS=$ROUNDS: not a number of rounds"
-lab module stock >/dev/null
+lab module "$KERNEL" >/dev/null
 lab samples >/dev/null
-LAB_TAIL=60 step deadlock "$ROUNDS rounds of each deadlock on the stock kernel" guest
+[ -z "${PATCHED:-}" ] || lab selftest >/dev/null
+LAB_TAIL=60 step deadlock "$ROUNDS rounds of each deadlock on the $KERNEL kernel" guest
 cat "$(log_path deadlock)"

@@ -177,7 +177,7 @@ void rnull_dio_warn_stale_pages(const struct file *file)
 bool rnull_dio_iocb_defers(const struct kiocb *iocb)
 {
 #ifdef IOCB_DIO_DEFER
-	return iocb->ki_flags & IOCB_DIO_DEFER;
+	return kiocb_may_defer(iocb);
 #else
 	return false;
 #endif
@@ -192,8 +192,7 @@ void rnull_dio_iocb_defer(struct kiocb *iocb, void **room,
 
 	static_assert(sizeof(*dc) == sizeof(*room));
 	dc->complete = complete;
-	/* The flag was set when the request was issued, and stays. */
-	WARN_ON_ONCE(!kiocb_defer(iocb, dc));
+	kiocb_defer(iocb, dc);
 #else
 	WARN_ON_ONCE(1);
 #endif
