@@ -9,8 +9,6 @@ use core::{
     ptr::NonNull, //
 };
 
-use kernel::prelude::*;
-
 use crate::bindings;
 
 /// The lock of an inode, `i_rwsem`, held for writing.
