@@ -8,7 +8,7 @@ RUSTC ?= rustc
 
 KBUILD_TARGETS := modules modules_install rust-analyzer clean
 LAB_TARGETS := run test kunit stress deadlock check compare shell docs samples kernel fmt \
-	patches-check
+	bench patches-check patches-bench
 
 .PHONY: default help distclean tree source-tree $(KBUILD_TARGETS) $(LAB_TARGETS)
 
@@ -28,7 +28,7 @@ source-tree:
 	@[ -n '$(wildcard $(KDIR)/scripts/generate_rust_analyzer.py $(KDIR)/source/scripts/generate_rust_analyzer.py)' ] || \
 		{ echo 'KDIR=$(KDIR): rust-analyzer needs a tree with all of its source' >&2; exit 1; }
 
-run shell check compare stress deadlock patches-check:
+run shell check compare stress deadlock patches-check patches-bench:
 	@scripts/$@.sh
 
 test:
@@ -39,6 +39,9 @@ kunit:
 
 docs fmt samples:
 	@scripts/lab/$@.sh
+
+bench:
+	@scripts/bench.sh $(SET)
 
 kernel:
 	@scripts/lab/kernel.sh $(if $(PATCHED),patched)
@@ -62,14 +65,16 @@ help:
 	@echo '  deadlock        - A task that waits for its own writes, for ROUNDS=100000 rounds'
 	@echo '  check           - rustfmt, clippy, checkpatch, shellcheck, ruff, Sphinx'
 	@echo '  compare         - diofs beside XFS and ext4; on a machine that does nothing else'
+	@echo '  bench           - Instructions an I/O: the disk, the path, the policies (SET=disk for one)'
 	@echo '  fmt             - Format the Rust and Python files'
 	@echo '  shell           - Shell in a guest, with the module loaded (KERNEL=stock or test)'
 	@echo '  docs            - Documentation as HTML'
 	@echo '  samples         - Build the programs in samples/'
 	@echo '  kernel          - Build the test kernel, with KUnit and debugging aids'
 	@echo '  patches-check   - Apply patches/ one by one, build each step, run checkpatch'
+	@echo '  patches-bench   - What patches/ change: kernels with and without them, side by side'
 	@echo '  distclean       - clean, and remove the cache'
 	@echo
 	@echo '  MIRROR=URL      - Debian mirror to use (default: that of this machine)'
-	@echo '  PATCHED=1       - run, test, kunit, kernel: with a kernel that has patches/'
+	@echo '  PATCHED=1       - run, test, kunit, deadlock, kernel: with a kernel that has patches/'
 	@echo '  KVM=1           - Use KVM, where it works'

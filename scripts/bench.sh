@@ -1,0 +1,78 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# bench.sh [--kernel NAME] [--out DIR] [SET]...: measures these sets, see bench/sets.py, on that kernel
+# (stock). Leaves DIR/SET.json, and DIR/SET.txt where there is a table for it (bench/).
+
+# shellcheck source=scripts/lab/lib.sh
+. "$(dirname "$0")/lab/lib.sh"
+
+kernel='stock'
+out=$SRC/bench
+while [[ ${1:-} == --* ]]; do
+	case $1 in
+	--kernel) kernel=$2; shift 2 ;;
+	--out) out=$2; shift 2 ;;
+	*) die "usage: bench.sh [--kernel NAME] [--out DIR] SET..." ;;
+	esac
+done
+[ $# -gt 0 ] || set -- disk path policies
+
+# What counts instructions, as a plugin of QEMU's; at /build/samples in the root
+plugin() {
+	in_root --bind "$samples:/build:rw" gcc -O2 -Wall -Wextra -Werror -Wno-unused-parameter \
+		-shared -fPIC -fvisibility=hidden -o /build/count.so scripts/bench/count.c
+}
+
+# With -icount, the guest's clock counts its instructions, and skips the time that it is idle. What
+# the host is waited for for, as a drive is, takes any time then.
+clock_of() {
+	case $1 in
+	*nvme*) ;;
+	*) printf '%s\n' --qemu-opt -icount --qemu-opt shift=0,sleep=off ;;
+	esac
+}
+
+# Two CPUs would take turns in an order that is never the same.
+guest() {
+	local set=$1 clock
+	mapfile -t clock < <(clock_of "$set")
+	lab boot --kernel "$kernel" --name "bench-$set-console" --cpus 1 --timeout 1500 \
+		--results "$results" --append kunit.enable=0 --drive bench:size=1G "${clock[@]}" \
+		--qemu-opt -plugin \
+		--qemu-opt file=/build/samples/count.so,out=/results/counts -- \
+		python3 /src/scripts/bench/guest.py "$set"
+}
+
+# What the figures are of
+identity() {
+	local dir commit
+	dir=$(kernel_dir "$kernel")
+	commit=$(git -C "$SRC" rev-parse --short=12 HEAD 2>/dev/null) || commit=unknown
+	git -C "$SRC" diff --quiet HEAD 2>/dev/null || commit+=+
+	printf '%s\n' "commit=$commit" "kernel=$kernel" "release=$(<"$dir/release")" \
+		"compiler=$(in_root --kernel "$kernel" sh -c 'rustc --version')" \
+		"qemu=$(in_root qemu-system-x86_64 --version | head -n 1)" \
+		"machine=1 CPU, TCG $(clock_of "$1" | tail -n 1)"
+}
+
+need_root
+samples=$(build_dir samples)
+mkdir -p "$samples" "$out"
+lab module "$kernel" >/dev/null
+step bench-plugin "Plugin that counts instructions" plugin
+for set; do
+	results=$(build_dir "bench-$set")
+	rm -rf "$results"
+	mkdir -p "$results"
+	LAB_TAIL=60 step "bench-$set" "Set $set on the $kernel kernel" guest "$set"
+	identity "$set" >"$results/identity"
+	in_root --bind "$results:/results:rw" \
+		python3 scripts/bench/collect.py "$set" >"$out/$set.json.new"
+	mv "$out/$set.json.new" "$out/$set.json"
+	case $set in
+	series-*) continue ;;
+	esac
+	in_root --bind "$out:/out" python3 scripts/bench/render.py "/out/$set.json" >"$out/$set.txt"
+	cat "$out/$set.txt"
+done

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A plugin for QEMU that counts what a guest with one CPU executes: -plugin count.so,out=FILE
+ *
+ * When the guest executes the marker, a nop that nobody else has a use for, the plugin adds to
+ * FILE what has been executed since the marker before: a line "marker USER" with the instructions
+ * of user space, and for each block of the kernel's code a line "ADDRESS INSTRUCTIONS EXECUTIONS".
+ * A block is what QEMU translates at a time. A function begins with one whenever it is called, so
+ * that this tells how often it was.
+ *
+ * A block that is left in the middle, by a fault, counts as a whole.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/*
+ * What is used of QEMU's interface for plugins, version 4; Debian does not package its header. The
+ * names and types are QEMU's.
+ */
+typedef uint64_t qemu_plugin_id_t;
+typedef struct qemu_info_t qemu_info_t;
+struct qemu_plugin_tb;
+struct qemu_plugin_insn;
+struct qemu_plugin_scoreboard;
+typedef struct {
+	struct qemu_plugin_scoreboard *score;
+	size_t offset;
+} qemu_plugin_u64;
+enum qemu_plugin_op { QEMU_PLUGIN_INLINE_ADD_U64 };
+enum qemu_plugin_cb_flags { QEMU_PLUGIN_CB_NO_REGS };
+
+typedef void (*tb_trans_cb)(qemu_plugin_id_t id, struct qemu_plugin_tb *tb);
+void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id, tb_trans_cb cb);
+size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
+uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
+struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t idx);
+size_t qemu_plugin_insn_data(const struct qemu_plugin_insn *insn, void *dest, size_t len);
+void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn,
+					    void (*cb)(unsigned int vcpu, void *data),
+					    enum qemu_plugin_cb_flags flags, void *data);
+void qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(struct qemu_plugin_tb *tb,
+						       enum qemu_plugin_op op,
+						       qemu_plugin_u64 entry, uint64_t imm);
+struct qemu_plugin_scoreboard *qemu_plugin_scoreboard_new(size_t element_size);
+uint64_t qemu_plugin_u64_sum(qemu_plugin_u64 entry);
+
+__attribute__((visibility("default"))) int qemu_plugin_version = 4;
+
+/* nopl MAGIC(%rax,%rax,1) */
+static const uint8_t marker[] = { 0x0f, 0x1f, 0x84, 0x00, 0x6d, 0x61, 0x72, 0x6b };
+
+static FILE *out;
+static uint64_t user_before;
+
+#define MAX_BLOCKS (1U << 20)
+#define HASH_SIZE (2 * MAX_BLOCKS)
+
+/* Its index is that of the counter of its executions. The first stands for all of user space. */
+static struct block {
+	uint64_t address;
+	uint64_t length;
+	uint64_t before;
+} blocks[MAX_BLOCKS];
+static uint32_t nr_blocks, hash[HASH_SIZE];
+static struct qemu_plugin_scoreboard *counters;
+
+static qemu_plugin_u64 counter(uint32_t index)
+{
+	return (qemu_plugin_u64){ counters, index * sizeof(uint64_t) };
+}
+
+/* The same code may be translated again and again. */
+static uint32_t find_block(uint64_t address, uint64_t length)
+{
+	uint64_t at = (address + length) * 0x9e3779b97f4a7c15 >> 32;
+
+	for (at %= HASH_SIZE; hash[at]; at = (at + 1) % HASH_SIZE) {
+		struct block *block = &blocks[hash[at]];
+
+		if (block->address == address && block->length == length)
+			return hash[at];
+	}
+	if (++nr_blocks == MAX_BLOCKS) {
+		fprintf(stderr, "count.so: too much code\n");
+		exit(1);
+	}
+	blocks[nr_blocks] = (struct block){ .address = address, .length = length };
+	hash[at] = nr_blocks;
+	return nr_blocks;
+}
+
+static uint64_t count_since(uint32_t index, uint64_t *before)
+{
+	uint64_t then = *before;
+
+	*before = qemu_plugin_u64_sum(counter(index));
+	return *before - then;
+}
+
+static void on_marker(unsigned int vcpu, void *data)
+{
+	uint32_t index;
+
+	fprintf(out, "marker %lu\n", count_since(0, &user_before));
+	for (index = 1; index <= nr_blocks; index++) {
+		struct block *block = &blocks[index];
+		uint64_t count = count_since(index, &block->before);
+
+		if (count)
+			fprintf(out, "%lx %lu %lu\n", block->address, count * block->length, count);
+	}
+	fprintf(out, "end\n");
+	fflush(out);
+}
+
+/* No block has code of user space and of the kernel. */
+static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
+{
+	uint64_t address = qemu_plugin_tb_vaddr(tb);
+	size_t index, length = qemu_plugin_tb_n_insns(tb);
+	bool is_kernel = address >> 63;
+	qemu_plugin_u64 entry = counter(is_kernel ? find_block(address, length) : 0);
+	uint8_t code[sizeof(marker)];
+
+	qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(tb, QEMU_PLUGIN_INLINE_ADD_U64, entry,
+							  is_kernel ? 1 : length);
+	for (index = 0; index < length && !is_kernel; index++) {
+		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, index);
+
+		if (qemu_plugin_insn_data(insn, code, sizeof(code)) == sizeof(code) &&
+		    memcmp(code, marker, sizeof(code)) == 0)
+			qemu_plugin_register_vcpu_insn_exec_cb(insn, on_marker,
+							       QEMU_PLUGIN_CB_NO_REGS, NULL);
+	}
+}
+
+__attribute__((visibility("default"))) int
+qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char **argv)
+{
+	if (argc != 1 || strncmp(argv[0], "out=", 4) != 0) {
+		fprintf(stderr, "count.so: the one argument is out=FILE\n");
+		return -1;
+	}
+	out = fopen(argv[0] + 4, "w");
+	if (!out) {
+		perror(argv[0] + 4);
+		return -1;
+	}
+	counters = qemu_plugin_scoreboard_new(MAX_BLOCKS * sizeof(uint64_t));
+	qemu_plugin_register_vcpu_tb_trans_cb(id, on_translation);
+	return 0;
+}
