@@ -8,7 +8,7 @@ RUSTC ?= rustc
 
 KBUILD_TARGETS := modules modules_install rust-analyzer clean
 LAB_TARGETS := run test kunit stress deadlock check compare shell docs samples kernel fmt \
-	bench patches-check patches-bench
+	bench bench-compare patches-check patches-bench
 
 .PHONY: default help distclean tree source-tree $(KBUILD_TARGETS) $(LAB_TARGETS)
 
@@ -43,6 +43,9 @@ docs fmt samples:
 bench:
 	@scripts/bench.sh $(SET)
 
+bench-compare:
+	@scripts/bench-compare.sh $(A) $(B)
+
 kernel:
 	@scripts/lab/kernel.sh $(if $(PATCHED),patched)
 
@@ -66,6 +69,7 @@ help:
 	@echo '  check           - rustfmt, clippy, checkpatch, shellcheck, ruff, Sphinx'
 	@echo '  compare         - diofs beside XFS and ext4; on a machine that does nothing else'
 	@echo '  bench           - Instructions an I/O: the disk, the path, the policies (SET=disk for one)'
+	@echo '  bench-compare   - Two results of that, A=FILE B=FILE'
 	@echo '  fmt             - Format the Rust and Python files'
 	@echo '  shell           - Shell in a guest, with the module loaded (KERNEL=stock or test)'
 	@echo '  docs            - Documentation as HTML'

@@ -107,6 +107,14 @@ hang() {
 		problem "a module that keeps i_dio_count shows no deadlock"
 }
 
+# An I/O must not have become more expensive, by its instructions, than bench/key.json has it.
+guard() {
+	"$SRC/scripts/bench.sh" --out "$results/bench" key >/dev/null
+	attempt guard "Instructions an I/O" \
+		"$SRC/scripts/bench-compare.sh" --limit 2 "$SRC/bench/key.json" "$results/bench/key.json" ||
+		problem "an I/O takes more instructions than in bench/key.json"
+}
+
 summary() {
 	in_root --bind "$results:/out" python3 /src/scripts/test/summary.py /out
 }
@@ -134,6 +142,7 @@ if [ -z "$only_kunit" ]; then
 	else
 		lab module stock >/dev/null
 		e2e_both "$@"
+		guard
 	fi
 fi
 summary

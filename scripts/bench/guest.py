@@ -21,7 +21,7 @@ TOLERANCE = 0.001
 # A take that something else got into, such as an allocation that fell to reclaim, is taken again.
 ATTEMPTS = 4
 
-FUNCTIONS_KEPT = 40
+FUNCTIONS_KEPT = 15
 
 
 def values(window: Window) -> dict[str, float]:

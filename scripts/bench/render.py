@@ -56,7 +56,11 @@ def policies(points: list[dict]) -> str:
     return grid(points, row, lambda of: of["policy"], iops)
 
 
-TABLES = {"disk": disk, "path": path, "policies": policies}
+def key(points: list[dict]) -> str:
+    return grid(points, lambda of: of["job"], lambda _: "instructions", cost)
+
+
+TABLES = {"disk": disk, "key": key, "path": path, "policies": policies}
 
 
 def main() -> None:

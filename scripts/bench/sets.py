@@ -163,6 +163,23 @@ def path() -> Iterator[Point]:
         yield from paths("null", device)
 
 
+# The points that every test run takes
+
+
+def key() -> Iterator[Point]:
+    """The disk alone, and the file system in the ways that are used most."""
+    with timer_disk(irqmode=0) as device:
+        yield Point(
+            {"job": "null disk, io_uring, randread"}, job(device, "randread", ioengine="io_uring")
+        )
+        with filesystem("diofs", device) as path:
+            for issuer in ("libaio", "io_uring", "io_uring-polled"):
+                for rw in ("randread", "randwrite"):
+                    if (issuer, rw) != ("io_uring-polled", "randread"):
+                        name = f"diofs, {issuer}, {rw}"
+                        yield Point({"job": name}, job(path, rw, **ISSUERS[issuer]))
+
+
 # The tables of 2023
 
 
@@ -237,6 +254,7 @@ def disk() -> Iterator[Point]:
 
 SETS: dict[str, Callable[[], Iterator[Point]]] = {
     "path": path,
+    "key": key,
     "policies": policies,
     "disk": disk,
     "series-null": series_null,

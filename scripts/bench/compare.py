@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Two results of a set side by side: compare.py [--limit PERCENT] BEFORE.json AFTER.json
+
+With a limit, the exit status tells whether an I/O has become more expensive than that, by its
+instructions, at any point.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import report
+
+# What one kernel, compiler and QEMU say, another need not.
+COMPARABLE = ("kernel", "release", "compiler", "qemu", "machine")
+
+
+def change(before: dict, after: dict) -> float:
+    """In percent."""
+    return 100 * (report.instructions(after) / report.instructions(before) - 1)
+
+
+def is_noise(before: dict, after: dict) -> bool:
+    return abs(change(before, after)) <= 100 * max(before["spread"], after["spread"])
+
+
+def row(before: dict, after: dict) -> list[str]:
+    words = " ".join(str(value) for value in before["labels"].values())
+    figures = [f"{report.instructions(point):.0f}" for point in (before, after)]
+    return [
+        words,
+        *figures,
+        f"{change(before, after):+.2f}%",
+        "noise" if is_noise(before, after) else "",
+    ]
+
+
+def differences(before: dict, after: dict) -> list[str]:
+    """What the two were not measured on alike."""
+    return [name for name in COMPARABLE if before["identity"][name] != after["identity"][name]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--limit", type=float)
+    parser.add_argument("before", type=Path)
+    parser.add_argument("after", type=Path)
+    options = parser.parse_args()
+    documents = report.load(options.before), report.load(options.after)
+    if different := differences(*documents):
+        for name in different:
+            print(f"{name}: {' / '.join(document['identity'][name] for document in documents)}")
+        if options.limit is not None:
+            print("not comparable, so there is no limit to keep")
+    before, after = (report.by_labels(document) for document in documents)
+    pairs = [(before[key], after[key]) for key in before if key in after]
+    if not pairs or len(pairs) < len(before):
+        sys.exit("points are missing")
+    print(
+        report.table(["job", "before", "after", "change", ""], [row(*pair) for pair in pairs]),
+        end="",
+    )
+    if options.limit is not None and not different:
+        worse = [pair for pair in pairs if change(*pair) > options.limit]
+        sys.exit(f"more than {options.limit}% worse" if worse else 0)
+
+
+if __name__ == "__main__":
+    main()
