@@ -42,7 +42,7 @@ build_clean() {
 
 selftest() {
 	in_tree "$WORK" make -C /usr/src/linux/tools/testing/selftests/filesystems/dio_completion \
-		OUTPUT="$OBJ" CFLAGS=-Werror
+		OUTPUT="$OBJ" USERCFLAGS=-Werror
 }
 
 need_root
