@@ -122,6 +122,18 @@ def other_filesystem(kind: str, device: Path) -> Iterator[Path]:
         run("umount", where)
 
 
+@contextlib.contextmanager
+def filesystem(kind: str, device: Path, *options: str) -> Iterator[Path]:
+    """A new file system of any kind on DEVICE, mounted; gives the name of a file on it, which is
+    there on a diofs only."""
+    if kind == "diofs":
+        with mounted(device, *options) as data:
+            yield data
+        return
+    with other_filesystem(kind, device) as where:
+        yield where / "data"
+
+
 def counters(path: Path) -> dict[str, int]:
     pairs = (line.split(":") for line in path.read_text().splitlines())
     return {name.strip(): int(value) for name, value in pairs}
@@ -177,6 +189,15 @@ def read_into_cache(path: Path, offset: int, length: int = 65536) -> None:
         assert len(os.pread(fd, length, offset)) == length
 
 
+def set_cache(path: Path, offset: int | None) -> None:
+    """Has pages in the page cache at OFFSET of the file, or none at all, and no others."""
+    with opened(path, os.O_RDWR) as fd:
+        os.fsync(fd)
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    if offset is not None:
+        read_into_cache(path, offset)
+
+
 def pread(fd: int, length: int, offset: int) -> bytes:
     """Reads directly: as much as there is, up to LENGTH bytes."""
     memory = aligned(length)
@@ -189,8 +210,7 @@ def lay_out(path: Path, size: int) -> None:
     assert job["error"] == 0
 
 
-def fio(path: Path, **options: object) -> dict:
-    """Runs one fio job and returns its result; the job's own failure is for the caller to judge."""
+def fio_command(path: Path, **options: object) -> list[str]:
     defaults = {
         "filename": path,
         "direct": 1,
@@ -201,7 +221,12 @@ def fio(path: Path, **options: object) -> dict:
         "thread": 1,
     }
     words = [f"--{key}={value}" for key, value in (defaults | options).items()]
-    result = run("fio", "--name=job", "--output-format=json", *words, check=False)
+    return ["fio", "--name=job", "--output-format=json", *words]
+
+
+def fio(path: Path, **options: object) -> dict:
+    """Runs one fio job and returns its result; the job's own failure is for the caller to judge."""
+    result = run(*fio_command(path, **options), check=False)
     return json.loads(result.stdout[result.stdout.index("{") :])["jobs"][0]
 
 

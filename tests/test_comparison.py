@@ -5,9 +5,7 @@ Times mean nothing under emulation, and ratios of times little: each is that of 
 runs, which take turns.
 """
 
-import contextlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import lab
@@ -25,17 +23,6 @@ SIZE = 16 << 20
 CACHED_AT = 12 << 20
 
 
-@contextlib.contextmanager
-def mounted(filesystem: str, device: Path) -> Iterator[Path]:
-    """A new file system on DEVICE, with a file that has been written."""
-    if filesystem == "diofs":
-        with lab.mounted(device) as data:
-            yield data
-        return
-    with lab.other_filesystem(filesystem, device) as where:
-        yield where / "data"
-
-
 def overwrite(data: Path, **options: object) -> dict[str, float]:
     """Overwrites blocks at random; what that costs."""
     job = lab.fio(data, rw="randwrite", ioengine="io_uring", size="8M", **options)
@@ -44,21 +31,12 @@ def overwrite(data: Path, **options: object) -> dict[str, float]:
     return {"iops": job["write"]["iops"], "switches": job["ctx"] / ios, "ios": ios}
 
 
-def cache(data: Path, wanted: bool) -> None:
-    """Has pages in the page cache behind what is overwritten, or no page at all."""
-    with lab.opened(data, os.O_RDWR) as fd:
-        os.fsync(fd)
-        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-    if wanted:
-        lab.read_into_cache(data, CACHED_AT)
-
-
 def polled(data: Path, turns: int) -> dict[str, dict[str, float]]:
     """Polled overwrites at queue depth 1, without and with pages in the cache: the best of each."""
     best: dict[str, dict[str, float]] = {}
     for _ in range(turns):
-        for name, wanted in ("uncached", False), ("cached", True):
-            cache(data, wanted)
+        for name, cached_at in ("uncached", None), ("cached", CACHED_AT):
+            lab.set_cache(data, cached_at)
             result = overwrite(data, iodepth=1, hipri=1, io_size="2M")
             if name not in best or result["iops"] > best[name]["iops"]:
                 best[name] = result
@@ -69,7 +47,7 @@ def test_polled_overwrites_of_a_file_with_cached_pages(record_property):
     device = lab.drive("scratch")
     results = {}
     for filesystem, turns in ("xfs", 2), ("diofs", TURNS):
-        with mounted(filesystem, device) as data:
+        with lab.filesystem(filesystem, device) as data:
             lab.lay_out(data, SIZE)
             results[filesystem] = polled(data, turns)
     print(results)
@@ -87,7 +65,7 @@ def test_durable_overwrites_of_a_device_that_has_to_be_flushed(null_disk, record
     results: dict[str, dict[str, float]] = {}
     for _ in range(DURABLE_TURNS):
         for filesystem in ("diofs", "xfs", "ext4"):
-            with mounted(filesystem, device) as data:
+            with lab.filesystem(filesystem, device) as data:
                 lab.lay_out(data, SIZE)
                 before = lab.disk_counters(device)["flush"]
                 result = overwrite(data, iodepth=32, sync="dsync")

@@ -2,7 +2,9 @@
 """What patches/ change for file systems that use iomap, on kernels with them and without."""
 
 import contextlib
+import json
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -88,6 +90,67 @@ def test_data_is_right(issuer, data):
     # The cache has what was written, too.
     with lab.opened(data) as direct, lab.opened(data, os.O_RDONLY) as buffered:
         assert os.pread(buffered, SIZE // 4, 0) == lab.pread(direct, SIZE // 4, 0)
+
+
+# Who writes to an area of its own, and verifies it
+WRITERS = {
+    "mapped": {"ioengine": "mmap", "direct": 0},
+    "buffered": {"ioengine": "psync", "direct": 0},
+    "psync": {"ioengine": "psync"},
+    "iopoll": {"ioengine": "io_uring", "iodepth": 8, "hipri": 1},
+    "io_uring": {"ioengine": "io_uring", "iodepth": 8, "bssplit": "4k/80:64k/20"},
+    "libaio": {"ioengine": "libaio", "iodepth": 8, "bssplit": "4k/80:64k/20"},
+}
+# Who reads all of the file meanwhile, so that pages of every area come to be cached
+READERS = {
+    "buffered": {"ioengine": "psync", "direct": 0},
+    "mapped": {"ioengine": "mmap", "direct": 0},
+}
+AREA = 1 << 20
+LOOPS = int(os.environ.get("LOOPS", "2"))
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    options = {"rw": "randread", "size": SIZE, "rate_iops": 200, "time_based": 1, "runtime": "1h"}
+    commands = [lab.fio_command(path, **(options | reader)) for reader in READERS.values()]
+    with contextlib.ExitStack() as stack:
+        readers = [
+            stack.enter_context(subprocess.Popen(command, stdout=subprocess.DEVNULL))
+            for command in commands
+        ]
+        try:
+            yield
+            assert [reader.poll() for reader in readers] == [None] * len(readers)
+        finally:
+            for reader in readers:
+                reader.terminate()
+
+
+def test_direct_and_buffered_and_mapped_writers_at_once(data):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(reading(data))
+        writers = {}
+        for index, (name, options) in enumerate(WRITERS.items()):
+            command = lab.fio_command(
+                data,
+                rw="randwrite",
+                offset=index * AREA,
+                size=AREA,
+                loops=LOOPS,
+                verify="crc32c",
+                verify_fatal=1,
+                **options,
+            )
+            writers[name] = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE))
+        for name, writer in writers.items():
+            output = writer.communicate()[0].decode()
+            job = json.loads(output[output.index("{") :])["jobs"][0]
+            assert job["error"] == 0, name
+            assert job["read"]["io_bytes"] == job["write"]["io_bytes"] == LOOPS * AREA, name
+    with lab.opened(data) as direct, lab.opened(data, os.O_RDONLY) as buffered:
+        os.fsync(buffered)
+        assert os.pread(buffered, SIZE, 0) == lab.pread(direct, SIZE, 0)
 
 
 @needs_patches
