@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# bench.sh [--kernel NAME] [--out DIR] [SET]...: measures these sets, see bench/sets.py, on that kernel
-# (stock). Leaves DIR/SET.json, and DIR/SET.txt where there is a table for it (bench/).
+# bench.sh [--kernel NAME] [--out DIR] [SET]...: measures these sets, see bench/sets/, on that kernel
+# (stock). Leaves DIR/SET.json, a table in DIR/SET.txt, and pictures (bench/).
 
 # shellcheck source=scripts/lab/lib.sh
 . "$(dirname "$0")/lab/lib.sh"
@@ -13,10 +13,10 @@ while [[ ${1:-} == --* ]]; do
 	case $1 in
 	--kernel) kernel=$2; shift 2 ;;
 	--out) out=$2; shift 2 ;;
-	*) die "usage: bench.sh [--kernel NAME] [--out DIR] SET..." ;;
+	*) die "usage: bench.sh [--kernel NAME] [--out DIR] [SET]..." ;;
 	esac
 done
-[ $# -gt 0 ] || set -- disk path policies
+[ $# -gt 0 ] || set -- disk path policies classes reactor
 
 # What counts instructions, as a plugin of QEMU's; at /build/samples in the root
 plugin() {
@@ -25,7 +25,7 @@ plugin() {
 }
 
 # With -icount, the guest's clock counts its instructions, and skips the time that it is idle. What
-# the host is waited for for, as a drive is, takes any time then.
+# the host has to be waited for for, as a drive is, takes any time then.
 clock_of() {
 	case $1 in
 	*nvme*) ;;
@@ -57,8 +57,9 @@ identity() {
 }
 
 need_root
-samples=$(build_dir samples)
-mkdir -p "$samples" "$out"
+samples=$(lab samples)
+mkdir -p "$out"
+source=$(lab source)
 lab module "$kernel" >/dev/null
 step bench-plugin "Plugin that counts instructions" plugin
 for set; do
@@ -67,12 +68,10 @@ for set; do
 	mkdir -p "$results"
 	LAB_TAIL=60 step "bench-$set" "Set $set on the $kernel kernel" guest "$set"
 	identity "$set" >"$results/identity"
-	in_root --bind "$results:/results:rw" \
+	in_root --bind "$results:/results:rw" --bind "$source:/mnt" \
 		python3 scripts/bench/collect.py "$set" >"$out/$set.json.new"
 	mv "$out/$set.json.new" "$out/$set.json"
-	case $set in
-	series-*) continue ;;
-	esac
+	in_root --bind "$out:/out:rw" python3 scripts/bench/plot.py "/out/$set.json" /out
 	in_root --bind "$out:/out" python3 scripts/bench/render.py "/out/$set.json" >"$out/$set.txt"
 	cat "$out/$set.txt"
 done

@@ -20,7 +20,7 @@ if [ -n "${PATCHED:-}" ]; then
 	SELECTION+=' or selftest'
 fi
 
-# There are twenty such runs, and a round takes less than 10 ms even under emulation.
+# Up to forty such runs; a round takes less than 10 ms even under emulation.
 guest() {
 	lab boot --kernel "$KERNEL" --name deadlock-console --timeout $((ROUNDS / 5 + 300)) \
 		--append kunit.enable=0 --drive scratch -- \

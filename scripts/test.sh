@@ -44,7 +44,8 @@ check_suites() {
 # tasks do without a complaint; KUnit itself ends a case after 5 minutes.
 kunit_guest() {
 	lab boot --kernel "$KERNEL" --name kunit-console --timeout 600 --results "$results" \
-		--append 'kmemleak=on sysctl.kernel.hung_task_timeout_secs=400' -- /src/scripts/test/kunit-guest.sh
+		--append 'kmemleak=on sysctl.kernel.hung_task_timeout_secs=400' -- \
+		/src/scripts/test/kunit-guest.sh
 }
 
 # The part of the console that is about our module

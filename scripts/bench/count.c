@@ -54,7 +54,6 @@ __attribute__((visibility("default"))) int qemu_plugin_version = 4;
 static const uint8_t marker[] = { 0x0f, 0x1f, 0x84, 0x00, 0x6d, 0x61, 0x72, 0x6b };
 
 static FILE *out;
-static uint64_t user_before;
 
 #define MAX_BLOCKS (1U << 20)
 #define HASH_SIZE (2 * MAX_BLOCKS)
@@ -93,22 +92,23 @@ static uint32_t find_block(uint64_t address, uint64_t length)
 	return nr_blocks;
 }
 
-static uint64_t count_since(uint32_t index, uint64_t *before)
+/* Since the time before */
+static uint64_t new_count(uint32_t index)
 {
-	uint64_t then = *before;
+	uint64_t then = blocks[index].before;
 
-	*before = qemu_plugin_u64_sum(counter(index));
-	return *before - then;
+	blocks[index].before = qemu_plugin_u64_sum(counter(index));
+	return blocks[index].before - then;
 }
 
 static void on_marker(unsigned int vcpu, void *data)
 {
 	uint32_t index;
 
-	fprintf(out, "marker %lu\n", count_since(0, &user_before));
+	fprintf(out, "marker %lu\n", new_count(0));
 	for (index = 1; index <= nr_blocks; index++) {
-		struct block *block = &blocks[index];
-		uint64_t count = count_since(index, &block->before);
+		const struct block *block = &blocks[index];
+		uint64_t count = new_count(index);
 
 		if (count)
 			fprintf(out, "%lx %lu %lu\n", block->address, count * block->length, count);

@@ -9,8 +9,9 @@ import sys
 import time
 from pathlib import Path
 
-import sets
-from meter import CONTEXT_SWITCH, SUBMISSION, WORK_ITEM, Meter, Window, lab
+from meter import CONTEXT_SWITCH, FLUSH, WORK_ITEM, Meter, Window, lab
+from points import Point
+from sets import SETS
 
 RESULTS = Path("/results/points.json")
 
@@ -21,58 +22,71 @@ TOLERANCE = 0.001
 # A take that something else got into, such as a kernel thread, is taken again: so many at most.
 ATTEMPTS = 12
 
-FUNCTIONS_KEPT = 15
 
-
-def values(window: Window) -> dict[str, float]:
+def values(window: Window, ios: int) -> dict[str, float]:
     """What an I/O has cost."""
-    ios = window.calls[SUBMISSION]
     return {
         "user": window.user / ios,
         "kernel": window.kernel.total() / ios,
         "switches": window.calls[CONTEXT_SWITCH] / ios,
-        "work": window.calls[WORK_ITEM] / ios,
+        "work": max(window.calls[name] for name in WORK_ITEM) / ios,
+        "flushes": window.calls[FLUSH] / ios,
         "nanoseconds": window.nanoseconds / ios,
     }
 
 
-def shares(window: Window) -> dict[str, float]:
-    """The kernel's instructions an I/O, by function."""
-    ios = window.calls[SUBMISSION]
-    return {name: count / ios for name, count in window.kernel.most_common(FUNCTIONS_KEPT)}
+def median(dictionaries: list[dict[str, float]]) -> dict[str, float]:
+    return {name: statistics.median(one[name] for one in dictionaries) for name in dictionaries[0]}
 
 
-def spread(takes: list[Window]) -> float:
-    """How far the instructions of the kernel are apart, as a part of them."""
-    figures = [values(take)["kernel"] for take in takes]
-    return max(figures) / min(figures) - 1
+class Taker:
+    """Takes a point as often as it has to be."""
 
+    def __init__(self, meter: Meter, point: Point) -> None:
+        self.meter, self.point = meter, point
+        self.takes: list[Window] = []
 
-def take(meter: Meter, point: sets.Point) -> list[Window]:
-    count = TAKES_EXACT if point.exact else TAKES
-    takes = [meter.watch(point.options, point.window) for _ in range(count)]
-    if not point.exact:
-        return takes
-    while spread(takes[-TAKES_EXACT:]) > TOLERANCE:
-        if len(takes) == ATTEMPTS:
-            raise SystemExit(
-                f"{point.labels}: {spread(takes[-TAKES_EXACT:]):.2%} between two takes"
-            )
-        takes.append(meter.watch(point.options, point.window))
-    return takes[-TAKES_EXACT:]
+    def take(self) -> None:
+        window = self.meter.watch(self.point.command, self.point.window)
+        if not self.ios(window):
+            raise RuntimeError(f"{' '.join(self.point.command)}: no I/O")
+        self.takes.append(window)
 
+    def ios(self, window: Window) -> int:
+        return window.calls[self.point.counted_by]
 
-def measure(meter: Meter, point: sets.Point) -> dict:
-    takes = take(meter, point)
-    figures = [values(window) for window in takes]
-    return {
-        "labels": point.labels,
-        "exact": point.exact,
-        "ios": [window.calls[SUBMISSION] for window in takes],
-        "values": {name: statistics.median(f[name] for f in figures) for name in figures[0]},
-        "spread": spread(takes),
-        "functions": shares(takes[-1]),
-    }
+    def values(self) -> list[dict[str, float]]:
+        return [values(window, self.ios(window)) for window in self.takes]
+
+    def spread(self) -> float:
+        """How far the instructions of the kernel are apart, as a part of them."""
+        figures = [one["kernel"] for one in self.values()]
+        return max(figures) / min(figures) - 1
+
+    def take_all(self) -> None:
+        for _ in range(TAKES_EXACT if self.point.exact else TAKES):
+            self.take()
+        attempts = len(self.takes)
+        while self.point.exact and self.spread() > TOLERANCE:
+            if attempts == ATTEMPTS:
+                raise SystemExit(f"{self.point.labels}: {self.spread():.2%} between two takes")
+            self.takes.pop(0)
+            self.take()
+            attempts += 1
+
+    def result(self) -> dict:
+        last = self.takes[-1]
+        return {
+            "labels": self.point.labels,
+            "exact": self.point.exact,
+            "ios": [self.ios(window) for window in self.takes],
+            "values": median(self.values()),
+            "told": median([take.told for take in self.takes]),
+            "spread": self.spread(),
+            "functions": {
+                name: count / self.ios(last) for name, count in last.kernel.most_common()
+            },
+        }
 
 
 def main() -> None:
@@ -81,14 +95,16 @@ def main() -> None:
     meter = Meter()
     begin = time.time()
     with RESULTS.open("w") as results:
-        for point in sets.SETS[name]():
-            result = measure(meter, point)
+        for point in SETS[name].points():
+            taker = Taker(meter, point)
+            taker.take_all()
+            result = taker.result()
             results.write(json.dumps(result) + "\n")
             results.flush()
             figures = result["values"]
             words = " ".join(str(value) for value in point.labels.values())
             print(
-                f"{words}: {figures['user'] + figures['kernel']:.0f} instructions,"
+                f"{words}: {figures['kernel']:.0f} instructions,"
                 f" {figures['switches']:.2f} context switches, {figures['work']:.2f} work items",
                 flush=True,
             )

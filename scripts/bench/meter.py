@@ -22,25 +22,30 @@ COUNTS = Path("/results/counts")
 # The plugin's marker, and a return
 CODE = bytes.fromhex("0f1f84006d61726b c3")
 
-# Every I/O passes by here once: it has one bio.
+# Every I/O passes by here once, as it has one bio; but for those that need flushes,
 SUBMISSION = "submit_bio_noacct"
+# which pass by here once, if they are of io_uring.
+COMPLETION = "io_complete_rw"
 CONTEXT_SWITCH = "finish_task_switch"
-WORK_ITEM = "process_one_work"
+# Each is called once for a work item, if it has not been inlined.
+WORK_ITEM = ("process_one_work", "pwq_dec_nr_in_flight")
+# However many waited for it, a flush ends once.
+FLUSH = "flush_end_io"
 
 # How much I/O a job does before it is looked at
 RAMP = 1 << 20
 
 
 class Symbols:
-    """The functions of the kernel, and of its modules."""
+    """The functions of the kernel, and of its modules, as "NAME" or "NAME [MODULE]"."""
 
     def __init__(self) -> None:
         found: dict[int, str] = {}
         for line in Path("/proc/kallsyms").read_text().splitlines():
-            address, kind, name = line.split()[:3]
+            address, kind, name, *module = line.split()
             if kind in "tTwW":
                 # Compilers add suffixes to what they have made a copy of.
-                found.setdefault(int(address, 16), name.partition(".")[0])
+                found.setdefault(int(address, 16), " ".join([name.partition(".")[0], *module]))
         self.addresses = sorted(found)
         self.names = [found[address] for address in self.addresses]
 
@@ -52,15 +57,32 @@ class Symbols:
         return self.names[index], self.addresses[index] == address
 
 
-FIO = Path("/run/fio")
-ENVIRONMENT = {"LD_LIBRARY_PATH": str(FIO), "LC_ALL": "C", "HOME": "/"}
+class Command(list[str]):
+    """A program, one of PROGRAMS, and its arguments: one that does I/O until it is terminated, and
+    tells then, in JSON, how it went."""
+
+    def __init__(self, *words: str) -> None:
+        super().__init__(words)
 
 
-def copy_fio() -> None:
-    """Copies fio to memory. While it waits for the host, the guest's clock runs ahead."""
-    FIO.mkdir(exist_ok=True)
-    libraries = re.findall(r"(/\S+) \(0x", lab.run("ldd", "/usr/bin/fio").stdout)
-    lab.run("cp", "--dereference", "/usr/bin/fio", *libraries, FIO)
+def fio(path: Path, **options: object) -> Command:
+    """Has fio go on until it is terminated."""
+    return Command(*lab.fio_command(path, time_based=1, runtime="1h", **options))
+
+
+# What reactor tells: how long transfers took, in ns
+TOLD = ("mean", "max")
+PROGRAMS = (Path("/usr/bin/fio"), lab.SAMPLES / "reactor")
+BIN = Path("/run/bin")
+ENVIRONMENT = {"LD_LIBRARY_PATH": str(BIN), "LC_ALL": "C", "HOME": "/"}
+
+
+def copy_programs() -> None:
+    """Copies them to memory. While they wait for the host, the guest's clock runs ahead."""
+    BIN.mkdir(exist_ok=True)
+    for program in PROGRAMS:
+        libraries = re.findall(r"(/\S+) \(0x", lab.run("ldd", program).stdout)
+        lab.run("cp", "--dereference", program, *libraries, BIN)
 
 
 @dataclass
@@ -72,6 +94,8 @@ class Window:
     kernel: Counter[str] = field(default_factory=Counter)
     calls: Counter[str] = field(default_factory=Counter)
     nanoseconds: int = 0
+    # by the program, see TOLD
+    told: dict[str, float] = field(default_factory=dict)
 
 
 class Marker:
@@ -118,7 +142,7 @@ class Meter:
     """Runs jobs, and looks at what they do when they have warmed up."""
 
     def __init__(self) -> None:
-        copy_fio()
+        copy_programs()
         self.mark = Marker()
         self.symbols, self.modules = None, None
 
@@ -129,28 +153,36 @@ class Meter:
             self.symbols, self.modules = Symbols(), modules
         return self.symbols
 
-    def watch(self, options: dict[str, object], window: float) -> Window:
-        """What is executed while fio does I/O."""
-        words = [f"--{name}={value}" for name, value in options.items()]
-        limit = ["--time_based=1", "--runtime=1h"]
-        command = [str(FIO / "fio"), "--name=job", "--output-format=json", *limit, *words]
+    def watch(self, command: Command, window: float) -> Window:
+        """What is executed while a program does I/O."""
         with subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=ENVIRONMENT
-        ) as fio:
-            while fio.poll() is None and transferred(fio.pid) < RAMP:
+            [BIN / command[0], *command[1:]],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=ENVIRONMENT,
+        ) as program:
+            while program.poll() is None and transferred(program.pid) < RAMP:
                 time.sleep(0.002)
             self.mark.execute()
             begin = time.monotonic_ns()
             time.sleep(window)
             self.mark.execute()
             nanoseconds = time.monotonic_ns() - begin
-            fio.terminate()
-            output = fio.communicate()[0].decode()
-        begins = output.find("{")
-        if begins < 0 or json.loads(output[begins : output.rindex("}") + 1])["jobs"][0]["error"]:
-            raise RuntimeError(f"{' '.join(command)}:\n{output}")
+            program.terminate()
+            output = program.communicate()[0].decode()
         result = parse(self.mark.read(), self.current_symbols())
         result.nanoseconds = nanoseconds
-        if not result.calls[SUBMISSION]:
-            raise RuntimeError(f"{' '.join(command)}: no I/O")
+        result.told = told(command, output)
         return result
+
+
+def told(command: Command, output: str) -> dict[str, float]:
+    """What a program has told about its job."""
+    try:
+        result = json.loads(output[output.index("{") : output.rindex("}") + 1])
+    except ValueError:
+        raise RuntimeError(f"{' '.join(command)}:\n{output}") from None
+    job = result["jobs"][0] if "jobs" in result else result
+    if job["error"] and "--continue_on_error=all" not in command:
+        raise RuntimeError(f"{' '.join(command)}:\n{output}")
+    return {name: job[name] for name in TOLD if name in job}

@@ -2,6 +2,7 @@
 """Tables of what was measured, as text that is reStructuredText as well."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 Labels = tuple[tuple[str, object], ...]
@@ -12,11 +13,51 @@ def load(path: Path) -> dict:
 
 
 def by_labels(document: dict) -> dict[Labels, dict]:
-    return {tuple(point["labels"].items()): point for point in document["points"]}
+    return {tuple(sorted(point["labels"].items())): point for point in document["points"]}
 
 
 def instructions(point: dict) -> float:
-    return point["values"]["user"] + point["values"]["kernel"]
+    """Those of the kernel: what a program does beside is its own affair."""
+    return point["values"]["kernel"]
+
+
+def marked(point: dict, text: str) -> str:
+    """What is not the same every time has a mark."""
+    return text if point["exact"] else f"~{text}"
+
+
+def cost(point: dict) -> str:
+    return marked(point, f"{instructions(point):.0f}")
+
+
+def rate(point: dict) -> float:
+    """I/Os a second, of the guest's time"""
+    return 1e9 / point["values"]["nanoseconds"]
+
+
+def iops(point: dict) -> str:
+    return marked(point, f"{rate(point):.0f}")
+
+
+def way(labels: dict[str, object]) -> str:
+    """In which way I/O is done"""
+    words = ["polled" if labels["polled"] else "interrupts"] + ["cached"] * bool(labels["cached"])
+    return f"{' '.join(words)} QD{labels['depth']}"
+
+
+def grid(
+    points: list[dict],
+    row: Callable[[dict], str],
+    column: Callable[[dict], str],
+    cell: Callable[[dict], str],
+) -> str:
+    """A table of points, by what their labels say; where there is no point, a dash."""
+    rows, columns = {}, {}
+    for point in points:
+        columns[column(point["labels"])] = None
+        rows.setdefault(row(point["labels"]), {})[column(point["labels"])] = cell(point)
+    lines = [[name, *(cells.get(name_, "-") for name_ in columns)] for name, cells in rows.items()]
+    return table(["job", *columns], lines)
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:

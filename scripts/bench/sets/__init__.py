@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What is measured: each set has points(), for the guest, and table(), of the results."""
+
+from sets import classes, disk, key, path, policies, reactor, series_null, series_nvme
+
+SETS = {
+    "classes": classes,
+    "disk": disk,
+    "key": key,
+    "path": path,
+    "policies": policies,
+    "reactor": reactor,
+    "series-null": series_null,
+    "series-nvme": series_nvme,
+}

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What every test run measures: the disk alone, and diofs in the ways that are used most."""
+
+from collections.abc import Iterator
+
+import report
+from points import Point, filesystem, job, timer_disk
+
+from sets.path import ISSUERS
+
+
+def points() -> Iterator[Point]:
+    with timer_disk(irqmode=0) as device:
+        yield Point(
+            {"job": "null disk, io_uring, randread"}, job(device, "randread", ioengine="io_uring")
+        )
+        with filesystem("diofs", device) as path:
+            for issuer in ("libaio", "io_uring", "io_uring-polled"):
+                for rw in ("randread", "randwrite"):
+                    if (issuer, rw) != ("io_uring-polled", "randread"):
+                        name = f"diofs, {issuer}, {rw}"
+                        yield Point({"job": name}, job(path, rw, **ISSUERS[issuer]))
+
+
+def table(points: list[dict]) -> str:
+    return report.grid(points, lambda of: of["job"], lambda _: "instructions", report.cost)

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-2.0
+"""io_uring, overwrites: with pages in the cache and without, polled and not."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import report
+from points import FILESYSTEMS, Point, filesystem, overwrites, set_cache
+
+COLUMNS = ["instructions", "switches", "work items"]
+
+
+def points(device: Path, is_drive: bool) -> Iterator[Point]:
+    """When a work item gets the CPU from who polls is never the same."""
+    for kind in FILESYSTEMS:
+        with filesystem(kind, device) as path:
+            for cached in (False, True):
+                set_cache(path, cached)
+                for polled in (False, True):
+                    for depth in (1, 4, 16):
+                        yield Point(
+                            {
+                                "filesystem": kind,
+                                "polled": polled,
+                                "cached": cached,
+                                "depth": depth,
+                            },
+                            overwrites(path, depth, polled),
+                            exact=not is_drive and not (cached and polled),
+                            window=0.5 if is_drive else 0.05,
+                        )
+
+
+def name(labels: dict[str, object]) -> str:
+    return f"{labels['filesystem']} {report.way(labels)}"
+
+
+def figures(point: dict) -> list[str]:
+    values = point["values"]
+    return [report.cost(point), f"{values['switches']:.2f}", f"{values['work']:.2f}"]
+
+
+def table(points: list[dict]) -> str:
+    rows = [[name(point["labels"]), *figures(point)] for point in points]
+    return report.table(["job", *COLUMNS], rows)
+
+
+def both(before: list[dict], after: list[dict]) -> str:
+    """On the left without patches, on the right with them."""
+    rows = [
+        [name(one["labels"]), *figures(one), *figures(other)]
+        for one, other in zip(before, after, strict=True)
+    ]
+    return report.table(["job", *COLUMNS, *COLUMNS], rows)

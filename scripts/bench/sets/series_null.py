@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What patches/ change, on a null disk."""
+
+from collections.abc import Iterator
+
+from points import Point, timer_disk
+
+from sets import series
+
+table = series.table
+
+
+def points() -> Iterator[Point]:
+    with timer_disk() as device:
+        yield from series.points(device, is_drive=False)
