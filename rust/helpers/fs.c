@@ -73,11 +73,6 @@ void rnull_dio_mapping_set_large_folios(struct address_space *mapping)
 	mapping_set_large_folios(mapping);
 }
 
-void rnull_dio_file_accessed(struct file *file)
-{
-	file_accessed(file);
-}
-
 /*
  * Time stamps need no lock, but taking away set-user-ID bits and the like
  * wants the inode locked. Most inodes are known to have none (S_NOSEC).
@@ -88,7 +83,7 @@ int rnull_dio_kiocb_modified(struct kiocb *iocb)
 	int ret;
 
 	if (IS_NOSEC(inode))
-		return kiocb_modified(iocb);
+		return file_update_time(iocb->ki_filp);
 	if (iocb->ki_flags & IOCB_NOWAIT) {
 		if (!inode_trylock(inode))
 			return -EAGAIN;
@@ -245,26 +240,6 @@ loff_t rnull_dio_i_size_read(const struct inode *inode)
 void rnull_dio_i_size_write(struct inode *inode, loff_t size)
 {
 	i_size_write(inode, size);
-}
-
-bool rnull_dio_iov_iter_is_bvec(const struct iov_iter *iter)
-{
-	return iov_iter_is_bvec(iter);
-}
-
-bool rnull_dio_iov_iter_is_user(const struct iov_iter *iter)
-{
-	return user_backed_iter(iter);
-}
-
-void rnull_dio_iov_iter_truncate(struct iov_iter *iter, u64 count)
-{
-	iov_iter_truncate(iter, count);
-}
-
-void rnull_dio_iov_iter_reexpand(struct iov_iter *iter, size_t count)
-{
-	iov_iter_reexpand(iter, count);
 }
 
 /* struct kstatfs is opaque to the kernel's bindings. */

@@ -45,7 +45,6 @@ void rnull_dio_sb_end_pagefault(struct super_block *sb);
 void rnull_dio_filemap_invalidate_lock_shared(struct address_space *mapping);
 void rnull_dio_filemap_invalidate_unlock_shared(struct address_space *mapping);
 void rnull_dio_mapping_set_large_folios(struct address_space *mapping);
-void rnull_dio_file_accessed(struct file *file);
 int rnull_dio_kiocb_modified(struct kiocb *iocb);
 ssize_t rnull_dio_generic_write_sync(struct kiocb *iocb, ssize_t count);
 bool rnull_dio_iocb_is_dsync(const struct kiocb *iocb);
@@ -62,10 +61,6 @@ void rnull_dio_kiocb_end_write(struct kiocb *iocb);
 void rnull_dio_kiocb_resume_write(struct kiocb *iocb);
 loff_t rnull_dio_i_size_read(const struct inode *inode);
 void rnull_dio_i_size_write(struct inode *inode, loff_t size);
-bool rnull_dio_iov_iter_is_bvec(const struct iov_iter *iter);
-bool rnull_dio_iov_iter_is_user(const struct iov_iter *iter);
-void rnull_dio_iov_iter_truncate(struct iov_iter *iter, u64 count);
-void rnull_dio_iov_iter_reexpand(struct iov_iter *iter, size_t count);
 void rnull_dio_set_statfs(struct kstatfs *buf, unsigned long type,
 			  unsigned long block_size, u64 blocks, u64 files,
 			  dev_t dev);

@@ -37,16 +37,18 @@ impl<'data> IovIter<'data> {
         self.0.get()
     }
 
+    /// Where the number of bytes that are left is, in every kind of iterator.
+    #[inline]
+    fn count(&self) -> *mut usize {
+        // SAFETY: By the type invariant.
+        unsafe { &raw mut (*(*self.as_ptr()).__bindgen_anon_1.__bindgen_anon_1.as_mut()).count }
+    }
+
     /// How many bytes are left.
+    #[inline]
     pub fn len(&self) -> usize {
-        // SAFETY: By the type invariant; the field is set in every kind of iterator.
-        unsafe {
-            (*self.as_ptr())
-                .__bindgen_anon_1
-                .__bindgen_anon_1
-                .as_ref()
-                .count
-        }
+        // SAFETY: By the type invariant.
+        unsafe { *self.count() }
     }
 
     /// Is nothing left?
@@ -54,16 +56,24 @@ impl<'data> IovIter<'data> {
         self.len() == 0
     }
 
-    /// Are there page segments in the iterator that a bio can carry as they are?
-    pub fn is_bvec(&self) -> bool {
+    fn iter_type(&self) -> bindings::iter_type {
         // SAFETY: By the type invariant.
-        unsafe { bindings::rnull_dio_iov_iter_is_bvec(self.as_ptr()) }
+        unsafe { (*self.as_ptr()).iter_type }.into()
+    }
+
+    /// Are there page segments in the iterator that a bio can carry as they are?
+    #[inline]
+    pub fn is_bvec(&self) -> bool {
+        self.iter_type() == bindings::iter_type_ITER_BVEC
     }
 
     /// Is the memory a user's?
+    #[inline]
     pub fn is_user_backed(&self) -> bool {
-        // SAFETY: By the type invariant.
-        unsafe { bindings::rnull_dio_iov_iter_is_user(self.as_ptr()) }
+        matches!(
+            self.iter_type(),
+            bindings::iter_type_ITER_UBUF | bindings::iter_type_ITER_IOVEC
+        )
     }
 
     /// Passes over the next `bytes` bytes, or all if there are fewer.
@@ -85,12 +95,15 @@ impl<'data> IovIter<'data> {
     /// Runs `f` on the next `count` bytes alone; what is behind them is there again afterwards.
     pub fn with_limit<R>(&mut self, count: u64, f: impl FnOnce(&mut Self) -> R) -> R {
         let len = self.len();
+        // CAST: No more than the length.
+        let seen = count.min(len as u64) as usize;
+        // INVARIANT: What is left describes the beginning of the same memory.
         // SAFETY: By the type invariant.
-        unsafe { bindings::rnull_dio_iov_iter_truncate(self.as_ptr(), count) };
-        let hidden = len - self.len();
+        unsafe { *self.count() = seen };
         let ret = f(self);
-        // SAFETY: By the type invariant, and the hidden part is behind what `f` could reach.
-        unsafe { bindings::rnull_dio_iov_iter_reexpand(self.as_ptr(), self.len() + hidden) };
+        // INVARIANT: The hidden part is behind what `f` could reach.
+        // SAFETY: By the type invariant.
+        unsafe { *self.count() += len - seen };
         ret
     }
 
@@ -108,6 +121,7 @@ impl<'data> IovIter<'data> {
     }
 
     /// The number of bio segments that the rest needs, at most `max`.
+    #[inline]
     pub fn nr_segments(&self, max: u16) -> u16 {
         // SAFETY: By the type invariant.
         let pages = unsafe { bindings::iov_iter_npages(self.as_ptr(), max.into()) };

@@ -7,6 +7,7 @@
 use crate::bindings;
 
 /// Accounts `bytes` that the current task writes to a device past the page cache.
+#[inline]
 pub fn account_write(bytes: usize) {
     // SAFETY: No requirements.
     unsafe { bindings::rnull_dio_task_io_account_write(bytes) };

@@ -171,6 +171,7 @@ impl<F: DioFile> Engine<F> {
     }
 
     /// Who completes requests?
+    #[inline]
     pub(crate) fn policy(&self) -> Policy {
         // CAST: From 32 bits to 64.
         Policy::ALL[self.policy.load(Relaxed) as usize]

@@ -162,12 +162,14 @@ impl BioMut<'_> {
     }
 
     /// The number of bytes that the bio will transfer.
+    #[inline]
     pub fn len(&self) -> usize {
         // SAFETY: By the type invariant.
         unsafe { (*self.as_ptr()).bi_iter.bi_size as usize }
     }
 
     /// Will the bio transfer nothing?
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -278,6 +280,7 @@ impl BioMut<'_> {
         Ok(())
     }
 
+    #[inline]
     fn is_full(&self) -> bool {
         let bio = self.as_ptr();
         // SAFETY: By the type invariant.
@@ -328,6 +331,7 @@ impl BioMut<'_> {
     /// Marks the pages dirty that a read is going to change behind the back of their owner.
     ///
     /// Takes folio locks, so it sleeps.
+    #[inline]
     pub fn mark_pages_dirty(&mut self, _task: &Task) {
         if self.has_flag(BIO_PAGE_PINNED) {
             // SAFETY: By the type invariant the pages are there and pinned.
@@ -336,6 +340,7 @@ impl BioMut<'_> {
     }
 
     /// Are all pages that the bio has pinned still dirty?
+    #[inline]
     fn pages_dirty(&self) -> bool {
         if !self.has_flag(BIO_PAGE_PINNED) {
             return true;
@@ -345,6 +350,7 @@ impl BioMut<'_> {
     }
 
     /// Drops the pins on the pages, once. Any context.
+    #[inline]
     fn release_pages(&mut self) {
         if self.has_flag(BIO_PAGE_PINNED) {
             // INVARIANT: The pins are dropped.
@@ -354,16 +360,19 @@ impl BioMut<'_> {
         }
     }
 
+    #[inline]
     fn has_flag(&self, flag: u32) -> bool {
         // SAFETY: By the type invariant.
         unsafe { (*self.as_ptr()).bi_flags & (1 << flag) != 0 }
     }
 
+    #[inline]
     fn set_flag(&mut self, flag: u32) {
         // SAFETY: By the type invariant.
         unsafe { (*self.as_ptr()).bi_flags |= 1 << flag };
     }
 
+    #[inline]
     fn clear_flag(&mut self, flag: u32) {
         // SAFETY: By the type invariant.
         unsafe { (*self.as_ptr()).bi_flags &= !(1 << flag) };

@@ -64,7 +64,7 @@ pub enum Issued<T> {
 }
 
 /// A regular file, whose size is fixed. Lives from the creation of its inode until the inode is
-/// evicted.
+/// evicted. Its access time is that of its creation.
 ///
 /// Direct I/O is the file's own; anything else goes through the page cache, by its
 /// [`Mapping`].
@@ -327,10 +327,7 @@ impl<T: FileOperations> FileVTable<T> {
     /// For the VFS to call.
     unsafe extern "C" fn mmap_prepare(desc: *mut bindings::vm_area_desc) -> c_int {
         // SAFETY: The VFS passes a description for us to complete, of a mapping of such a file.
-        unsafe {
-            bindings::rnull_dio_file_accessed((*desc).file);
-            (*desc).vm_ops = &VmVTable::<T>::OPERATIONS;
-        }
+        unsafe { (*desc).vm_ops = &VmVTable::<T>::OPERATIONS };
         0
     }
 

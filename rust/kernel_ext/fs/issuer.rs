@@ -38,6 +38,7 @@ pub(crate) enum Issuer {
 
 impl Issuer {
     /// Finds out who has issued `iocb`, in the context of its submission.
+    #[inline]
     pub(crate) fn of(iocb: &bindings::kiocb) -> Self {
         let Some(ki_complete) = iocb.ki_complete else {
             return Self::Plain;

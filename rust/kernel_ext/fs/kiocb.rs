@@ -13,11 +13,7 @@ use kernel::{
     error::to_result,
     ffi::c_int,
     page::PAGE_SHIFT,
-    prelude::*,
-    sync::atomic::{
-        ordering,
-        Atomic, //
-    },
+    prelude::*, //
 };
 
 use super::{
@@ -102,6 +98,7 @@ impl<T> Kiocb<T> {
         ManuallyDrop::new(self).iocb
     }
 
+    #[inline]
     fn flags(&self) -> c_int {
         // SAFETY: By the type invariant.
         unsafe { (*self.iocb.as_ptr()).ki_flags }
@@ -186,12 +183,6 @@ impl<T> Kiocb<T> {
     pub fn modified(&mut self) -> Result {
         // SAFETY: By the type invariant.
         to_result(unsafe { bindings::rnull_dio_kiocb_modified(self.iocb.as_ptr()) })
-    }
-
-    /// Updates the access time as the mount wants it.
-    pub fn accessed(&self) {
-        // SAFETY: By the type invariant.
-        unsafe { bindings::rnull_dio_file_accessed((*self.iocb.as_ptr()).ki_filp) };
     }
 
     fn inode(&self) -> *mut bindings::inode {
@@ -346,8 +337,7 @@ impl<T> Kiocb<T> {
     pub fn has_cached_pages(&self) -> bool {
         // SAFETY: The mapping is valid, and whoever writes the field without our knowing does so by
         // single stores.
-        let nrpages = unsafe { Atomic::<usize>::from_ptr(&raw mut (*self.mapping()).nrpages) };
-        nrpages.load(ordering::Relaxed) != 0
+        unsafe { (&raw const (*self.mapping()).nrpages).read_volatile() != 0 }
     }
 
     /// Does the page cache hold any of the `len` bytes at `pos`, at least one? Any context.

@@ -141,6 +141,7 @@ impl<F: FileSystem> NewRoot<'_, F> {
         // SAFETY: The inode is new, and ours. What it owns from here on is dropped when it is
         // evicted. The pinned data is not moved.
         unsafe {
+            (*inode).i_flags |= bindings::S_NOATIME;
             (*inode).i_private = KBox::into_raw(Pin::into_inner_unchecked(file)).cast();
             (*inode).__bindgen_anon_3.i_fop = &SuperVTable::<F>::FILE_OPERATIONS;
             (*inode).i_op = &FileVTable::<F::File>::INODE_OPERATIONS;

@@ -27,10 +27,9 @@ pub(crate) struct Dio {
     pub(super) is_expected: bool,
     /// The bytes that the issuer is told of, if there is no error.
     pub(super) report: usize,
-    /// What is left to do; only ever raised.
-    needs: Atomic<u32>,
-    /// The first error, as an errno, or 0.
-    error: Atomic<i32>,
+    /// What is left to do, as a [`Needs`], which is only ever raised; or the first error, as an
+    /// errno. One word, as it is looked at several times a request.
+    state: Atomic<i32>,
 }
 
 impl Dio {
@@ -46,18 +45,18 @@ impl Dio {
             pos,
             is_expected,
             report,
-            needs: Atomic::new(needs as u32),
-            error: Atomic::new(0),
+            // CAST: One of three.
+            state: Atomic::new(needs as i32),
         }
     }
 
     /// What is left to do. There is nothing to flush for what has failed.
     pub(super) fn needs(&self) -> Needs {
-        match self.needs.load(Relaxed) {
-            _ if self.has_failed() => Needs::Task,
+        match self.state.load(Relaxed) {
             0 => Needs::Nothing,
-            1 => Needs::Task,
-            _ => Needs::Io,
+            2 => Needs::Io,
+            // An error needs a task, since not all who take it expect an interrupt.
+            _ => Needs::Task,
         }
     }
 
@@ -65,28 +64,31 @@ impl Dio {
     pub(super) fn raise_to_task(&self) {
         // If it fails, it was no less before.
         let _ = self
-            .needs
-            .cmpxchg(Needs::Nothing as u32, Needs::Task as u32, Relaxed);
+            .state
+            .cmpxchg(Needs::Nothing as i32, Needs::Task as i32, Relaxed);
     }
 
     /// Has something gone wrong already?
     pub(super) fn has_failed(&self) -> bool {
-        self.error.load(Relaxed) != 0
+        self.state.load(Relaxed) < 0
     }
 
-    /// Records an error; the first one stays. Errors are reported by a task, since not all who
-    /// take them expect an interrupt.
+    /// Records an error; the first one stays.
     pub(super) fn fail(&self, err: Error) {
-        // If it fails, there was an error before.
-        let _ = self.error.cmpxchg(0, err.to_errno(), Relaxed);
-        self.raise_to_task();
+        let mut state = self.state.load(Relaxed);
+        while state >= 0 {
+            match self.state.cmpxchg(state, err.to_errno(), Relaxed) {
+                Ok(_) => return,
+                Err(found) => state = found,
+            }
+        }
     }
 
     /// What the issuer is told.
     pub(super) fn result(&self) -> Result<usize> {
-        match self.error.load(Relaxed) {
-            0 => Ok(self.report),
-            errno => Err(Error::from_errno(errno)),
+        match self.state.load(Relaxed) {
+            errno @ ..0 => Err(Error::from_errno(errno)),
+            _ => Ok(self.report),
         }
     }
 }

@@ -96,10 +96,12 @@ impl Mapping for DataFile {
 }
 
 impl FileOperations for DataFile {
+    #[inline]
     fn read(kiocb: Kiocb<Self>, iter: &mut IovIter<'_>, io: &Io) -> Issued<Self> {
         dio::submit(Direction::Read, kiocb, iter, io)
     }
 
+    #[inline]
     fn write(kiocb: Kiocb<Self>, iter: &mut IovIter<'_>, io: &Io) -> Issued<Self> {
         match dio::submit(Direction::Write, kiocb, iter, io) {
             // Pages of the page cache are in the way, and somebody uses them.
@@ -151,6 +153,7 @@ impl BioTarget for DataFile {
         &self.engine.device
     }
 
+    #[inline]
     fn end_io(bio: EndedBio<Self>, irq: &Irq) {
         dio::end_io(bio, irq);
     }

@@ -85,9 +85,14 @@ impl<T: BioTarget> EndedBio<T> {
     /// # Errors
     ///
     /// Whatever the device, or the block layer, answered.
+    #[inline]
     pub fn result(&self) -> Result {
         // SAFETY: By the type invariant.
-        to_result(unsafe { bindings::blk_status_to_errno((*self.bio.as_ptr()).bi_status) })
+        match unsafe { (*self.bio.as_ptr()).bi_status } {
+            0 => Ok(()),
+            // SAFETY: No requirements.
+            status => to_result(unsafe { bindings::blk_status_to_errno(status) }),
+        }
     }
 
     /// Has the bio read into pages that somebody has written back, and so cleaned, meanwhile?
