@@ -59,7 +59,11 @@ identity() {
 need_root
 samples=$(lab samples)
 mkdir -p "$out"
-source=$(lab source)
+# Tells what part of the kernel a function belongs to.
+case $kernel in
+*patched) source=$(lab source --patched) ;;
+*) source=$(lab source) ;;
+esac
 lab module "$kernel" >/dev/null
 step bench-plugin "Plugin that counts instructions" plugin
 for set; do

@@ -3,9 +3,11 @@
 
 import contextlib
 import errno
+import json
 import mmap
 import os
 import re
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -380,3 +382,21 @@ def test_the_documentation_has_the_table_of_the_code():
     table = (lab.DEBUGFS / "routing").read_text()
     assert table.count("=====") > 10
     assert table.strip() in documented
+
+
+@pytest.mark.parametrize(
+    "options",
+    [[], ["--poll"], ["--read"], ["--command"], ["--command", "--read", "--poll"]],
+    ids=" ".join,
+)
+def test_a_thread_that_never_sleeps_sees_completions(options, slow_disk, diofs):
+    data = diofs(slow_disk)
+    command = [lab.SAMPLES / "reactor", "--depth=4", "--compute=5000", *options, data]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as reactor:
+        lab.wait_for(lambda: sum(lab.routes(slow_disk).values()) > COUNT)
+        reactor.terminate()
+        told = json.loads(reactor.communicate()[0])
+    assert reactor.returncode == 0
+    assert told["seen"] > COUNT
+    # No transfer takes less than the disk.
+    assert 2_000_000 <= told["mean"] <= told["max"]
