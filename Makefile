@@ -68,7 +68,7 @@ help:
 	@echo '  deadlock        - A task that waits for its own writes, for ROUNDS=100000 rounds'
 	@echo '  check           - rustfmt, clippy, checkpatch, shellcheck, ruff, Sphinx'
 	@echo '  compare         - diofs beside XFS and ext4; on a machine that does nothing else'
-	@echo '  bench           - Instructions an I/O: the disk, the path, the policies (SET=disk for one)'
+	@echo '  bench           - What I/O costs, counted: disk, path, policies, classes, reactor (SET=disk for one)'
 	@echo '  bench-compare   - Two results of that, A=FILE B=FILE'
 	@echo '  fmt             - Format the Rust and Python files'
 	@echo '  shell           - Shell in a guest, with the module loaded (KERNEL=stock or test)'

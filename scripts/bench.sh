@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # bench.sh [--kernel NAME] [--out DIR] [SET]...: measures these sets, see bench/sets/, on that kernel
-# (stock). Leaves DIR/SET.json, a table in DIR/SET.txt, and pictures (bench/).
+# (stock). Leaves DIR/SET.json, tables in DIR/SET*.txt, and pictures (bench/).
 
 # shellcheck source=scripts/lab/lib.sh
 . "$(dirname "$0")/lab/lib.sh"
@@ -76,6 +76,6 @@ for set; do
 		python3 scripts/bench/collect.py "$set" >"$out/$set.json.new"
 	mv "$out/$set.json.new" "$out/$set.json"
 	in_root --bind "$out:/out:rw" python3 scripts/bench/plot.py "/out/$set.json" /out
-	in_root --bind "$out:/out" python3 scripts/bench/render.py "/out/$set.json" >"$out/$set.txt"
+	in_root --bind "$out:/out:rw" python3 scripts/bench/render.py "/out/$set.json" /out
 	cat "$out/$set.txt"
 done

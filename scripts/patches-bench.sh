@@ -16,6 +16,6 @@ for kernel in plain plain-patched; do
 done
 for set in "${SETS[@]}"; do
 	echo "$set:"
-	in_root python3 scripts/bench/render.py "bench/plain/$set.json" \
+	in_root python3 scripts/bench/render.py --both "bench/plain/$set.json" \
 		"bench/plain-patched/$set.json" | tee "$SRC/bench/$set.txt"
 done

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The table of a set, for the documentation: render.py SET.json, to stdout.
+"""Tables, for the documentation: render.py SET.json DIR leaves DIR/SET.txt, and others beside it.
 
-Of the sets that tell what patches/ change, two side by side: render.py BEFORE.json AFTER.json
+Of the sets that tell what patches/ change, two side by side, to stdout:
+render.py --both BEFORE.json AFTER.json
 """
 
 import sys
@@ -11,11 +12,18 @@ import report
 from sets import SETS, series
 
 
+def write(document: dict, where: Path) -> None:
+    name, points = document["set"], document["points"]
+    for suffix, table in SETS[name].TABLES.items():
+        (where / f"{name}{suffix}.txt").write_text(table(points))
+
+
 def main() -> None:
-    documents = [report.load(Path(path)) for path in sys.argv[1:]]
-    points = [document["points"] for document in documents]
-    table = series.both if len(points) == 2 else SETS[documents[0]["set"]].table
-    print(table(*points), end="")
+    if sys.argv[1] == "--both":
+        before, after = (report.load(Path(path))["points"] for path in sys.argv[2:])
+        print(series.both(before, after), end="")
+    else:
+        write(report.load(Path(sys.argv[1])), Path(sys.argv[2]))
 
 
 if __name__ == "__main__":

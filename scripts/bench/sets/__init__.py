@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What is measured: each set has points(), for the guest, and table(), of the results."""
+"""What is measured: each set has points(), for the guest, and TABLES of the results, by the suffix
+of their files."""
 
 from sets import classes, disk, key, path, policies, reactor, series_null, series_nvme
 

@@ -95,3 +95,6 @@ def table(points: list[dict]) -> str:
     return report.grid(
         points, lambda of: f"{of['class']} QD{of['depth']}", lambda of: of["filesystem"], cell
     )
+
+
+TABLES = {"": table}

@@ -69,3 +69,21 @@ def name(labels: dict[str, object]) -> str:
 
 def table(points: list[dict]) -> str:
     return report.grid(points, name, lambda of: of["path"], report.cost)
+
+
+def layers(points: list[dict]) -> str:
+    """Where the instructions of an overwrite by io_uring go."""
+    chosen = [point for point in points if name(point["labels"]) == "brd io_uring randwrite"]
+    names = sorted(
+        {layer for point in chosen for layer in point["layers"]},
+        key=lambda layer: -max(point["layers"].get(layer, 0) for point in chosen),
+    )
+    rows = [
+        [layer, *(f"{point['layers'].get(layer, 0):.0f}" for point in chosen)]
+        for layer in names
+        if any(point["layers"].get(layer, 0) >= 1 for point in chosen)
+    ]
+    return report.table(["layer", *(point["labels"]["path"] for point in chosen)], rows)
+
+
+TABLES = {"": table, "-layers": layers}

@@ -41,3 +41,6 @@ def cell(point: dict) -> str:
 
 def table(points: list[dict]) -> str:
     return report.grid(points, report.way, lambda of: of["filesystem"], cell)
+
+
+TABLES = {"": table}

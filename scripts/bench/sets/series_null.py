@@ -7,7 +7,7 @@ from points import Point, timer_disk
 
 from sets import series
 
-table = series.table
+TABLES = {"": series.table}
 
 
 def points() -> Iterator[Point]:

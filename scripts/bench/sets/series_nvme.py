@@ -8,7 +8,7 @@ from points import Point
 
 from sets import series
 
-table = series.table
+TABLES = {"": series.table}
 
 
 def points() -> Iterator[Point]:
