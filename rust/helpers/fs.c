@@ -165,7 +165,7 @@ void rnull_dio_warn_stale_pages(const struct file *file)
 }
 
 /*
- * Kernels with kiocb->dio_complete have a flag that tells of it, see patches/.
+ * Kernels with kiocb->dio_complete have a flag that tells of it.
  * There, the issuer of @iocb calls what is left in the kiocb, in place of taking
  * a result.
  */

@@ -15,7 +15,7 @@
 #include <linux/fs.h>
 #include <linux/tracepoint.h>
 
-/* In the order of the enums in rust/rnull_dio/dio/route.rs. */
+/* In the order of the enums in the route.rs of the engine. */
 #define RNULL_DIO_NEEDS_STRINGS \
 	{ 0,	"Nothing" }, \
 	{ 1,	"Task" }, \

@@ -27,7 +27,7 @@ use crate::{
     },
 };
 
-/// Calls a tracepoint, if it is enabled. As `declare_trace!`, for tracepoints of our own bindings.
+/// Calls a tracepoint, if it is enabled. As `declare_trace!`, for those in `bindings`.
 ///
 /// # Safety
 ///

@@ -130,7 +130,7 @@ impl<T: IoWorkItem> IoWork<T> {
             pin_init!(Self {
                 item <- item,
                 queue: queue.0.clone(),
-                work <- new_work!("rnull_dio::IoWork"),
+                work <- new_work!("IoWork::work"),
             }),
             GFP_KERNEL,
         )
