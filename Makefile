@@ -8,7 +8,7 @@ RUSTC ?= rustc
 
 KBUILD_TARGETS := modules modules_install rust-analyzer clean
 LAB_TARGETS := run test kunit stress deadlock check compare shell docs samples kernel fmt \
-	bench bench-compare patches-check patches-bench
+	bench bench-compare patches-check patches-bench export-patches
 
 .PHONY: default help distclean tree source-tree $(KBUILD_TARGETS) $(LAB_TARGETS)
 
@@ -28,7 +28,7 @@ source-tree:
 	@[ -n '$(wildcard $(KDIR)/scripts/generate_rust_analyzer.py $(KDIR)/source/scripts/generate_rust_analyzer.py)' ] || \
 		{ echo 'KDIR=$(KDIR): rust-analyzer needs a tree with all of its source' >&2; exit 1; }
 
-run shell check compare stress deadlock patches-check patches-bench:
+run shell check compare stress deadlock patches-check patches-bench export-patches:
 	@scripts/$@.sh
 
 test:
@@ -77,6 +77,7 @@ help:
 	@echo '  kernel          - Build the test kernel, with KUnit and debugging aids'
 	@echo '  patches-check   - Apply patches/ one by one, build each step, run checkpatch'
 	@echo '  patches-bench   - What patches/ change: kernels with and without them, side by side'
+	@echo '  export-patches  - rust/kernel_ext as patches for rust/kernel of TREE=DIR, to OUT=export'
 	@echo '  distclean       - clean, and remove the cache'
 	@echo
 	@echo '  MIRROR=URL      - Debian mirror to use (default: that of this machine)'

@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Abstractions for direct I/O, block drivers and file systems.
+//!
+//! Files are laid out as they would lie in `rust/kernel/`, one abstraction a file, so that each can
+//! move there on its own.
