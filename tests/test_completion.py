@@ -398,5 +398,5 @@ def test_a_thread_that_never_sleeps_sees_completions(options, slow_disk, diofs):
         told = json.loads(reactor.communicate()[0])
     assert reactor.returncode == 0
     assert told["seen"] > COUNT
-    # No transfer takes less than the disk.
-    assert 2_000_000 <= told["mean"] <= told["max"]
+    # No transfer takes less than the disk, which does not wait for its timer if it is polled.
+    assert (0 if "--poll" in options else 2_000_000) <= told["mean"] <= told["max"]
