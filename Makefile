@@ -41,7 +41,7 @@ docs fmt samples:
 	@scripts/lab/$@.sh
 
 bench:
-	@scripts/bench.sh $(SET)
+	@scripts/bench.sh $(if $(KERNEL),--kernel $(KERNEL) --out bench/$(KERNEL)) $(SET)
 
 bench-compare:
 	@scripts/bench-compare.sh $(A) $(B)
