@@ -12,6 +12,7 @@
 #include <liburing.h>
 #include <linux/types.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,7 +55,7 @@ struct reactor {
 	__u64 max;
 };
 
-static volatile sig_atomic_t is_over;
+static atomic_bool is_over;
 
 static const struct option long_options[] = {
 	{ "depth", required_argument, NULL, 'd' },
@@ -90,7 +91,7 @@ static unsigned long number(const char *text, unsigned long max)
 	errno = 0;
 	value = strtoul(text, &end, 10);
 	if (errno || *end || end == text || value > max) {
-		fprintf(stderr, "reactor: %s is not a number up to %lu\n", text, max);
+		fprintf(stderr, "reactor: %s is not from 0 to %lu\n", text, max);
 		exit(2);
 	}
 	return value;
@@ -140,7 +141,7 @@ static struct options parse(int argc, char **argv)
 static void on_term(int signal)
 {
 	(void)signal;
-	is_over = 1;
+	is_over = true;
 }
 
 static __u64 now(void)

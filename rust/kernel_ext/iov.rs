@@ -41,7 +41,13 @@ impl<'data> IovIter<'data> {
     #[inline]
     fn count(&self) -> *mut usize {
         // SAFETY: By the type invariant.
-        unsafe { &raw mut (*(*self.as_ptr()).__bindgen_anon_1.__bindgen_anon_1.as_mut()).count }
+        unsafe {
+            &raw mut (*self.as_ptr())
+                .__bindgen_anon_1
+                .__bindgen_anon_1
+                .as_mut()
+                .count
+        }
     }
 
     /// How many bytes are left.
