@@ -75,7 +75,7 @@ kunit() {
 e2e_guest() {
 	local kernel=$1 status=0
 	shift
-	lab boot --kernel "$kernel" --name "tests-$kernel-console" --timeout 2700 \
+	lab boot --kernel "$kernel" --name "tests-$kernel-console" --timeout 3600 \
 		--results "$results/$kernel" --append kunit.enable=0 "${DRIVES[@]}" -- \
 		python3 -m pytest -p no:cacheprovider -v --durations=10 \
 		--junitxml=/results/tests.xml "$@" || status=$?
