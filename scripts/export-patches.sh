@@ -29,11 +29,11 @@ generate() {
 		/src/scripts/export/series.py /src /usr/src /out
 }
 
-# What an earlier run has written goes away: subjects may have changed.
-deliver() {
+# The folder of our own starts anew, as subjects may have changed. Any other may have somebody's patches.
+prepare_out() {
+	[ "$OUT" != "$SRC/export" ] || rm -rf "$OUT"
+	[ -z "$(ls -A "$OUT" 2>/dev/null)" ] || die "OUT=$OUT: there is something in it"
 	mkdir -p "$OUT"
-	rm -f "$OUT"/000[1-9]-rust-*.patch
-	cp "$SERIES"/*.patch "$OUT"
 }
 
 # By hard links, if it is on the same file system: git makes new files of those that it changes.
@@ -68,10 +68,11 @@ check_series() {
 need_root
 TREE=$(realpath --canonicalize-missing "${TREE:-$(lab source)}")
 check_tree
+prepare_out
 exec {lock}>"$CACHE/export-patches.lock"
 lock_wait "$lock" "export-patches"
 LAB_TAIL=3 step export-patches "Patches of rust/kernel_ext" generate
-deliver
+cp "$SERIES"/*.patch "$OUT"
 [ "$CHECK" = 0 ] || check_series
 rm -rf "$WORK"
 say "the patches are in $OUT"
