@@ -24,8 +24,8 @@ plugin() {
 		-shared -fPIC -fvisibility=hidden -o /build/count.so scripts/bench/count.c
 }
 
-# With -icount, the guest's clock counts its instructions, and skips the time that it is idle. What
-# the host has to be waited for for, as a drive is, takes any time then.
+# With -icount, the guest's clock counts its instructions, and skips the time that it is idle. A drive
+# waits for the host, which takes any time then.
 clock_of() {
 	case $1 in
 	*nvme*) ;;
