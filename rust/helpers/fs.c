@@ -18,9 +18,14 @@ void rnull_dio_inode_dio_begin(struct inode *inode)
 	smp_mb__after_atomic();
 }
 
-void rnull_dio_inode_dio_end(struct inode *inode)
+/*
+ * Whoever waits for the count of @inode sets *@may_wait before looking at it, so
+ * that most need not look for waiters.
+ */
+void rnull_dio_inode_dio_end(struct inode *inode, const bool *may_wait)
 {
-	inode_dio_end(inode);
+	if (atomic_dec_and_test(&inode->i_dio_count) && READ_ONCE(*may_wait))
+		wake_up_var(&inode->i_dio_count);
 }
 
 void rnull_dio_inode_lock(struct inode *inode)

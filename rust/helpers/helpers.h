@@ -34,7 +34,7 @@ u64 rnull_dio_bdev_nr_bytes(struct block_device *bdev);
 
 /* fs.c */
 void rnull_dio_inode_dio_begin(struct inode *inode);
-void rnull_dio_inode_dio_end(struct inode *inode);
+void rnull_dio_inode_dio_end(struct inode *inode, const bool *may_wait);
 void rnull_dio_inode_lock(struct inode *inode);
 bool rnull_dio_inode_trylock(struct inode *inode);
 void rnull_dio_inode_unlock(struct inode *inode);

@@ -19,6 +19,7 @@ use crate::{
         BlockDevice,
     },
     fs::{
+        iomap::Mapping,
         kiocb::{
             to_ki_result,
             PollCookie, //
@@ -56,7 +57,7 @@ macro_rules! call {
 
 /// `length` bytes are about to be read or written, and leave `needs` to the completion.
 #[inline]
-pub fn submit<T>(kiocb: &Kiocb<T>, length: usize, write: bool, needs: u32) {
+pub fn submit<T: Mapping>(kiocb: &Kiocb<T>, length: usize, write: bool, needs: u32) {
     // SAFETY: A kiocb is valid, with its file and inode, until it is completed.
     unsafe { call!(rnull_dio_submit(kiocb.as_ptr(), length, write, needs)) };
 }
@@ -70,7 +71,14 @@ pub fn bio_end<T: BioTarget>(bio: &EndedBio<T>) {
 
 /// `route` is who runs the rest of a completion, and the others are what that follows from.
 #[inline]
-pub fn route<T>(kiocb: &Kiocb<T>, needs: u32, arrival: u32, issuer: u32, policy: u32, route: u32) {
+pub fn route<T: Mapping>(
+    kiocb: &Kiocb<T>,
+    needs: u32,
+    arrival: u32,
+    issuer: u32,
+    policy: u32,
+    route: u32,
+) {
     // SAFETY: As in `submit`.
     unsafe {
         call!(rnull_dio_route(
@@ -86,14 +94,14 @@ pub fn route<T>(kiocb: &Kiocb<T>, needs: u32, arrival: u32, issuer: u32, policy:
 
 /// The issuer did not take a completion over, because of `err`.
 #[inline]
-pub fn refused<T>(kiocb: &Kiocb<T>, err: Error) {
+pub fn refused<T: Mapping>(kiocb: &Kiocb<T>, err: Error) {
     // SAFETY: As in `submit`.
     unsafe { call!(rnull_dio_refused(kiocb.as_ptr(), err.to_errno())) };
 }
 
 /// The issuer is about to be told the result. To be called before the position moves on.
 #[inline]
-pub fn complete<T>(kiocb: &Kiocb<T>, ret: Result<usize>) {
+pub fn complete<T: Mapping>(kiocb: &Kiocb<T>, ret: Result<usize>) {
     // SAFETY: As in `submit`.
     unsafe { call!(rnull_dio_complete(kiocb.as_ptr(), to_ki_result(ret))) };
 }

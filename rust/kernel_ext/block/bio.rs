@@ -51,13 +51,13 @@ use crate::{
         Irq,
         Task, //
     },
-    fs::Kiocb,
+    fs::{iomap::Mapping, Kiocb},
     iov::IovIter,
     task_work::Mailboxes, //
 };
 
 /// A file whose requests are carried by bios.
-pub trait BioTarget: Sized + Send + Sync + 'static {
+pub trait BioTarget: Mapping + Sized + Send + Sync + 'static {
     /// The state of a request.
     type Data: Send + Sync + 'static;
 
@@ -152,7 +152,7 @@ impl BioMut<'_> {
     }
 
     /// Takes over what the request says of its I/O: its priority, and how long its data will live.
-    fn set_hints<T>(&mut self, kiocb: &Kiocb<T>) {
+    fn set_hints<T: Mapping>(&mut self, kiocb: &Kiocb<T>) {
         let (ioprio, write_hint) = kiocb.hints();
         // SAFETY: By the type invariant.
         unsafe {
@@ -294,6 +294,9 @@ impl BioMut<'_> {
     fn trim_to_block(&mut self, iter: &mut IovIter<'_>, block: u32) {
         // CAST: Less than a block.
         let mut excess = (self.len() & (block as usize - 1)) as u32;
+        if excess == 0 {
+            return;
+        }
         // SAFETY: These bytes have been extracted from the iterator.
         unsafe { iter.revert(excess as usize) };
         // SAFETY: By the type invariant. The sum of the segments' lengths is `bi_size`, which is

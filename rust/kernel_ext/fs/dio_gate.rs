@@ -44,6 +44,21 @@ impl DioGate {
         // Who finds it open sees what was done while it was closed.
         self.closed.load(ordering::Acquire)
     }
+
+    /// Drops a count of the `i_dio_count` of `inode`, and wakes who waits for the last one to be
+    /// dropped. Any context.
+    ///
+    /// # Safety
+    ///
+    /// `inode` must be valid, this its gate, and the count be the caller's, who gives it up.
+    #[inline]
+    pub(super) unsafe fn end_dio(&self, inode: *mut bindings::inode) {
+        // SAFETY: Per the function's safety requirements. The VFS leaves it to file systems to wait
+        // for direct I/O, and ours do so by `WithoutDio`, which closes the gate first. Both sides
+        // have a full barrier in between: either this sees it closed, or the other one the count
+        // dropped.
+        unsafe { bindings::rnull_dio_inode_dio_end(inode, self.closed.as_ptr()) };
+    }
 }
 
 impl Default for DioGate {
@@ -75,7 +90,7 @@ impl<'a> WithoutDio<'a> {
     /// is dropped.
     pub(super) unsafe fn new(gate: &'a DioGate, inode: NonNull<bindings::inode>, _io: &Io) -> Self {
         // Full order: whoever begins direct I/O sees it closed, or is counted before that is
-        // looked at below.
+        // looked at below. Whoever ends it sees it closed, or is not counted any more.
         gate.closed.xchg(true, ordering::Full);
         // SAFETY: Per the function's safety requirements.
         unsafe { bindings::inode_dio_wait(inode.as_ptr()) };

@@ -56,7 +56,7 @@ use crate::{
 };
 
 /// What became of a request.
-pub enum Issued<T> {
+pub enum Issued<T: Mapping> {
     /// It is done: the result is the issuer's to have.
     Done(Kiocb<T>, Result<usize>),
     /// [`Kiocb::complete`] has been or will be called.

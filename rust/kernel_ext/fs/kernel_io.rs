@@ -105,7 +105,7 @@ impl Options {
 /// - `iocb` has a file of its own, which this object holds.
 /// - From `issue` until the request is done, nobody touches the buffer but the device.
 #[pin_data(PinnedDrop)]
-pub struct KernelIo<T: Send + Sync + 'static> {
+pub struct KernelIo<T: Mapping + Send + Sync + 'static> {
     iocb: DeferringKiocb,
     target: Arc<T>,
     options: Options,
@@ -126,16 +126,16 @@ pub struct KernelIo<T: Send + Sync + 'static> {
 }
 
 // SAFETY: What it owns belongs to no thread.
-unsafe impl<T: Send + Sync> Send for KernelIo<T> {}
+unsafe impl<T: Mapping + Send + Sync> Send for KernelIo<T> {}
 
 // SAFETY: The kiocb is only touched by who issues and completes the request, once each; the buffer
 // is only read, and only when the request is done. What was handed over is touched by who completes
 // the request, and then by who has waited for that.
-unsafe impl<T: Send + Sync> Sync for KernelIo<T> {}
+unsafe impl<T: Mapping + Send + Sync> Sync for KernelIo<T> {}
 
 const FILE_OPERATIONS: bindings::file_operations = pin_init::zeroed();
 
-impl<T: Send + Sync + 'static> KernelIo<T> {
+impl<T: Mapping + Send + Sync + 'static> KernelIo<T> {
     /// Creates a request for `target`, at `pos` bytes, that reads into or writes from `buf`.
     /// Sleeps.
     ///
@@ -374,10 +374,7 @@ impl<T: Send + Sync + 'static> KernelIo<T> {
 
     /// Runs `f` while the request's inode is without direct I/O, for which the gate of the target
     /// is closed. Sleeps.
-    pub fn without_dio<R>(&self, f: impl FnOnce() -> R) -> R
-    where
-        T: Mapping,
-    {
+    pub fn without_dio<R>(&self, f: impl FnOnce() -> R) -> R {
         // SAFETY: The file is ours, and has an inode.
         let inode = unsafe { NonNull::new_unchecked((*(*self.iocb.as_ptr()).ki_filp).f_inode) };
         // SAFETY: The file keeps its inode.
@@ -422,7 +419,7 @@ fn segments(buf: &[u8]) -> Result<KVec<bindings::bio_vec>> {
 }
 
 #[pinned_drop]
-impl<T: Send + Sync + 'static> PinnedDrop for KernelIo<T> {
+impl<T: Mapping + Send + Sync + 'static> PinnedDrop for KernelIo<T> {
     fn drop(self: Pin<&mut Self>) {
         if self.issued.load(ordering::Relaxed) {
             self.done.wait_for_completion();

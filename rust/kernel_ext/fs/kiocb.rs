@@ -6,7 +6,10 @@
 
 use core::{
     mem::ManuallyDrop,
-    ptr::NonNull, //
+    ptr::{
+        null_mut,
+        NonNull, //
+    }, //
 };
 
 use kernel::{
@@ -55,7 +58,7 @@ impl PollCookie {
 /// - `target` stays valid until the kiocb has been completed, because the file holds it.
 /// - `counted` tells whether this kiocb holds a count of its inode's `i_dio_count`.
 /// - `write_ended` tells whether its issuer's write count of the super block has been dropped.
-pub struct Kiocb<T> {
+pub struct Kiocb<T: Mapping> {
     iocb: NonNull<bindings::kiocb>,
     target: NonNull<T>,
     counted: bool,
@@ -63,13 +66,13 @@ pub struct Kiocb<T> {
 }
 
 // SAFETY: A kiocb may be completed in any context, and `T` is only shared.
-unsafe impl<T: Sync> Send for Kiocb<T> {}
+unsafe impl<T: Mapping + Sync> Send for Kiocb<T> {}
 
 // SAFETY: Methods on `&self` read fields that do not change while the request is under way, or take
 // locks of their own.
-unsafe impl<T: Sync> Sync for Kiocb<T> {}
+unsafe impl<T: Mapping + Sync> Sync for Kiocb<T> {}
 
-impl<T> Kiocb<T> {
+impl<T: Mapping> Kiocb<T> {
     /// Takes over the duty to complete a C kiocb.
     ///
     /// # Safety
@@ -166,10 +169,16 @@ impl<T> Kiocb<T> {
     ///
     /// # Safety
     ///
-    /// `bio` must be null, or a bio that is not freed before this is called again with null.
-    pub(crate) unsafe fn set_polled_bio(&mut self, bio: *mut bindings::bio) {
+    /// `bio` must not be freed before [`forget_polled_bio`](Self::forget_polled_bio) is called.
+    pub(crate) unsafe fn set_polled_bio(&mut self, bio: NonNull<bindings::bio>) {
         // SAFETY: By the type invariant, and per the function's safety requirements.
-        unsafe { bindings::rnull_dio_iocb_set_polled_bio(self.iocb.as_ptr(), bio) };
+        unsafe { bindings::rnull_dio_iocb_set_polled_bio(self.iocb.as_ptr(), bio.as_ptr()) };
+    }
+
+    /// Has [`poll_cookie`] find no bio any more.
+    pub(crate) fn forget_polled_bio(&mut self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::rnull_dio_iocb_set_polled_bio(self.iocb.as_ptr(), null_mut()) };
     }
 
     /// Does what the VFS wants before data is changed: time stamps, set-user-ID bits. May sleep.
@@ -182,7 +191,11 @@ impl<T> Kiocb<T> {
     /// `EAGAIN` if it would sleep and must not.
     pub fn modified(&mut self) -> Result {
         // SAFETY: By the type invariant.
-        to_result(unsafe { bindings::rnull_dio_kiocb_modified(self.iocb.as_ptr()) })
+        match unsafe { bindings::rnull_dio_kiocb_modified(self.iocb.as_ptr()) } {
+            // Spares nearly all writes a call.
+            0 => Ok(()),
+            err => to_result(err),
+        }
     }
 
     fn inode(&self) -> *mut bindings::inode {
@@ -196,10 +209,7 @@ impl<T> Kiocb<T> {
     /// # Errors
     ///
     /// `EAGAIN` if it would sleep and must not.
-    pub fn begin_dio(&mut self) -> Result
-    where
-        T: Mapping,
-    {
+    pub fn begin_dio(&mut self) -> Result {
         // Not even for a moment if it can be helped: they wait for the count to be zero.
         if !self.target().dio_gate().is_closed() {
             self.count_dio();
@@ -235,8 +245,8 @@ impl<T> Kiocb<T> {
         if self.counted {
             // INVARIANT: The count is dropped.
             self.counted = false;
-            // SAFETY: The inode is valid, and the count is ours.
-            unsafe { bindings::rnull_dio_inode_dio_end(self.inode()) };
+            // SAFETY: The inode is valid, this is its gate, and the count is ours.
+            unsafe { self.target().dio_gate().end_dio(self.inode()) };
         }
     }
 
@@ -376,7 +386,7 @@ impl<T> Kiocb<T> {
     }
 }
 
-impl<T> Drop for Kiocb<T> {
+impl<T: Mapping> Drop for Kiocb<T> {
     fn drop(&mut self) {
         pr_err!("BUG: a kiocb was dropped by its owner\n");
         self.end_dio();

@@ -12,7 +12,10 @@ use kernel::sync::atomic::{
     Atomic,
 };
 
-use kernel_ext::fs::Kiocb;
+use kernel_ext::fs::{
+    iomap::Mapping,
+    Kiocb, //
+};
 
 /// How many requests can be watched at a time, at most.
 #[cfg(debug_assertions)]
@@ -57,7 +60,7 @@ impl Checker {
     }
 
     /// A request is about to be submitted.
-    pub(super) fn begin<T>(&self, kiocb: &Kiocb<T>) {
+    pub(super) fn begin<T: Mapping>(&self, kiocb: &Kiocb<T>) {
         self.begun.add(1, Relaxed);
         let id = kiocb.id();
         assert!(
@@ -70,7 +73,7 @@ impl Checker {
     }
 
     /// The result of a request is about to be told to its issuer.
-    pub(super) fn end<T>(&self, kiocb: &Kiocb<T>) {
+    pub(super) fn end<T: Mapping>(&self, kiocb: &Kiocb<T>) {
         self.ended.add(1, Relaxed);
         let id = kiocb.id();
         assert!(
@@ -101,7 +104,7 @@ impl Checker {
         Ok(Self)
     }
 
-    pub(super) fn begin<T>(&self, _kiocb: &Kiocb<T>) {}
+    pub(super) fn begin<T: Mapping>(&self, _kiocb: &Kiocb<T>) {}
 
-    pub(super) fn end<T>(&self, _kiocb: &Kiocb<T>) {}
+    pub(super) fn end<T: Mapping>(&self, _kiocb: &Kiocb<T>) {}
 }

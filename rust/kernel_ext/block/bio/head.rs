@@ -52,6 +52,8 @@ pub(super) struct Head<T: BioTarget> {
     /// issuer does not wait.
     waiter: Atomic<*mut bindings::task_struct>,
     issuer: Issuer,
+    /// Has the kiocb been told of the bio?
+    is_polled: bool,
     /// For lists of requests, and for issuers of the kernel's that defer.
     link: *mut c_void,
     kiocb: Kiocb<T>,
@@ -84,14 +86,17 @@ unsafe fn take_apart<T: BioTarget>(head: NonNull<Head<T>>) -> Kiocb<T> {
     unsafe { BioMut::from_raw(bio) }.release_pages();
     // SAFETY: As above; the head is not used after this.
     let Head {
-        mut kiocb, data, ..
+        mut kiocb,
+        data,
+        is_polled,
+        ..
     } = unsafe { head.read() };
     drop(data);
-    // SAFETY: As above. The set lives while we hold the kiocb, which forgets the bio first.
-    unsafe {
-        kiocb.set_polled_bio(null_mut());
-        bindings::bio_put(bio.as_ptr());
+    if is_polled {
+        kiocb.forget_polled_bio();
     }
+    // SAFETY: As above, and nobody polls for it any more. The set lives while we hold the kiocb.
+    unsafe { bindings::bio_put(bio.as_ptr()) };
     kiocb
 }
 
@@ -119,6 +124,7 @@ impl<T: BioTarget> HeadBio<T> {
                 refs: Atomic::new(0),
                 waiter: Atomic::new(null_mut()),
                 issuer,
+                is_polled: false,
                 link: null_mut(),
                 kiocb,
                 data,
@@ -156,11 +162,12 @@ impl<T: BioTarget> HeadBio<T> {
 
     /// Lets the issuer poll for the end of the bio, in place of an interrupt.
     pub fn set_polled(&mut self) {
-        let bio = Head::bio(self.0).as_ptr();
+        let bio = Head::bio(self.0);
         // SAFETY: By the type invariant the bio is ours. It is freed in `take_apart` only, which
-        // takes it back from the kiocb before that.
+        // has the kiocb forget it before that.
         unsafe {
-            (*bio).bi_opf |= bindings::EXT_REQ_POLLED;
+            (*bio.as_ptr()).bi_opf |= bindings::EXT_REQ_POLLED;
+            self.head_mut().is_polled = true;
             self.head_mut().kiocb.set_polled_bio(bio);
         }
     }
@@ -228,6 +235,13 @@ impl<T: BioTarget> EndedHead<T> {
     pub fn data(&self) -> &T::Data {
         // SAFETY: By the type invariant.
         unsafe { &self.0.as_ref().data }
+    }
+
+    /// The state of the request, which is not shared any more.
+    #[inline]
+    pub fn data_mut(&mut self) -> &mut T::Data {
+        // SAFETY: By the type invariant.
+        unsafe { &mut self.0.as_mut().data }
     }
 
     /// Did the head's bio end as one that is polled for? The block layer may have made it an
@@ -433,10 +447,12 @@ impl<T: BioTarget> HeadRef<T> {
     /// Drops the count; returns the head if it was the last one.
     fn put(self) -> Option<NonNull<Head<T>>> {
         let head = ManuallyDrop::new(self).0;
-        // SAFETY: By the type invariant. Full order: what all holders did comes before what the
-        // last one does.
-        let before = unsafe { head.as_ref() }.refs.fetch_sub(1, ordering::Full);
-        (before == 1).then_some(head)
+        // SAFETY: By the type invariant.
+        let refs = unsafe { &(*head.as_ptr()).refs };
+        // What all holders did comes before what the last one does. Who holds the only reference
+        // need not drop it, since others are made of that one alone.
+        let last = refs.load(ordering::Acquire) == 1 || refs.fetch_sub(1, ordering::Full) == 1;
+        last.then_some(head)
     }
 
     /// Drops a completer's reference.
