@@ -177,7 +177,7 @@ impl<F: DioFile> Engine<F> {
         Policy::ALL[self.policy.load(Relaxed) as usize]
     }
 
-    /// Changes who completes requests, for those that have not ended yet.
+    /// Changes who completes requests, for those that begin from now on.
     pub(crate) fn set_policy(&self, policy: Policy) {
         self.policy.store(policy as u32, Relaxed);
     }

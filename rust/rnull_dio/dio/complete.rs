@@ -24,9 +24,12 @@ use super::{
 };
 
 /// Finishes a request that needs no I/O. The result is for whoever issued the request.
-pub(crate) fn in_task<F: DioFile>(head: EndedHead<F>, task: &Task) -> (Kiocb<F>, Result<usize>) {
+pub(crate) fn in_task<F: DioFile>(
+    mut head: EndedHead<F>,
+    task: &Task,
+) -> (Kiocb<F>, Result<usize>) {
     debug_assert!(
-        !must_flush(head.data()),
+        !must_flush(head.data_mut()),
         "a flush was left to who does no I/O"
     );
     after_flush(head, Ok(()), task)
@@ -34,8 +37,8 @@ pub(crate) fn in_task<F: DioFile>(head: EndedHead<F>, task: &Task) -> (Kiocb<F>,
 
 /// Finishes a request of any needs, flushing the device's cache itself. The result is for whoever
 /// issued the request.
-pub(super) fn with_io<F: DioFile>(head: EndedHead<F>, io: &Io) -> (Kiocb<F>, Result<usize>) {
-    let flushed = if must_flush(head.data()) {
+pub(super) fn with_io<F: DioFile>(mut head: EndedHead<F>, io: &Io) -> (Kiocb<F>, Result<usize>) {
+    let flushed = if must_flush(head.data_mut()) {
         head.kiocb().target().engine().device.issue_flush(io)
     } else {
         Ok(())
@@ -44,7 +47,7 @@ pub(super) fn with_io<F: DioFile>(head: EndedHead<F>, io: &Io) -> (Kiocb<F>, Res
 }
 
 /// Does the request want the device's cache flushed?
-pub(super) fn must_flush(dio: &Dio) -> bool {
+pub(super) fn must_flush(dio: &mut Dio) -> bool {
     dio.needs() == Needs::Io
 }
 
@@ -60,14 +63,19 @@ pub(super) fn after_flush<F: DioFile>(
     if let Err(err) = flushed {
         head.data().fail(err);
     }
-    match head.data().direction {
+    let Dio {
+        direction,
+        pos,
+        report,
+        ..
+    } = *head.data();
+    match direction {
         // Whoever cleaned the pages while the device wrote to them did not see all of it.
-        Direction::Read if head.data().needs() != Needs::Nothing => head.redirty_pages(task),
+        Direction::Read if head.data_mut().needs() != Needs::Nothing => head.redirty_pages(task),
         Direction::Read => (),
         Direction::Write => {
             // What was read into the cache during the write may be what was there before it, or
             // what a write that has failed put there in its place.
-            let Dio { pos, report, .. } = *head.data();
             if head.kiocb().has_cached_pages() {
                 head.kiocb()
                     .invalidate_after_write(pos, report as u64, task);
@@ -90,8 +98,8 @@ pub(super) fn in_interrupt<F: DioFile>(head: EndedHead<F>, _irq: &Irq) {
 
 // Most requests pass by here, with less to do than a call costs.
 #[inline(always)]
-fn take_result<F: DioFile>(head: EndedHead<F>) -> (Kiocb<F>, Result<usize>) {
-    let ret = head.data().result();
+fn take_result<F: DioFile>(mut head: EndedHead<F>) -> (Kiocb<F>, Result<usize>) {
+    let ret = head.data_mut().result();
     trace::complete(head.kiocb(), ret);
     let mut kiocb = head.into_kiocb();
     kiocb.target().engine().checker.end(&kiocb);

@@ -51,9 +51,9 @@ pub(crate) fn end_io<F: DioFile>(bio: EndedBio<F>, irq: &Irq) {
 
 /// Sends a request to whoever may run the rest of its completion.
 fn dispatch<F: DioFile>(mut head: EndedHead<F>, irq: &Irq) {
-    raise_for_cache(&head);
+    raise_for_cache(&mut head);
     let (arrival, issuer) = circumstances(&head);
-    let route = choose_route(&head, arrival, issuer);
+    let route = choose_route(&mut head, arrival, issuer);
     if route != Route::Worker {
         worker::not_for(&head);
     }
@@ -74,14 +74,14 @@ fn dispatch<F: DioFile>(mut head: EndedHead<F>, irq: &Irq) {
 // Most requests pass by here, with less to do than a call costs.
 #[inline(always)]
 pub(super) fn choose_route<F: DioFile>(
-    head: &EndedHead<F>,
+    head: &mut EndedHead<F>,
     arrival: Arrival,
     issuer: Issuer,
 ) -> Route {
-    let engine = head.kiocb().target().engine();
-    let (policy, needs) = (engine.policy(), head.data().needs());
+    let needs = head.data_mut().needs();
+    let policy = head.data().policy;
     let route = route(policy, needs, arrival, issuer);
-    engine.stats.count_route(route);
+    head.kiocb().target().engine().stats.count_route(route);
     trace::route(
         head.kiocb(),
         needs as u32,
@@ -96,16 +96,15 @@ pub(super) fn choose_route<F: DioFile>(
 /// Raises the needs of a write if the cache has got pages that it must not keep.
 ///
 /// A page that comes after this has been read after the write.
-fn raise_for_cache<F: DioFile>(head: &EndedHead<F>) {
-    let (dio, kiocb) = (head.data(), head.kiocb());
-    if dio.direction == Direction::Read
-        || dio.needs() != Needs::Nothing
-        || !kiocb.has_cached_pages()
-    {
+fn raise_for_cache<F: DioFile>(head: &mut EndedHead<F>) {
+    if head.data().direction == Direction::Read || head.data_mut().needs() != Needs::Nothing {
         return;
     }
-    let policy = kiocb.target().engine().policy();
-    if policy.minds_whole_file() || kiocb.has_cached_pages_in(dio.pos, dio.report as u64) {
+    let (dio, kiocb) = (head.data(), head.kiocb());
+    if !kiocb.has_cached_pages() {
+        return;
+    }
+    if dio.policy.minds_whole_file() || kiocb.has_cached_pages_in(dio.pos, dio.report as u64) {
         dio.raise_to_task();
     }
 }

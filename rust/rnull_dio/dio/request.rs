@@ -11,6 +11,7 @@ use kernel::{
 };
 
 use super::{
+    policy::Policy,
     range::Direction,
     route::Needs, //
 };
@@ -25,6 +26,8 @@ pub(crate) struct Dio {
     pub(super) pos: u64,
     /// Does the worker know of it, as one of those that will want a flush?
     pub(super) is_expected: bool,
+    /// Who completes it?
+    pub(super) policy: Policy,
     /// The bytes that the issuer is told of, if there is no error.
     pub(super) report: usize,
     /// What is left to do, as a [`Needs`], which is only ever raised; or the first error, as an
@@ -37,6 +40,7 @@ impl Dio {
         direction: Direction,
         pos: u64,
         report: usize,
+        policy: Policy,
         needs: Needs,
         is_expected: bool,
     ) -> Self {
@@ -44,15 +48,17 @@ impl Dio {
             direction,
             pos,
             is_expected,
+            policy,
             report,
             // CAST: One of three.
             state: Atomic::new(needs as i32),
         }
     }
 
-    /// What is left to do. There is nothing to flush for what has failed.
-    pub(super) fn needs(&self) -> Needs {
-        match self.state.load(Relaxed) {
+    /// What is left to do, when everything has ended. There is nothing to flush for what has
+    /// failed.
+    pub(super) fn needs(&mut self) -> Needs {
+        match *self.state.get_mut() {
             0 => Needs::Nothing,
             2 => Needs::Io,
             // An error needs a task, since not all who take it expect an interrupt.
@@ -84,9 +90,9 @@ impl Dio {
         }
     }
 
-    /// What the issuer is told.
-    pub(super) fn result(&self) -> Result<usize> {
-        match self.state.load(Relaxed) {
+    /// What the issuer is told, when everything has ended.
+    pub(super) fn result(&mut self) -> Result<usize> {
+        match *self.state.get_mut() {
             errno @ ..0 => Err(Error::from_errno(errno)),
             _ => Ok(self.report),
         }
@@ -98,12 +104,12 @@ mod tests {
     use super::*;
 
     fn dio(needs: Needs) -> Dio {
-        Dio::new(Direction::Read, 0, 4096, needs, false)
+        Dio::new(Direction::Read, 0, 4096, Policy::Auto, needs, false)
     }
 
     #[test]
     fn first_error_wins() {
-        let dio = dio(Needs::Nothing);
+        let mut dio = dio(Needs::Nothing);
         assert_eq!(dio.result(), Ok(4096));
         assert!(!dio.has_failed());
         dio.fail(EIO);
@@ -114,12 +120,12 @@ mod tests {
 
     #[test]
     fn needs_are_only_raised() {
-        let request = dio(Needs::Nothing);
+        let mut request = dio(Needs::Nothing);
         assert_eq!(request.needs(), Needs::Nothing);
         request.raise_to_task();
         assert_eq!(request.needs(), Needs::Task);
 
-        let request = dio(Needs::Io);
+        let mut request = dio(Needs::Io);
         request.raise_to_task();
         assert_eq!(request.needs(), Needs::Io);
     }
@@ -127,7 +133,7 @@ mod tests {
     #[test]
     fn what_has_failed_needs_a_task() {
         for needs in [Needs::Nothing, Needs::Task, Needs::Io] {
-            let request = dio(needs);
+            let mut request = dio(needs);
             request.fail(EIO);
             assert_eq!(request.needs(), Needs::Task);
         }

@@ -33,6 +33,7 @@ use kernel_ext::{
 use super::{
     complete,
     end_io::choose_route,
+    policy::Policy,
     range::{
         range,
         Direction,
@@ -97,6 +98,7 @@ struct Plan {
     pos: u64,
     nowait: bool,
     opf: Opf,
+    policy: Policy,
     needs: Needs,
 }
 
@@ -123,7 +125,7 @@ impl Plan {
         make_way(direction, kiocb, range.transfer, io)?;
         let extent = kiocb.target().map(pos, range.transfer as u64)?;
         let (opf, needs) = operation(direction, kiocb);
-        let needs = kiocb.target().engine().policy().raise(direction, needs);
+        let policy = kiocb.target().engine().policy();
         Ok(Some(Self {
             direction,
             range,
@@ -131,7 +133,8 @@ impl Plan {
             pos,
             nowait: kiocb.is_nowait(),
             opf,
-            needs,
+            policy,
+            needs: policy.raise(direction, needs),
         }))
     }
 }
@@ -190,8 +193,14 @@ fn new_head<F: DioFile>(
         return Err((kiocb, EAGAIN));
     }
     let expected = plan.needs == Needs::Io && !kiocb.is_sync();
-    let (pos, report) = (plan.pos, plan.range.report);
-    let dio = Dio::new(plan.direction, pos, report, plan.needs, expected);
+    let dio = Dio::new(
+        plan.direction,
+        plan.pos,
+        plan.range.report,
+        plan.policy,
+        plan.needs,
+        expected,
+    );
     let nr_vecs = segments.min(MAX_SEGMENTS);
     let mut head = HeadBio::new(kiocb, nr_vecs, plan.opf, plan.nowait, dio)
         .map_err(|kiocb| (kiocb, EAGAIN))?;
@@ -224,7 +233,7 @@ fn new_head<F: DioFile>(
         && kiocb.is_hipri()
         && !kiocb.is_sync()
         && engine.pollable
-        && engine.policy().polls(plan.needs)
+        && plan.policy.polls(plan.needs)
     {
         head.set_polled();
     }
@@ -347,8 +356,8 @@ fn finish<F: DioFile>(submitter: SubmitterRef<F>, io: &Io) -> Issued<F> {
     };
     match submitter.finish() {
         None => Issued::Queued,
-        Some(head) => {
-            if choose_route(&head, arrival, Issuer::Plain) == Route::Worker {
+        Some(mut head) => {
+            if choose_route(&mut head, arrival, Issuer::Plain) == Route::Worker {
                 worker::push(head);
                 return Issued::Queued;
             }

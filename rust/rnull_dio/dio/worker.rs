@@ -166,8 +166,8 @@ impl<F: DioFile> Worker<F> {
 
     /// Finishes what has ended, but for writes that want a flush: those go to `durable`.
     fn finish_or_keep(&self, durable: &LockFreeList<EndedHead<F>>, io: &Io) {
-        for head in self.ended.take_all() {
-            if complete::must_flush(head.data()) {
+        for mut head in self.ended.take_all() {
+            if complete::must_flush(head.data_mut()) {
                 durable.push(head);
             } else {
                 tell(complete::after_flush(head, Ok(()), io));
