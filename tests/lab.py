@@ -224,10 +224,15 @@ def fio_command(path: Path, **options: object) -> list[str]:
     return ["fio", "--name=job", "--output-format=json", *words]
 
 
+def told(output: str) -> dict:
+    """What a program has told in JSON, among what it has said besides."""
+    return json.loads(output[output.index("{") : output.rindex("}") + 1])
+
+
 def fio(path: Path, **options: object) -> dict:
     """Runs one fio job and returns its result; the job's own failure is for the caller to judge."""
     result = run(*fio_command(path, **options), check=False)
-    return json.loads(result.stdout[result.stdout.index("{") :])["jobs"][0]
+    return told(result.stdout)["jobs"][0]
 
 
 # Tracepoints

@@ -9,7 +9,6 @@ this for long, the end-to-end tests for a minute.
 
 import contextlib
 import errno
-import json
 import mmap
 import os
 import random
@@ -173,7 +172,7 @@ def fio_results(target: Target) -> dict[str, dict]:
     """What fio tells of each job; nothing if it did not like them."""
     result = target.work / "result.json"
     text = result.read_text() if result.exists() else ""
-    jobs = json.loads(text[text.index("{") :])["jobs"] if "{" in text else []
+    jobs = lab.told(text)["jobs"] if "{" in text else []
     return {job["jobname"]: job for job in jobs}
 
 

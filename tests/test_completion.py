@@ -3,7 +3,6 @@
 
 import contextlib
 import errno
-import json
 import mmap
 import os
 import re
@@ -395,7 +394,7 @@ def test_a_thread_that_never_sleeps_sees_completions(options, slow_disk, diofs):
     with subprocess.Popen(command, stdout=subprocess.PIPE) as reactor:
         lab.wait_for(lambda: sum(lab.routes(slow_disk).values()) > COUNT)
         reactor.terminate()
-        told = json.loads(reactor.communicate()[0])
+        told = lab.told(reactor.communicate()[0].decode())
     assert reactor.returncode == 0
     assert told["seen"] > COUNT
     # No transfer takes less than the disk, which does not wait for its timer if it is polled.

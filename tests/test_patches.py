@@ -2,7 +2,6 @@
 """What patches/ change for file systems that use iomap, on kernels with them and without."""
 
 import contextlib
-import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -144,8 +143,7 @@ def test_direct_and_buffered_and_mapped_writers_at_once(data):
             )
             writers[name] = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE))
         for name, writer in writers.items():
-            output = writer.communicate()[0].decode()
-            job = json.loads(output[output.index("{") :])["jobs"][0]
+            job = lab.told(writer.communicate()[0].decode())["jobs"][0]
             assert job["error"] == 0, name
             assert job["read"]["io_bytes"] == job["write"]["io_bytes"] == LOOPS * AREA, name
     with lab.opened(data) as direct, lab.opened(data, os.O_RDONLY) as buffered:

@@ -3,7 +3,6 @@
 
 import bisect
 import ctypes
-import json
 import mmap
 import os
 import re
@@ -179,7 +178,7 @@ class Meter:
 def told(command: Command, output: str) -> dict[str, float]:
     """What a program has told about its job."""
     try:
-        result = json.loads(output[output.index("{") : output.rindex("}") + 1])
+        result = lab.told(output)
     except ValueError:
         raise RuntimeError(f"{' '.join(command)}:\n{output}") from None
     job = result["jobs"][0] if "jobs" in result else result

@@ -4,10 +4,12 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import report
 from matplotlib import pyplot as plt
 from matplotlib import rcParams
+from sets import SETS
 
 # The same figures are the same file.
 rcParams.update({"svg.hashsalt": "rnull-dio", "svg.fonttype": "none", "font.size": 8})
@@ -23,21 +25,17 @@ def panels(points: list[dict], key: Callable[[dict], str]) -> dict[str, list[dic
 
 
 def bars(
-    points: list[dict],
-    row: Callable[[dict], str],
-    series: Callable[[dict], str],
-    value: Callable[[dict], float],
-    unit: str,
+    points: list[dict], placed: ModuleType, value: Callable[[dict], float], unit: str
 ) -> plt.Figure:
-    """Horizontal bars, one group for each row."""
-    rows, kinds = list(panels(points, row)), list(panels(points, series))
-    figure, axes = plt.subplots(figsize=(7, 1 + INCHES_PER_BAR * len(rows) * len(kinds)))
-    height = 0.8 / len(kinds)
-    for index, kind in enumerate(kinds):
-        chosen = [point for point in points if series(point["labels"]) == kind]
-        places = [rows.index(row(point["labels"])) + index * height for point in chosen]
-        axes.barh(places, [value(point) for point in chosen], height, label=kind)
-    axes.set_yticks([index + 0.4 - height / 2 for index in range(len(rows))], rows)
+    """Horizontal bars, placed by a set: a group for each row, with a bar for each column."""
+    rows, columns = panels(points, placed.row), panels(points, placed.column)
+    figure, axes = plt.subplots(figsize=(7, 1 + INCHES_PER_BAR * len(rows) * len(columns)))
+    height = 0.8 / len(columns)
+    places = {name: index for index, name in enumerate(rows)}
+    for index, (name, column) in enumerate(columns.items()):
+        where = [places[placed.row(point["labels"])] + index * height for point in column]
+        axes.barh(where, [value(point) for point in column], height, label=name)
+    axes.set_yticks([index + 0.4 - height / 2 for index in range(len(rows))], list(rows))
     axes.invert_yaxis()
     axes.set_xlabel(unit)
     axes.legend()
@@ -45,43 +43,20 @@ def bars(
 
 
 def disk(points: list[dict]) -> plt.Figure:
-    return bars(
-        points,
-        lambda of: f"{of['mode']} {of['rw']}",
-        lambda of: of["driver"],
-        report.instructions,
-        "instructions an I/O",
-    )
+    return bars(points, SETS["disk"], report.instructions, "instructions an I/O")
 
 
 def path(points: list[dict]) -> plt.Figure:
-    return bars(
-        points,
-        lambda of: f"{of['device']} {of['issuer']} {of['rw']}",
-        lambda of: of["path"],
-        report.instructions,
-        "instructions an I/O",
-    )
+    return bars(points, SETS["path"], report.instructions, "instructions an I/O")
 
 
 def classes(points: list[dict]) -> plt.Figure:
-    return bars(
-        points,
-        lambda of: f"{of['class']} QD{of['depth']}",
-        lambda of: of["filesystem"],
-        report.rate,
-        "IOPS",
-    )
+    return bars(points, SETS["classes"], report.rate, "IOPS")
 
 
 def reactor(points: list[dict]) -> plt.Figure:
-    figure = bars(
-        points,
-        report.way,
-        lambda of: of["filesystem"],
-        lambda point: point["told"]["mean"] / 1000,
-        "µs until a completion is seen, mean",
-    )
+    mean = "µs until a completion is seen, mean"
+    figure = bars(points, SETS["reactor"], lambda point: point["told"]["mean"] / 1000, mean)
     figure.gca().set_xscale("log")
     return figure
 
@@ -91,7 +66,7 @@ def policies(points: list[dict]) -> plt.Figure:
     figure, grid = plt.subplots(2, 2, figsize=(7, 6), sharex=True)
     ways = panels(points, lambda of: f"{report.way(of).rpartition(' ')[0]}")
     for axes, (name, chosen) in zip(grid.flat, ways.items(), strict=True):
-        for policy, line in panels(chosen, lambda of: of["policy"]).items():
+        for policy, line in panels(chosen, SETS["policies"].column).items():
             depths = [point["labels"]["depth"] for point in line]
             axes.plot(depths, [report.rate(point) for point in line], marker=".", label=policy)
         axes.set_title(name)

@@ -2,7 +2,7 @@
 """What sets are made of: points, and devices and files for them."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +53,15 @@ def filesystem(kind: str, device: Path, *options: str) -> Iterator[Path]:
 def set_cache(path: Path, wanted: bool) -> None:
     """Has pages in the page cache behind what is written, or none at all."""
     lab.set_cache(path, CACHED_AT if wanted else None)
+
+
+def ways(path: Path, depths: Iterable[int]) -> Iterator[dict[str, object]]:
+    """Polled or not, with pages in the page cache, which it sees to, or without: as labels."""
+    for cached in (False, True):
+        set_cache(path, cached)
+        for polled in (False, True):
+            for depth in depths:
+                yield {"polled": polled, "cached": cached, "depth": depth}
 
 
 @contextlib.contextmanager

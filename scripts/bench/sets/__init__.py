@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """What is measured: each set has points(), for the guest, and TABLES of the results, by the suffix
-of their files."""
+of their files. row() and column() tell where in a table or a picture a point is."""
 
 from sets import classes, disk, key, path, policies, reactor, series_null, series_nvme
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import report
 from meter import COMPLETION, Command, lab
-from points import AREA, FILESYSTEMS, Point, filesystem, job, overwrites, set_cache, timer_disk
+from points import AREA, FILESYSTEMS, Point, filesystem, job, set_cache, timer_disk
 
 DEPTHS = (1, 32)
 
@@ -28,9 +28,7 @@ class Class:
     is_exact: bool = True
 
     def command(self, path: Path, depth: int) -> Command:
-        if self.rw == "randread":
-            return job(path, self.rw, ioengine="io_uring", iodepth=depth)
-        return overwrites(path, depth, polled=False, **self.options)
+        return job(path, self.rw, ioengine="io_uring", iodepth=depth, **self.options)
 
 
 DURABLE = {"sync": "dsync"}
@@ -49,18 +47,18 @@ CLASSES = (
 )
 
 
-def first_sector(path: Path) -> int:
-    """Where the file begins on its device; it is in one piece."""
-    if path.parent.name.startswith("mnt-nulldisk"):
+def first_sector(kind: str, path: Path) -> int:
+    """Where a file of that kind of file system begins on its device; it is in one piece."""
+    if kind == "diofs":
         return lab.DATA_START // 512
     table = lab.run("filefrag", "-b512", "-v", path).stdout
     return int(re.search(r"^\s+0:\s+0\.\.\s*\d+:\s+(\d+)\.\.", table, re.MULTILINE)[1])
 
 
 @contextlib.contextmanager
-def failing(device: Path, path: Path) -> Iterator[None]:
+def failing(device: Path, kind: str, path: Path) -> Iterator[None]:
     """What I/O goes to is made of bad blocks."""
-    first = first_sector(path)
+    first = first_sector(kind, path)
     area = f"{first}-{first + AREA // 512 - 1}"
     badblocks = lab.CONFIGFS / device.name / "badblocks"
     lab.write(badblocks, f"+{area}")
@@ -74,7 +72,7 @@ def points() -> Iterator[Point]:
             with (
                 timer_disk(**what.attributes) as device,
                 filesystem(kind, device) as path,
-                failing(device, path) if what.fails else contextlib.nullcontext(),
+                failing(device, kind, path) if what.fails else contextlib.nullcontext(),
             ):
                 set_cache(path, what.is_cached)
                 for depth in DEPTHS:
@@ -91,10 +89,16 @@ def cell(point: dict) -> str:
     return f"{report.iops(point)} ({values['work']:.2f}, {values['flushes']:.2f})"
 
 
+def row(labels: dict[str, object]) -> str:
+    return f"{labels['class']} QD{labels['depth']}"
+
+
+def column(labels: dict[str, object]) -> str:
+    return labels["filesystem"]
+
+
 def table(points: list[dict]) -> str:
-    return report.grid(
-        points, lambda of: f"{of['class']} QD{of['depth']}", lambda of: of["filesystem"], cell
-    )
+    return report.grid(points, row, column, cell)
 
 
 TABLES = {"": table}

@@ -63,10 +63,16 @@ def points() -> Iterator[Point]:
     lab.run("rmmod", "null_blk", *["rnull_mod"] * has_rnull)
 
 
+def row(labels: dict[str, object]) -> str:
+    return f"{labels['mode']} {labels['rw']}"
+
+
+def column(labels: dict[str, object]) -> str:
+    return labels["driver"]
+
+
 def table(points: list[dict]) -> str:
-    return report.grid(
-        points, lambda of: f"{of['mode']} {of['rw']}", lambda of: of["driver"], report.cost
-    )
+    return report.grid(points, row, column, report.cost)
 
 
 TABLES = {"": table}

@@ -22,8 +22,16 @@ def points() -> Iterator[Point]:
                         yield Point({"job": name}, job(path, rw, **ISSUERS[issuer]))
 
 
+def row(labels: dict[str, object]) -> str:
+    return labels["job"]
+
+
+def column(_labels: dict[str, object]) -> str:
+    return "instructions"
+
+
 def table(points: list[dict]) -> str:
-    return report.grid(points, lambda of: of["job"], lambda _: "instructions", report.cost)
+    return report.grid(points, row, column, report.cost)
 
 
 TABLES = {"": table}

@@ -63,17 +63,21 @@ def points() -> Iterator[Point]:
         yield from on(device, "null")
 
 
-def name(labels: dict[str, object]) -> str:
+def row(labels: dict[str, object]) -> str:
     return f"{labels['device']} {labels['issuer']} {labels['rw']}"
 
 
+def column(labels: dict[str, object]) -> str:
+    return labels["path"]
+
+
 def table(points: list[dict]) -> str:
-    return report.grid(points, name, lambda of: of["path"], report.cost)
+    return report.grid(points, row, column, report.cost)
 
 
 def layers(points: list[dict]) -> str:
     """Where the instructions of an overwrite by io_uring go."""
-    chosen = [point for point in points if name(point["labels"]) == "brd io_uring randwrite"]
+    chosen = [point for point in points if row(point["labels"]) == "brd io_uring randwrite"]
     names = sorted(
         {layer for point in chosen for layer in point["layers"]},
         key=lambda layer: -max(point["layers"].get(layer, 0) for point in chosen),
@@ -83,7 +87,7 @@ def layers(points: list[dict]) -> str:
         for layer in names
         if any(point["layers"].get(layer, 0) >= 1 for point in chosen)
     ]
-    return report.table(["layer", *(point["labels"]["path"] for point in chosen)], rows)
+    return report.table(["layer", *(column(point["labels"]) for point in chosen)], rows)
 
 
 TABLES = {"": table, "-layers": layers}

@@ -4,7 +4,7 @@
 from collections.abc import Iterator
 
 import report
-from points import Point, filesystem, overwrites, set_cache, timer_disk
+from points import Point, filesystem, overwrites, timer_disk, ways
 
 POLICIES = ("workqueue", "defer", "inline", "auto")
 
@@ -14,20 +14,12 @@ def points() -> Iterator[Point]:
     with timer_disk() as device:
         for policy in POLICIES:
             with filesystem("diofs", device, "-o", f"completion={policy}") as path:
-                for cached in (False, True):
-                    set_cache(path, cached)
-                    for polled in (False, True):
-                        for depth in (1, 2, 4, 8, 16):
-                            yield Point(
-                                {
-                                    "policy": policy,
-                                    "polled": polled,
-                                    "cached": cached,
-                                    "depth": depth,
-                                },
-                                overwrites(path, depth, polled),
-                                exact=policy in ("defer", "auto"),
-                            )
+                for way in ways(path, (1, 2, 4, 8, 16)):
+                    yield Point(
+                        {"policy": policy} | way,
+                        overwrites(path, way["depth"], way["polled"]),
+                        exact=policy in ("defer", "auto"),
+                    )
 
 
 def cell(point: dict) -> str:
@@ -35,8 +27,15 @@ def cell(point: dict) -> str:
     return f"{report.iops(point)} ({values['switches']:.1f}, {values['work']:.1f})"
 
 
+row = report.way
+
+
+def column(labels: dict[str, object]) -> str:
+    return labels["policy"]
+
+
 def table(points: list[dict]) -> str:
-    return report.grid(points, report.way, lambda of: of["policy"], cell)
+    return report.grid(points, row, column, cell)
 
 
 TABLES = {"": table}

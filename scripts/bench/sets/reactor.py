@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import report
 from meter import Command
-from points import AREA, FILESYSTEMS, Point, filesystem, set_cache, timer_disk
+from points import AREA, FILESYSTEMS, Point, filesystem, timer_disk, ways
 
 # Between two looks, in ns
 COMPUTE = 5000
@@ -17,21 +17,14 @@ def points() -> Iterator[Point]:
     with timer_disk() as device:
         for kind in FILESYSTEMS:
             with filesystem(kind, device) as path:
-                for cached in (False, True):
-                    set_cache(path, cached)
-                    for polled in (False, True):
-                        options = ["--poll"] if polled else []
-                        options += [f"--size={AREA}", f"--compute={COMPUTE}", f"--depth={DEPTH}"]
-                        yield Point(
-                            {
-                                "filesystem": kind,
-                                "polled": polled,
-                                "cached": cached,
-                                "depth": DEPTH,
-                            },
-                            Command("reactor", *options, str(path)),
-                            exact=False,
-                        )
+                for way in ways(path, [DEPTH]):
+                    options = ["--poll"] if way["polled"] else []
+                    options += [f"--size={AREA}", f"--compute={COMPUTE}", f"--depth={DEPTH}"]
+                    yield Point(
+                        {"filesystem": kind} | way,
+                        Command("reactor", *options, str(path)),
+                        exact=False,
+                    )
 
 
 def cell(point: dict) -> str:
@@ -39,8 +32,15 @@ def cell(point: dict) -> str:
     return f"{told['mean'] / 1000:.1f} ({told['max'] / 1000:.0f})"
 
 
+row = report.way
+
+
+def column(labels: dict[str, object]) -> str:
+    return labels["filesystem"]
+
+
 def table(points: list[dict]) -> str:
-    return report.grid(points, report.way, lambda of: of["filesystem"], cell)
+    return report.grid(points, row, column, cell)
 
 
 TABLES = {"": table}

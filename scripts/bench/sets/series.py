@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import report
-from points import FILESYSTEMS, Point, filesystem, overwrites, set_cache
+from points import FILESYSTEMS, Point, filesystem, overwrites, ways
 
 COLUMNS = ["instructions", "switches", "work items"]
 
@@ -14,24 +14,16 @@ def points(device: Path, is_drive: bool) -> Iterator[Point]:
     """When a work item gets the CPU from who polls is never the same."""
     for kind in FILESYSTEMS:
         with filesystem(kind, device) as path:
-            for cached in (False, True):
-                set_cache(path, cached)
-                for polled in (False, True):
-                    for depth in (1, 4, 16):
-                        yield Point(
-                            {
-                                "filesystem": kind,
-                                "polled": polled,
-                                "cached": cached,
-                                "depth": depth,
-                            },
-                            overwrites(path, depth, polled),
-                            exact=not is_drive and not (cached and polled),
-                            window=0.5 if is_drive else 0.05,
-                        )
+            for way in ways(path, (1, 4, 16)):
+                yield Point(
+                    {"filesystem": kind} | way,
+                    overwrites(path, way["depth"], way["polled"]),
+                    exact=not is_drive and not (way["cached"] and way["polled"]),
+                    window=0.5 if is_drive else 0.05,
+                )
 
 
-def name(labels: dict[str, object]) -> str:
+def row(labels: dict[str, object]) -> str:
     return f"{labels['filesystem']} {report.way(labels)}"
 
 
@@ -41,14 +33,14 @@ def figures(point: dict) -> list[str]:
 
 
 def table(points: list[dict]) -> str:
-    rows = [[name(point["labels"]), *figures(point)] for point in points]
+    rows = [[row(point["labels"]), *figures(point)] for point in points]
     return report.table(["job", *COLUMNS], rows)
 
 
 def both(before: list[dict], after: list[dict]) -> str:
     """On the left without patches, on the right with them."""
     rows = [
-        [name(one["labels"]), *figures(one), *figures(other)]
+        [row(one["labels"]), *figures(one), *figures(other)]
         for one, other in zip(before, after, strict=True)
     ]
     return report.table(["job", *COLUMNS, *COLUMNS], rows)
