@@ -20,6 +20,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "number.h"
+
 #define BLOCK 4096UL
 #define MAX_WRITES 1024UL
 
@@ -62,20 +64,6 @@ static void fail(const char *what, int err)
 	exit(1);
 }
 
-static unsigned long number(const char *text, unsigned long max)
-{
-	char *end;
-	unsigned long value;
-
-	errno = 0;
-	value = strtoul(text, &end, 10);
-	if (errno || *end || end == text || !value || value > max) {
-		fprintf(stderr, "abandon: %s is not from 1 to %lu\n", text, max);
-		exit(2);
-	}
-	return value;
-}
-
 static bool is_one_of(const char *how)
 {
 	static const char *const ways[] = { "exit", "kill", "exec", "close", "thread", NULL };
@@ -98,10 +86,10 @@ static struct options parse(int argc, char **argv)
 			options.how = optarg;
 			break;
 		case 'n':
-			options.writes = number(optarg, MAX_WRITES);
+			options.writes = number(optarg, 1, MAX_WRITES);
 			break;
 		case 'r':
-			options.rounds = number(optarg, 1UL << 30);
+			options.rounds = number(optarg, 1, 1UL << 30);
 			break;
 		case 'd':
 			options.setup |= IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;

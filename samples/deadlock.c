@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "number.h"
 
 #define BLOCK 4096UL
 #define MAX_DEPTH 4096UL
@@ -88,20 +89,6 @@ static void usage(FILE *to)
 	      "  --command      write by commands, to a file of a diofs\n", to);
 }
 
-static unsigned long number(const char *text, unsigned long max)
-{
-	char *end;
-	unsigned long value;
-
-	errno = 0;
-	value = strtoul(text, &end, 10);
-	if (errno || *end || end == text || !value || value > max) {
-		fprintf(stderr, "deadlock: %s is not from 1 to %lu\n", text, max);
-		exit(2);
-	}
-	return value;
-}
-
 static struct options parse(int argc, char **argv)
 {
 	struct options options = { .rounds = 100000, .depth = 1 };
@@ -110,10 +97,10 @@ static struct options parse(int argc, char **argv)
 	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
 		switch (option) {
 		case 'r':
-			options.rounds = number(optarg, 1UL << 40);
+			options.rounds = number(optarg, 1, 1UL << 40);
 			break;
 		case 'd':
-			options.depth = number(optarg, MAX_DEPTH);
+			options.depth = number(optarg, 1, MAX_DEPTH);
 			break;
 		case 't':
 			options.wait_by = BY_FTRUNCATE;

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "number.h"
 
 #define BLOCK 4096UL
 #define MAX_DEPTH 64UL
@@ -83,20 +84,6 @@ static void usage(FILE *to)
 	      to);
 }
 
-static unsigned long number(const char *text, unsigned long max)
-{
-	char *end;
-	unsigned long value;
-
-	errno = 0;
-	value = strtoul(text, &end, 10);
-	if (errno || *end || end == text || value > max) {
-		fprintf(stderr, "reactor: %s is not from 0 to %lu\n", text, max);
-		exit(2);
-	}
-	return value;
-}
-
 static struct options parse(int argc, char **argv)
 {
 	struct options options = { .depth = 1, .size = 1UL << 20 };
@@ -105,13 +92,13 @@ static struct options parse(int argc, char **argv)
 	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
 		switch (option) {
 		case 'd':
-			options.depth = number(optarg, MAX_DEPTH);
+			options.depth = number(optarg, 0, MAX_DEPTH);
 			break;
 		case 'n':
-			options.compute = number(optarg, 1000000000);
+			options.compute = number(optarg, 0, 1000000000);
 			break;
 		case 's':
-			options.size = number(optarg, 1UL << 40);
+			options.size = number(optarg, 0, 1UL << 40);
 			break;
 		case 'p':
 			options.poll = true;

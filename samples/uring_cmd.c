@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "number.h"
 
 #define PAGE 4096UL
 #define MAX_DEPTH 1024UL
@@ -71,20 +72,6 @@ static void usage(FILE *to)
 	      "  --dsync     durable writes\n", to);
 }
 
-static unsigned long number(const char *text, unsigned long max)
-{
-	char *end;
-	unsigned long value;
-
-	errno = 0;
-	value = strtoul(text, &end, 10);
-	if (errno || *end || end == text || !value || value > max) {
-		fprintf(stderr, "uring_cmd: %s is not from 1 to %lu\n", text, max);
-		exit(2);
-	}
-	return value;
-}
-
 static struct options parse(int argc, char **argv)
 {
 	struct options options = { .rounds = 100, .depth = 8, .block = PAGE };
@@ -93,13 +80,13 @@ static struct options parse(int argc, char **argv)
 	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
 		switch (option) {
 		case 'r':
-			options.rounds = number(optarg, 1UL << 40);
+			options.rounds = number(optarg, 1, 1UL << 40);
 			break;
 		case 'd':
-			options.depth = number(optarg, MAX_DEPTH);
+			options.depth = number(optarg, 1, MAX_DEPTH);
 			break;
 		case 'b':
-			options.block = number(optarg, MAX_BLOCK);
+			options.block = number(optarg, 1, MAX_BLOCK);
 			break;
 		case 'p':
 			options.ring_flags |= IORING_SETUP_IOPOLL;
