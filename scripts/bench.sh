@@ -35,7 +35,7 @@ clock_of() {
 
 # Two CPUs would take turns in an order that is never the same.
 guest() {
-	local set=$1 clock
+	local set=$1 results=$2 clock
 	mapfile -t clock < <(clock_of "$set")
 	lab boot --kernel "$kernel" --name "bench-$set-console" --cpus 1 --timeout 1500 \
 		--results "$results" --append kunit.enable=0 --drive bench:size=1G "${clock[@]}" \
@@ -56,6 +56,24 @@ identity() {
 		"machine=1 CPU, TCG $(clock_of "$1" | tail -n 1)"
 }
 
+# The sets, one after the other
+measure() {
+	local set results
+	for set; do
+		results=$(build_dir "bench-$set")
+		rm -rf "$results"
+		mkdir -p "$results"
+		LAB_TAIL=60 step "bench-$set" "Set $set on the $kernel kernel" guest "$set" "$results"
+		identity "$set" >"$results/identity"
+		in_root --bind "$results:/results:rw" --bind "$source:/mnt" \
+			python3 scripts/bench/collect.py "$set" >"$out/$set.json.new"
+		mv "$out/$set.json.new" "$out/$set.json"
+		in_root --bind "$out:/out:rw" python3 scripts/bench/plot.py "/out/$set.json" /out
+		in_root --bind "$out:/out:rw" python3 scripts/bench/render.py "/out/$set.json" /out
+		cat "$out/$set.txt"
+	done
+}
+
 need_root
 samples=$(lab samples)
 mkdir -p "$out"
@@ -66,16 +84,18 @@ case $kernel in
 esac
 lab module "$kernel" >/dev/null
 step bench-plugin "Plugin that counts instructions" plugin
-for set; do
-	results=$(build_dir "bench-$set")
-	rm -rf "$results"
-	mkdir -p "$results"
-	LAB_TAIL=60 step "bench-$set" "Set $set on the $kernel kernel" guest "$set"
-	identity "$set" >"$results/identity"
-	in_root --bind "$results:/results:rw" --bind "$source:/mnt" \
-		python3 scripts/bench/collect.py "$set" >"$out/$set.json.new"
-	mv "$out/$set.json.new" "$out/$set.json"
-	in_root --bind "$out:/out:rw" python3 scripts/bench/plot.py "/out/$set.json" /out
-	in_root --bind "$out:/out:rw" python3 scripts/bench/render.py "/out/$set.json" /out
-	cat "$out/$set.txt"
+
+# Two at a time: a guest has one CPU. Only one of them gets the terminal.
+first=() second=()
+while [ $# -gt 0 ]; do
+	first+=("$1")
+	second+=("${@:2:1}")
+	shift $(($# > 1 ? 2 : 1))
 done
+group_start measure "${second[@]}" 2> >(cat >&2)
+set +e
+(set -e; measure "${first[@]}")
+status=$?
+set -e
+group_wait || status=$?
+[ "$status" -eq 0 ]

@@ -21,7 +21,8 @@ def change(before: dict, after: dict) -> float:
 
 
 def is_noise(before: dict, after: dict) -> bool:
-    return abs(change(before, after)) <= 100 * max(before["spread"], after["spread"])
+    spread = max(point["spread"]["kernel"] for point in (before, after))
+    return abs(change(before, after)) <= 100 * spread
 
 
 def row(before: dict, after: dict) -> list[str]:

@@ -39,6 +39,15 @@ def median(dictionaries: list[dict[str, float]]) -> dict[str, float]:
     return {name: statistics.median(one[name] for one in dictionaries) for name in dictionaries[0]}
 
 
+def apart(dictionaries: list[dict[str, float]]) -> dict[str, float]:
+    """By what part of the smallest figure the largest one is more."""
+    return {
+        name: max(one[name] for one in dictionaries) / low - 1
+        for name in dictionaries[0]
+        if (low := min(one[name] for one in dictionaries))
+    }
+
+
 class Taker:
     """Takes a point as often as it has to be."""
 
@@ -58,10 +67,12 @@ class Taker:
     def values(self) -> list[dict[str, float]]:
         return [values(window, self.ios(window)) for window in self.takes]
 
+    def told(self) -> list[dict[str, float]]:
+        return [window.told for window in self.takes]
+
     def spread(self) -> float:
-        """How far the instructions of the kernel are apart, as a part of them."""
-        figures = [one["kernel"] for one in self.values()]
-        return max(figures) / min(figures) - 1
+        """How far the instructions of the kernel are apart."""
+        return apart(self.values())["kernel"]
 
     def take_all(self) -> None:
         for _ in range(TAKES_EXACT if self.point.exact else TAKES):
@@ -81,8 +92,8 @@ class Taker:
             "exact": self.point.exact,
             "ios": [self.ios(window) for window in self.takes],
             "values": median(self.values()),
-            "told": median([take.told for take in self.takes]),
-            "spread": self.spread(),
+            "told": median(self.told()),
+            "spread": apart(self.values()) | apart(self.told()),
             "functions": {
                 name: count / self.ios(last) for name, count in last.kernel.most_common()
             },

@@ -21,13 +21,13 @@ def instructions(point: dict) -> float:
     return point["values"]["kernel"]
 
 
-def marked(point: dict, text: str) -> str:
-    """What is not the same every time has a mark."""
-    return text if point["exact"] else f"~{text}"
+def marked(point: dict, text: str, value: str) -> str:
+    """What is not the same every time has a mark, and how far the takes of that value are apart."""
+    return text if point["exact"] else f"~{text}±{point['spread'][value] / 2:.1%}"
 
 
 def cost(point: dict) -> str:
-    return marked(point, f"{instructions(point):.0f}")
+    return marked(point, f"{instructions(point):.0f}", "kernel")
 
 
 def rate(point: dict) -> float:
@@ -36,7 +36,7 @@ def rate(point: dict) -> float:
 
 
 def iops(point: dict) -> str:
-    return marked(point, f"{rate(point):.0f}")
+    return marked(point, f"{rate(point):.0f}", "nanoseconds")
 
 
 def way(labels: dict[str, object]) -> str:

@@ -29,7 +29,8 @@ def points() -> Iterator[Point]:
 
 def cell(point: dict) -> str:
     told = point["told"]
-    return f"{told['mean'] / 1000:.1f} ({told['max'] / 1000:.0f})"
+    mean = report.marked(point, f"{told['mean'] / 1000:.1f}", "mean")
+    return f"{mean} ({told['max'] / 1000:.0f})"
 
 
 row = report.way
