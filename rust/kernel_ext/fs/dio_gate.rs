@@ -53,10 +53,10 @@ impl DioGate {
     /// `inode` must be valid, this its gate, and the count be the caller's, who gives it up.
     #[inline]
     pub(super) unsafe fn end_dio(&self, inode: *mut bindings::inode) {
-        // SAFETY: Per the function's safety requirements. The VFS leaves it to file systems to wait
-        // for direct I/O, and ours do so by `WithoutDio`, which closes the gate first. Both sides
-        // have a full barrier in between: either this sees it closed, or the other one the count
-        // dropped.
+        // SAFETY: Per the function's safety requirements. Nobody waits for direct I/O on these files
+        // but `WithoutDio`, which closes the gate first: the VFS leaves it to file systems, and
+        // swap files, for which it waits, have operations that these have not. Both sides have a
+        // full barrier in between: either this sees it closed, or the other one the count dropped.
         unsafe { bindings::rnull_dio_inode_dio_end(inode, self.closed.as_ptr()) };
     }
 }
