@@ -49,7 +49,7 @@ identity() {
 	local dir commit
 	dir=$(kernel_dir "$kernel")
 	commit=$(git -C "$SRC" rev-parse --short=12 HEAD 2>/dev/null) || commit=unknown
-	git -C "$SRC" diff --quiet HEAD 2>/dev/null || commit+=+
+	git -C "$SRC" diff --quiet HEAD -- ':(exclude)bench' 2>/dev/null || commit+=+
 	printf '%s\n' "commit=$commit" "kernel=$kernel" "release=$(<"$dir/release")" \
 		"compiler=$(in_root --kernel "$kernel" sh -c 'rustc --version')" \
 		"qemu=$(in_root qemu-system-x86_64 --version | head -n 1)" \
