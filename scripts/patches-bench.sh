@@ -8,7 +8,7 @@
 # shellcheck source=scripts/lab/lib.sh
 . "$(dirname "$0")/lab/lib.sh"
 
-SETS=(series-null series-nvme)
+SETS=(series-null series-nvme series-readback)
 
 need_root
 for kernel in plain plain-patched; do

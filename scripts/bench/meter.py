@@ -28,6 +28,8 @@ COMPLETION = "io_complete_rw"
 CONTEXT_SWITCH = "finish_task_switch"
 # Each is called once for a work item, if it has not been inlined.
 WORK_ITEM = ("process_one_work", "pwq_dec_nr_in_flight")
+# What patches/ leave to issuers passes by here.
+DEFERRED = "inode_dio_defer"
 # However many waited for it, a flush ends once.
 FLUSH = "flush_end_io"
 

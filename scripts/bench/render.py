@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import report
-from sets import SETS, series
+from sets import SETS
 
 
 def write(document: dict, where: Path) -> None:
@@ -18,10 +18,19 @@ def write(document: dict, where: Path) -> None:
         (where / f"{name}{suffix}.txt").write_text(table(points))
 
 
+def both(before: dict, after: dict) -> str:
+    """On the left without patches, on the right with them."""
+    of = SETS[before["set"]]
+    rows = [
+        [of.row(one["labels"]), *of.figures(one), *of.figures(other)]
+        for one, other in zip(before["points"], after["points"], strict=True)
+    ]
+    return report.table(["job", *of.COLUMNS, *of.COLUMNS], rows)
+
+
 def main() -> None:
     if sys.argv[1] == "--both":
-        before, after = (report.load(Path(path))["points"] for path in sys.argv[2:])
-        print(series.both(before, after), end="")
+        print(both(*(report.load(Path(path)) for path in sys.argv[2:])), end="")
     else:
         write(report.load(Path(sys.argv[1])), Path(sys.argv[2]))
 

@@ -60,6 +60,17 @@ def grid(
     return table(["job", *columns], lines)
 
 
+def rows(
+    points: list[dict],
+    row: Callable[[dict], str],
+    columns: list[str],
+    figures: Callable[[dict], list[str]],
+) -> str:
+    """A table with a row for each point, and some of its figures in it."""
+    lines = [[row(point["labels"]), *figures(point)] for point in points]
+    return table(["job", *columns], lines)
+
+
 def table(header: list[str], rows: list[list[str]]) -> str:
     """A simple table; all but the first column are numbers."""
     widths = [max(len(row[index]) for row in [header, *rows]) for index in range(len(header))]

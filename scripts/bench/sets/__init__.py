@@ -2,7 +2,17 @@
 """What is measured: each set has points(), for the guest, and TABLES of the results, by the suffix
 of their files. row() and column() tell where in a table or a picture a point is."""
 
-from sets import classes, disk, key, path, policies, reactor, series_null, series_nvme
+from sets import (
+    classes,
+    disk,
+    key,
+    path,
+    policies,
+    reactor,
+    series_null,
+    series_nvme,
+    series_readback,
+)
 
 SETS = {
     "classes": classes,
@@ -13,4 +23,5 @@ SETS = {
     "reactor": reactor,
     "series-null": series_null,
     "series-nvme": series_nvme,
+    "series-readback": series_readback,
 }

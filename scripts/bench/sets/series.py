@@ -33,14 +33,4 @@ def figures(point: dict) -> list[str]:
 
 
 def table(points: list[dict]) -> str:
-    rows = [[row(point["labels"]), *figures(point)] for point in points]
-    return report.table(["job", *COLUMNS], rows)
-
-
-def both(before: list[dict], after: list[dict]) -> str:
-    """On the left without patches, on the right with them."""
-    rows = [
-        [row(one["labels"]), *figures(one), *figures(other)]
-        for one, other in zip(before, after, strict=True)
-    ]
-    return report.table(["job", *COLUMNS, *COLUMNS], rows)
+    return report.rows(points, row, COLUMNS, figures)

@@ -7,6 +7,7 @@ from points import Point, timer_disk
 
 from sets import series
 
+row, COLUMNS, figures = series.row, series.COLUMNS, series.figures
 TABLES = {"": series.table}
 
 

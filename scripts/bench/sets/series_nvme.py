@@ -8,6 +8,7 @@ from points import Point
 
 from sets import series
 
+row, COLUMNS, figures = series.row, series.COLUMNS, series.figures
 TABLES = {"": series.table}
 
 
