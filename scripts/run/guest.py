@@ -217,13 +217,13 @@ def print_table(tables: dict[str, list[Job]]) -> None:
     print(f"\n{platform.release()}, {os.cpu_count()} CPUs, emulated: compare rows, not machines")
     width = {name: max(len(name), 6) for name in routes}
     titles = "".join(f" {name:>{width[name]}}" for name in routes)
-    print(f"{'job':<30} {'IOPS':>6} {'ctx/IO':>6}{titles} verify")
+    print(f"{'job':<32} {'IOPS':>6} {'ctx/IO':>6}{titles} verify")
     for target, jobs in tables.items():
         print(f"{target}:")
         for job in jobs:
             counts = "".join(f" {job.routes.get(name, 0):>{width[name]}}" for name in routes)
             verdict = "ok" if job.verified else "FAILED"
-            print(f"  {job.name:<28} {job.iops:>6.0f} {job.switches:>6.2f}{counts} {verdict}")
+            print(f"  {job.name:<30} {job.iops:>6.0f} {job.switches:>6.2f}{counts} {verdict}")
 
 
 def main() -> int:
