@@ -93,6 +93,7 @@ while [ $# -gt 0 ]; do
 	shift $(($# > 1 ? 2 : 1))
 done
 group_start measure "${second[@]}" 2> >(cat >&2)
+# Not by "||", with which it would go on after an error.
 set +e
 (set -e; measure "${first[@]}")
 status=$?

@@ -373,7 +373,7 @@ impl<T: Mapping + Send + Sync + 'static> KernelIo<T> {
     }
 
     /// Runs `f` while the request's inode is without direct I/O, for which the gate of the target
-    /// is closed. Sleeps.
+    /// is closed. Sleeps. One at a time for a target, since the first one who is done opens it.
     pub fn without_dio<R>(&self, f: impl FnOnce() -> R) -> R {
         // SAFETY: The file is ours, and has an inode.
         let inode = unsafe { NonNull::new_unchecked((*(*self.iocb.as_ptr()).ki_filp).f_inode) };

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """What is measured: each set has points(), for the guest, and TABLES of the results, by the suffix
-of their files. row() and column() tell where in a table or a picture a point is."""
+of their files. row() tells where in a table or a picture a point is, and column() too, unless the
+columns are COLUMNS, of its figures()."""
 
 from sets import (
     classes,
