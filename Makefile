@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# Two kinds of targets: those of every external module, which need a prepared kernel tree (KDIR),
-# and those of the lab, which bring along all they need. The build rules are in Kbuild.
+# Targets of an external module, which need a prepared kernel tree (KDIR), and targets of the lab, which
+# fetch what they need. The build rules are in Kbuild.
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
 RUSTC ?= rustc
@@ -20,9 +20,9 @@ rust-analyzer: source-tree
 $(KBUILD_TARGETS):
 	@$(MAKE) --no-print-directory -C $(KDIR) M=$(CURDIR) RUSTC=$(RUSTC) $@
 
-# Says in one line what is wrong with KDIR, if anything is.
+# Fails if KDIR is unusable, and prints the reason
 tree:
-	@scripts/lab/check-tree.sh $(KDIR) $(RUSTC)
+	@scripts/lab/host/check-tree.sh $(KDIR) $(RUSTC)
 
 source-tree:
 	@[ -n '$(wildcard $(KDIR)/scripts/generate_rust_analyzer.py $(KDIR)/source/scripts/generate_rust_analyzer.py)' ] || \
@@ -38,7 +38,7 @@ kunit:
 	@scripts/test.sh --kunit
 
 docs fmt samples:
-	@scripts/lab/$@.sh
+	@scripts/lab/host/$@.sh
 
 bench:
 	@scripts/bench.sh $(if $(KERNEL),--kernel $(KERNEL) --out bench/$(KERNEL)) $(SET)
@@ -47,11 +47,11 @@ bench-compare:
 	@scripts/bench-compare.sh $(A) $(B)
 
 kernel:
-	@scripts/lab/kernel.sh $(if $(PATCHED),patched)
+	@scripts/lab/host/kernel.sh $(if $(PATCHED),patched)
 
 distclean:
 	@[ ! -d $(KDIR) ] || $(MAKE) --no-print-directory clean
-	@scripts/lab/distclean.sh
+	@scripts/lab/host/distclean.sh
 
 help:
 	@echo 'With a prepared kernel tree, KDIR=$(KDIR):'
@@ -60,27 +60,27 @@ help:
 	@echo '  rust-analyzer   - Generate rust-project.json for editors'
 	@echo '  clean           - Remove what the build made here'
 	@echo
-	@echo 'The lab, which needs root and a Debian-like machine, and fetches and caches the rest:'
+	@echo 'The lab, as root on Debian or a distribution derived from it, fetches and caches all else:'
 	@echo '  run             - Main job: fio on diofs on an NVMe drive and on a null disk, in QEMU'
 	@echo '  test            - KUnit suites and end-to-end tests, on a stock and on a test kernel'
 	@echo '  kunit           - KUnit suites only'
 	@echo '  stress          - All kinds of I/O at once, on the test kernel, for MINUTES=10'
 	@echo '  deadlock        - A task that waits for its own writes, for ROUNDS=100000 rounds'
-	@echo '  check           - rustfmt, clippy, checkpatch, shellcheck, ruff, Sphinx'
-	@echo '  compare         - diofs beside XFS and ext4; on a machine that does nothing else'
-	@echo '  bench           - What I/O costs, counted: disk, path, policies, classes, reactor (SET=disk for one;'
-	@echo '                    KERNEL=plain for a kernel of ours)'
-	@echo '  bench-compare   - Two results of that, A=FILE B=FILE'
+	@echo '  check           - rustfmt, clippy, checkpatch, shellcheck, ruff, Sphinx, checks in scripts/check'
+	@echo '  compare         - diofs beside XFS and ext4; needs an otherwise idle machine'
+	@echo '  bench           - Cost of I/O, counted: disk, path, policies, classes, reactor (SET=disk for one;'
+	@echo '                    KERNEL=plain for a kernel built here)'
+	@echo '  bench-compare   - Two results of bench side by side, A=FILE B=FILE'
 	@echo '  fmt             - Format the Rust and Python files'
 	@echo '  shell           - Shell in a guest, with the module loaded (KERNEL=stock or test)'
 	@echo '  docs            - Documentation as HTML'
 	@echo '  samples         - Build the programs in samples/'
 	@echo '  kernel          - Build the test kernel, with KUnit and debugging aids'
-	@echo '  patches-check   - Apply patches/ one by one, build each step, run checkpatch'
-	@echo '  patches-bench   - What patches/ change: kernels with and without them, side by side'
+	@echo '  patches-check   - Apply patches/ one by one; run checkpatch and build after each'
+	@echo '  patches-bench   - Effect of patches/: kernels without and with them, side by side'
 	@echo '  export-patches  - rust/kernel_ext as patches for rust/kernel of TREE=DIR, to OUT=export'
 	@echo '  distclean       - clean, and remove the cache'
 	@echo
 	@echo '  MIRROR=URL      - Debian mirror to use (default: that of this machine)'
-	@echo '  PATCHED=1       - run, test, kunit, deadlock, kernel: with a kernel that has patches/'
-	@echo '  KVM=1           - Use KVM, where it works'
+	@echo '  PATCHED=1       - run, test, kunit, deadlock, kernel: use a kernel with patches/'
+	@echo '  KVM=1           - Use KVM, if a trial boot works'

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# bench-compare.sh [--limit PERCENT] BEFORE AFTER: two files of bench.sh side by side. With a limit,
-# fails if the instructions of an I/O have grown by more than that.
+# bench-compare.sh [--limit PERCENT] BEFORE AFTER: prints two results of bench.sh side by side. With a
+# limit, fails if the instructions of an I/O have grown by more than that.
 
 # shellcheck source=scripts/lab/lib.sh
 . "$(dirname "$0")/lab/lib.sh"

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# bench.sh [--kernel NAME] [--out DIR] [SET]...: measures these sets, see bench/sets/, on that kernel
-# (stock). Leaves DIR/SET.json, tables in DIR/SET*.txt, and pictures (bench/).
+# bench.sh [--kernel NAME] [--out DIR] [SET]...: measures these sets, see bench/sets/, on a kernel
+# (stock). Writes DIR/SET.json, tables to DIR/SET*.txt, and pictures (bench/).
 
 # shellcheck source=scripts/lab/lib.sh
 . "$(dirname "$0")/lab/lib.sh"
@@ -18,14 +18,14 @@ while [[ ${1:-} == --* ]]; do
 done
 [ $# -gt 0 ] || set -- disk path policies classes reactor
 
-# What counts instructions, as a plugin of QEMU's; at /build/samples in the root
+# plugin: builds the QEMU plugin that counts instructions; it is in /build/samples in the root
 plugin() {
 	in_root --bind "$samples:/build:rw" gcc -O2 -Wall -Wextra -Werror -Wno-unused-parameter \
 		-shared -fPIC -fvisibility=hidden -o /build/count.so scripts/bench/count.c
 }
 
-# With -icount, the guest's clock counts its instructions, and skips the time that it is idle. A drive
-# waits for the host, which takes any time then.
+# clock_of SET: prints QEMU options. With -icount, the guest's clock counts instructions and skips idle
+# time. Sets with an NVMe drive go without, because the drive waits for the host.
 clock_of() {
 	case $1 in
 	*nvme*) ;;
@@ -33,7 +33,7 @@ clock_of() {
 	esac
 }
 
-# Two CPUs would take turns in an order that is never the same.
+# guest SET RESULTS: measures with one CPU, because QEMU interleaves two of them in a random order
 guest() {
 	local set=$1 results=$2 clock
 	mapfile -t clock < <(clock_of "$set")
@@ -41,10 +41,10 @@ guest() {
 		--results "$results" --append kunit.enable=0 --drive bench:size=1G "${clock[@]}" \
 		--qemu-opt -plugin \
 		--qemu-opt file=/build/samples/count.so,out=/results/counts -- \
-		python3 /src/scripts/bench/guest.py "$set"
+		python3 /src/scripts/bench/measure.py "$set"
 }
 
-# What the figures are of
+# identity SET: prints what the figures depend on
 identity() {
 	local dir commit
 	dir=$(kernel_dir "$kernel")
@@ -56,7 +56,7 @@ identity() {
 		"machine=1 CPU, TCG $(clock_of "$1" | tail -n 1)"
 }
 
-# The sets, one after the other
+# measure SET...: measures the sets one after the other
 measure() {
 	local set results
 	for set; do
@@ -77,15 +77,15 @@ measure() {
 need_root
 samples=$(lab samples)
 mkdir -p "$out"
-# Tells what part of the kernel a function belongs to.
+# The source says which part of the kernel a function belongs to.
 case $kernel in
-*patched) source=$(lab source --patched) ;;
-*) source=$(lab source) ;;
+*patched) source=$(lab kernel-source --patched) ;;
+*) source=$(lab kernel-source) ;;
 esac
 lab module "$kernel" >/dev/null
 step bench-plugin "Plugin that counts instructions" plugin
 
-# Two at a time: a guest has one CPU. Only one of them gets the terminal.
+# Two guests run at a time, because each has one CPU. Only one of them writes to the terminal.
 first=() second=()
 while [ $# -gt 0 ]; do
 	first+=("$1")
@@ -93,7 +93,7 @@ while [ $# -gt 0 ]; do
 	shift $(($# > 1 ? 2 : 1))
 done
 group_start measure "${second[@]}" 2> >(cat >&2)
-# Not by "||", with which it would go on after an error.
+# In a subshell, because "||" would disable set -e in measure().
 set +e
 (set -e; measure "${first[@]}")
 status=$?

@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# check.sh: the style and static checks, all of them before it fails.
+# check.sh: runs all style and static checks, and fails at the end if one of them has failed.
 
 # shellcheck source=scripts/lab/lib.sh
 . "$(dirname "$0")/lab/lib.sh"
-# shellcheck source=scripts/lab/sources.sh
-. "$LAB/sources.sh"
+# shellcheck source=scripts/lab/lib/checkout.sh
+. "$LAB/lib/checkout.sh"
 
 KERNEL=/usr/src/linux
 TRACEPOINTS=rust/helpers/trace.h
@@ -26,13 +26,13 @@ check_clippy() {
 		KRUSTFLAGS=-Dwarnings KCFLAGS=-Werror -j"$(nproc)" modules
 }
 
-# mistakes: the name of each mistake that must not compile, and the error that it must give
+# mistakes: prints, for each mistake that must not compile, the compiler's error and the name
 mistakes() {
 	sed -n '/^\/\/ E[0-9]*:/{s/^\/\/ \(E[0-9]*\):.*/\1/;N;s/\n#\[cfg(rnull_dio_\(.*\))\]/ \1/p}' \
 		"$SRC/rust/rnull_dio/dio/must_not_compile.rs"
 }
 
-# Only what clippy has let pass is tried with mistakes, so that they are all there is to find.
+# Each mistake must be the only error. The objects are those that clippy has built without one.
 check_mistakes() {
 	local build code name output count=0
 	build=$(build_dir clippy)
@@ -41,9 +41,9 @@ check_mistakes() {
 		echo "$name"
 		output=$(in_root --kernel test --bind "$build:/build:rw" \
 			make -C /usr/src/linux-test LLVM=-19 M=/src MO=/build DIO_CFG="$name" \
-			rust/rnull_dio/lib.o 2>&1 </dev/null) && { echo "it compiles"; return 1; }
+			rust/rnull_dio/lib.o 2>&1 </dev/null) && { echo "$name compiles"; return 1; }
 		if [ "$(grep -c '^error\[' <<<"$output")" != 1 ] || ! grep -q "^error\[$code\]" <<<"$output"; then
-			echo "wanted $code, and nothing else, got:"
+			echo "expected the error $code and no other; the compiler's output is:"
 			echo "$output"
 			return 1
 		fi
@@ -51,14 +51,14 @@ check_mistakes() {
 	[ "$count" -gt 0 ] || { echo "no mistakes to try"; return 1; }
 }
 
-# checkpatch [OPTION]... FILE...
+# checkpatch [OPTION]... FILE...: runs checkpatch on whole files
 checkpatch() {
 	in_root --kernel test \
 		perl $KERNEL/scripts/checkpatch.pl --no-tree --strict --codespell --terse --show-types \
 		--no-summary --file "$@"
 }
 
-# checkpatch does not know how tracepoints are laid out.
+# Tracepoints and the QEMU plugin break rules of checkpatch that do not suit them.
 check_checkpatch() {
 	local file status=0 files=()
 	for file in "${C_FILES[@]}"; do
@@ -67,7 +67,7 @@ check_checkpatch() {
 	checkpatch "${files[@]}" || status=1
 	checkpatch --ignore COMPLEX_MACRO,OPEN_ENDED_LINE,PARENTHESIS_ALIGNMENT "$TRACEPOINTS" ||
 		status=1
-	# It uses QEMU's types, and declares QEMU's functions.
+	# The plugin uses QEMU's types and declares QEMU's functions.
 	checkpatch --ignore PREFER_KERNEL_TYPES,NEW_TYPEDEFS,AVOID_EXTERNS,BIT_MACRO "$QEMU_PLUGIN" ||
 		status=1
 	return "$status"
@@ -77,13 +77,13 @@ check_shellcheck() {
 	in_root shellcheck --external-sources "${SHELL_FILES[@]}"
 }
 
-# ruff COMMAND...
+# ruff COMMAND...: runs ruff on all Python files
 ruff() {
-	in_root --bind "$TOOLS:/out" /out/bin/ruff "$@" --no-cache --config scripts/lab/ruff.toml \
+	in_root --bind "$TOOLS:/out" /out/bin/ruff "$@" --no-cache --config scripts/lab/config/ruff.toml \
 		"${PYTHON_FILES[@]}"
 }
 
-# check NAME FILES CMD...: a step whose failure is noted only; nothing to check is no failure
+# check NAME FILES CMD...: runs CMD as a step if FILES, a number, is not 0; records a failure
 check() {
 	local name=$1
 	[ "$2" -gt 0 ] || return 0

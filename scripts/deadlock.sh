@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# deadlock.sh: samples/deadlock under every policy, in each of the ways that it can wait for its own
-# writes, for ROUNDS (100000) rounds each, on the stock kernel. Says how many of the writes were
-# handed over to the task that waited. With PATCHED=1, the same and the selftest of the patches on XFS
-# and ext4, on a kernel with the patches and without debugging aids.
+# deadlock.sh: runs samples/deadlock on the stock kernel, under every policy, with each system call that
+# waits for the task's own writes, for ROUNDS (100000) rounds each. Prints how many writes were handed
+# over to the waiting task. With PATCHED=1, also runs the selftest of the patches on XFS and ext4, on a
+# kernel with the patches and without debugging aids.
 
 # shellcheck source=scripts/lab/lib.sh
 . "$(dirname "$0")/lab/lib.sh"
@@ -12,15 +12,15 @@
 ROUNDS=${ROUNDS:-100000}
 
 KERNEL='stock'
-TESTS=(/src/tests/test_completion.py)
+TESTS=(/src/tests/engine/test_completion.py)
 SELECTION=waits_for_its_own_writes
 if [ -n "${PATCHED:-}" ]; then
 	KERNEL=plain-patched
-	TESTS+=(/src/tests/test_patches.py)
+	TESTS+=(/src/tests/patches/test_patches.py)
 	SELECTION+=' or selftest'
 fi
 
-# Up to forty such runs; a round takes less than 10 ms even under emulation.
+# There are up to forty runs, and a round takes less than 10 ms even under emulation.
 guest() {
 	lab boot --kernel "$KERNEL" --name deadlock-console --timeout $((ROUNDS / 5 + 300)) \
 		--append kunit.enable=0 --drive scratch -- \

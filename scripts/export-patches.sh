@@ -2,23 +2,23 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # export-patches.sh: writes the abstractions in rust/kernel_ext/, and the C that they need, as patches
-# for the kernel tree TREE to the folder OUT, and checks that each leaves a kernel crate that builds
-# without a warning. CHECK=0 leaves that out. TREE stays as it is.
+# for the kernel tree TREE to the folder OUT. Checks that after each patch the kernel crate builds
+# without a warning, unless CHECK=0. Does not change TREE.
 
 # shellcheck source=scripts/lab/lib.sh
 . "$(dirname "$0")/lab/lib.sh"
-# shellcheck source=scripts/lab/kbuild.sh
-. "$LAB/kbuild.sh"
+# shellcheck source=scripts/lab/lib/kbuild.sh
+. "$LAB/lib/kbuild.sh"
 
 OUT=${OUT:-$SRC/export}
 CHECK=${CHECK:-1}
 WORK=$CACHE/export-patches
 SERIES=$WORK/series
 SOURCE=$WORK/source
-FRAGMENTS=("$LAB/machine.config" "$LAB/filesystems.config" "$SRC/scripts/export/check.config")
+FRAGMENTS=("$LAB/config/machine.config" "$LAB/config/filesystems.config" "$SRC/scripts/export/check.config")
 
 check_tree() {
-	[ -f "$TREE/init/Kconfig" ] || die "TREE=$TREE: this is no source tree of a kernel"
+	[ -f "$TREE/init/Kconfig" ] || die "TREE=$TREE: not the source tree of a kernel"
 	[ -f "$TREE/rust/kernel/lib.rs" ] || die "TREE=$TREE: this kernel has no rust/kernel"
 }
 
@@ -29,14 +29,15 @@ generate() {
 		/src/scripts/export/series.py /src /usr/src /out
 }
 
-# The folder of our own starts anew, as subjects may have changed. Any other may have somebody's patches.
+# The default folder is emptied, because file names follow subjects. Any other must be empty, because
+# it may hold patches of another origin.
 prepare_out() {
 	[ "$OUT" != "$SRC/export" ] || rm -rf "$OUT"
-	[ -z "$(ls -A "$OUT" 2>/dev/null)" ] || die "OUT=$OUT: there is something in it"
+	[ -z "$(ls -A "$OUT" 2>/dev/null)" ] || die "OUT=$OUT: the folder is not empty"
 	mkdir -p "$OUT"
 }
 
-# By hard links, if it is on the same file system: git makes new files of those that it changes.
+# Copies by hard links if possible: git writes new files in place of those that it patches.
 copy_tree() {
 	cp --archive --link --no-target-directory "$TREE" "$SOURCE" && return
 	rm -rf "$SOURCE"
@@ -48,7 +49,7 @@ apply() {
 		git -C /out apply --verbose "/usr/src/$1"
 }
 
-# The first patch brings an option that the configuration has.
+# The configuration is made after the first patch, which adds the option.
 build_clean() {
 	[ -f "$WORK$OBJ/.config" ] || configure "$WORK"
 	in_tree "$WORK" "${MAKE[@]}" -j"$(nproc)" prepare 2>&1 | tee "$WORK/build.log"
@@ -66,7 +67,7 @@ check_series() {
 }
 
 need_root
-TREE=$(realpath --canonicalize-missing "${TREE:-$(lab source)}")
+TREE=$(realpath --canonicalize-missing "${TREE:-$(lab kernel-source)}")
 check_tree
 prepare_out
 exec {lock}>"$CACHE/export-patches.lock"

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# patches-bench.sh: what patches/ change: overwrites by io_uring on XFS, ext4 and diofs, measured on two
-# kernels that differ in nothing else. Leaves bench/plain and bench/plain-patched, and tables in
-# bench/SET.txt: on the left without patches, on the right with them.
+# patches-bench.sh: measures the effect of patches/ on overwrites by io_uring on XFS, ext4 and diofs,
+# with two kernels that differ in the patches only. Writes bench/plain, bench/plain-patched, and tables
+# to bench/SET.txt, without the patches on the left and with them on the right.
 
 # shellcheck source=scripts/lab/lib.sh
 . "$(dirname "$0")/lab/lib.sh"

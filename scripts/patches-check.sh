@@ -2,27 +2,27 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # patches-check.sh: applies the patches in patches/ one by one to the source of the stock kernel. Each
-# has to pass checkpatch, and to leave a kernel that builds without a warning. Takes as long as two
-# kernels: some change a header that everything includes.
+# must pass checkpatch, and the kernel must build without a warning after it. Takes as long as building
+# two kernels, because some patches change a header that every file includes.
 
 # shellcheck source=scripts/lab/lib.sh
 . "$(dirname "$0")/lab/lib.sh"
-# shellcheck source=scripts/lab/kbuild.sh
-. "$LAB/kbuild.sh"
+# shellcheck source=scripts/lab/lib/kbuild.sh
+. "$LAB/lib/kbuild.sh"
 
 WORK=$CACHE/patches-check
 SOURCE=$WORK/source
-FRAGMENTS=("$LAB/machine.config" "$LAB/filesystems.config")
+FRAGMENTS=("$LAB/config/machine.config" "$LAB/config/filesystems.config")
 
-# Only a person may sign off. The tree has no history to look commits up in; no file of the series is
-# without a maintainer; and the flags beside the new one are written like it.
+# Ignored: sign-offs, which only a person may add; commits, because the tree has no history; maintainers,
+# because every new file has one; and BIT(), because the flags beside the new one do without.
 CHECKPATCH=(perl /usr/src/linux/scripts/checkpatch.pl --root /usr/src/linux --strict --no-signoff
 	--ignore 'UNKNOWN_COMMIT_ID,FILE_PATH_CHANGES,BIT_MACRO')
 
 prepare() {
 	rm -rf "$WORK"
 	mkdir -p "$WORK"
-	cp --archive --link --no-target-directory "$(lab source)" "$SOURCE"
+	cp --archive --link --no-target-directory "$(lab kernel-source)" "$SOURCE"
 	configure "$WORK"
 }
 
@@ -34,7 +34,7 @@ apply() {
 	in_root --bind "$SOURCE:/out:rw" git -C /out apply --verbose "/src/patches/$1"
 }
 
-# Warnings of the files that patches touch would be ours; the tree has none with this configuration.
+# Any warning is caused by the patches, because the tree has none with this configuration.
 build_clean() {
 	build "$WORK" 2>&1 | tee "$WORK/build.log"
 	! grep -E '(warning|error):' "$WORK/build.log"

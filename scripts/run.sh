@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# run.sh [OPTION]...: the main job, see run/guest.py, which gets the options. With PATCHED=1, on the
-# patched kernel in place of the stock kernel.
+# run.sh [OPTION]...: runs the main job, run/main.py with these options, on the stock kernel, or with
+# PATCHED=1 on the patched kernel.
 
 # shellcheck source=scripts/lab/lib.sh
 . "$(dirname "$0")/lab/lib.sh"
@@ -12,7 +12,7 @@ KERNEL='stock'
 
 guest() {
 	lab boot --kernel "$KERNEL" --timeout 600 --name run --drive nvme --results "$results" -- \
-		/src/scripts/run/guest.py "$@" |
+		/src/scripts/run/main.py "$@" |
 		tee "$results/output"
 }
 

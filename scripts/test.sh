@@ -1,27 +1,27 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# test.sh [--kunit] [PYTEST-ARGUMENT]...: the KUnit suites on our test kernel, then, unless told
-# otherwise, tests/ on the test kernel and on the stock kernel. With PATCHED=1, all of it on the
-# patched kernel, and on no other. Ends with "N passed, N failed".
+# test.sh [--kunit] [PYTEST-ARGUMENT]...: runs the KUnit suites on the test kernel, then tests/ on the
+# test kernel and on the stock kernel; with --kunit, only the former. With PATCHED=1, everything runs on
+# the patched kernel only. The last line of output is "N passed, N failed".
 
 # shellcheck source=scripts/lab/lib.sh
 . "$(dirname "$0")/lab/lib.sh"
 
-# What the end-to-end tests find in their machine; the last two fail at 32 MiB.
+# Drives of the end-to-end tests; the last two fail at 32 MiB
 DRIVES=(--drive scratch --drive spare --drive bad-read:error=read@65536
 	--drive bad-write:error=write@65536)
 
 KERNEL='test'
 [ -z "${PATCHED:-}" ] || KERNEL=patched
 
-# problem TEXT: something failed that is not the result of a test
+# problem TEXT: records a failure that is not the result of a test
 problem() {
 	say "$*"
 	echo "$*" >>"$results/problems"
 }
 
-# attempt NAME WHAT CMD...: a step whose failure is not the end
+# attempt NAME WHAT CMD...: runs a step whose failure does not end the script
 attempt() {
 	(LAB_TAIL=60 step "$@")
 }
@@ -32,7 +32,7 @@ declared_suites() {
 	grep -rhoP '#\[kunit_tests\(\K\w+' "$SRC/rust" --include='*.rs' | sort --unique
 }
 
-# Did every suite that the sources declare run?
+# check_suites LOG: records a problem for each declared suite that did not run
 check_suites() {
 	local suite
 	while read -r suite; do
@@ -40,15 +40,15 @@ check_suites() {
 	done < <(declared_suites)
 }
 
-# insmod sleeps for as long as a case takes, which on a busy machine is longer than the kernel lets
-# tasks do without a complaint; KUnit itself ends a case after 5 minutes.
+# insmod sleeps while a case runs, which on a busy machine takes longer than the default timeout of
+# the hung task detector; KUnit itself stops a case after 5 minutes.
 kunit_guest() {
 	lab boot --kernel "$KERNEL" --name kunit-console --timeout 600 --results "$results" \
 		--append 'kmemleak=on sysctl.kernel.hung_task_timeout_secs=400' -- \
-		/src/scripts/test/kunit-guest.sh
+		/src/scripts/test/kunit.sh
 }
 
-# The part of the console that is about our module
+# kunit_log: extracts the part of the console in which the module's suites run
 kunit_log() {
 	sed -n '/lab: kunit begins/,/lab: kunit ends/p' "$LAB_LOGS/kunit-console.log" >"$results/kunit.log"
 }
@@ -70,8 +70,9 @@ kunit() {
 
 # End to end
 
-# The module is loaded without its KUnit suites, which have run by then. Leaves the exit status, too:
-# 1 is pytest's for tests that failed, which the results tell.
+# e2e_guest KERNEL PYTEST-ARGUMENT...: loads the module without its KUnit suites, which have run before.
+# Writes the exit status to a file, because 1, pytest's status for failed tests, is not a problem: the
+# results contain those.
 e2e_guest() {
 	local kernel=$1 status=0
 	shift
@@ -91,17 +92,18 @@ e2e() {
 		problem "no results of the tests on the $1 kernel"
 }
 
-# Both at a time: a guest keeps little more than one core busy. Only one of them gets the terminal.
+# Runs two guests at a time, because one uses little more than one core. Only one of them writes to the
+# terminal.
 e2e_both() {
 	group_start e2e stock "$@" 2> >(cat >&2)
 	e2e test "$@"
 	group_wait
 }
 
-# A test of a test: with a module that keeps i_dio_count, the deadlock must be there.
+# Tests that samples/deadlock finds a deadlock: with a module that keeps i_dio_count it must hang.
 hang_guest() {
 	lab boot --kernel "$KERNEL" --name hang-console --timeout 150 --results "$results" \
-		--append kunit.enable=0 -- /src/scripts/test/hang-guest.sh
+		--append kunit.enable=0 -- /src/scripts/test/hang.sh
 }
 
 hang() {
@@ -110,7 +112,7 @@ hang() {
 		problem "a module that keeps i_dio_count shows no deadlock"
 }
 
-# An I/O must not have become more expensive, by its instructions, than bench/key.json has it.
+# guard: records a problem if an I/O takes more instructions than in bench/key.json
 guard() {
 	if ! "$SRC/scripts/bench.sh" --out "$results/bench" key >/dev/null; then
 		problem "the set key could not be measured"

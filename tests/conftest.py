@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What all end-to-end tests share. They run in a guest, as root."""
+"""Fixtures of all end-to-end tests, which run in a guest, as root."""
 
 import contextlib
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import lab
 import pytest
+
+from guest import devices, filesystems, kernel, memory, system
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves each test a few of its variants on a debugging kernel, which takes its time."""
-    if not lab.IS_DEBUG_KERNEL:
+    """On a debugging kernel, which is slow, runs only a few variants of each test."""
+    if not kernel.IS_DEBUG:
         return
     variants: dict[tuple, list[pytest.Item]] = {}
     for item in items:
@@ -23,43 +24,43 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def few_of(items: list[pytest.Item]) -> list[pytest.Item]:
-    """One in four, in an order that has nothing to do with what they are."""
-    return sorted(items, key=lambda item: zlib.crc32(item.nodeid.encode()))[::4]
+    """Returns one in four, chosen by a hash of their names."""
+    return sorted(items, key=lambda item: zlib.crc32(item.name.encode()))[::4]
 
 
 @pytest.fixture(autouse=True, scope="session")
 def module() -> Iterator[None]:
-    """The module; that it can be unloaded shows that no test has left anything behind."""
-    lab.run("insmod", lab.MODULE)
+    """Loads the module. Unloading it succeeds only if no test has left a disk or a mount."""
+    kernel.load_module()
     yield
-    lab.run("rmmod", "rnull_dio")
+    kernel.unload_module()
 
 
 @pytest.fixture(autouse=True)
 def no_page_stays_pinned() -> Iterator[None]:
-    before = lab.pins()
+    before = memory.pins()
     yield
-    lab.wait_for(lambda: lab.pins() == before)
+    system.wait_for(lambda: memory.pins() == before)
 
 
 @pytest.fixture
 def null_disk() -> Iterator[Callable[..., Path]]:
-    """Makes null disks that go when the test is over."""
+    """Makes null disks, which are removed at the end of the test."""
     with contextlib.ExitStack() as stack:
 
         def make(name: str = "nulldisk", **attributes: object) -> Path:
-            return stack.enter_context(lab.null_disk(name, **attributes))
+            return stack.enter_context(devices.null_disk(name, **attributes))
 
         yield make
 
 
 @pytest.fixture
 def diofs() -> Iterator[Callable[..., Path]]:
-    """Makes and mounts file systems, to be unmounted when the test is over."""
+    """Makes and mounts file systems, which are unmounted at the end of the test."""
     with contextlib.ExitStack() as stack:
 
         def mount(device: Path, *options: str) -> Path:
-            return stack.enter_context(lab.mounted(device, *options))
+            return stack.enter_context(filesystems.diofs(device, *options))
 
         yield mount
 
@@ -68,5 +69,5 @@ def diofs() -> Iterator[Callable[..., Path]]:
 def device(request: pytest.FixtureRequest, null_disk: Callable[..., Path]) -> Path:
     """The NVMe drive, and a null disk that completes by a timer; both can be polled."""
     if request.param == "nvme":
-        return lab.drive("scratch")
+        return devices.drive("scratch")
     return null_disk(memory_backed=1, size=64, blocksize=512, irqmode=2, poll_queues=1)

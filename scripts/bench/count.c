@@ -2,13 +2,13 @@
 /*
  * A plugin for QEMU that counts what a guest with one CPU executes: -plugin count.so,out=FILE
  *
- * When the guest executes the marker, a nop that nobody else has a use for, the plugin adds to
- * FILE what has been executed since the marker before: a line "marker USER" with the instructions
- * of user space, and for each block of the kernel's code a line "ADDRESS INSTRUCTIONS EXECUTIONS".
- * A block is what QEMU translates at a time. A function begins with one whenever it is called, so
- * that this tells how often it was.
+ * When the guest executes the marker, a nop that compilers do not emit, the plugin appends to FILE
+ * the counts since the last marker: a line "marker USER" with the instructions of user space, and
+ * for each block of the kernel's code a line "ADDRESS INSTRUCTIONS EXECUTIONS". A block is a unit
+ * of QEMU's translation. Every call of a function begins a block, so that the executions of the
+ * block at its address are the number of calls.
  *
- * A block that is left in the middle, by a fault, counts as a whole.
+ * A block that a fault interrupts counts as a whole.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,8 +18,8 @@
 #include <string.h>
 
 /*
- * What is used of QEMU's interface for plugins, version 4; Debian does not package its header. The
- * names and types are QEMU's.
+ * The part of QEMU's plugin interface, version 4, that is used here, with QEMU's names and types.
+ * Debian does not package the header.
  */
 typedef uint64_t qemu_plugin_id_t;
 typedef struct qemu_info_t qemu_info_t;
@@ -58,7 +58,7 @@ static FILE *out;
 #define MAX_BLOCKS (1U << 20)
 #define HASH_SIZE (2 * MAX_BLOCKS)
 
-/* Its index is that of the counter of its executions. The first stands for all of user space. */
+/* A block and the counter of its executions have the same index; 0 is all of user space. */
 static struct block {
 	uint64_t address;
 	uint64_t length;
@@ -72,7 +72,7 @@ static qemu_plugin_u64 counter(uint32_t index)
 	return (qemu_plugin_u64){ counters, index * sizeof(uint64_t) };
 }
 
-/* The same code may be translated again and again. */
+/* QEMU may translate the same code several times. */
 static uint32_t find_block(uint64_t address, uint64_t length)
 {
 	uint64_t at = (address + length) * 0x9e3779b97f4a7c15 >> 32;
@@ -92,7 +92,7 @@ static uint32_t find_block(uint64_t address, uint64_t length)
 	return nr_blocks;
 }
 
-/* Since the time before */
+/* The executions since the last call */
 static uint64_t new_count(uint32_t index)
 {
 	uint64_t then = blocks[index].before;
@@ -117,7 +117,7 @@ static void on_marker(unsigned int vcpu, void *data)
 	fflush(out);
 }
 
-/* No block has code of user space and of the kernel. */
+/* A block is either user space's or the kernel's. */
 static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
 	uint64_t address = qemu_plugin_tb_vaddr(tb);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What I/O costs, in the guest: instructions, context switches, work items, time."""
+"""Cost of I/O, in the guest: instructions, context switches, work items, time."""
 
 import bisect
 import ctypes
@@ -7,51 +7,50 @@ import mmap
 import os
 import re
 import subprocess
-import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-sys.path.insert(0, "/src/tests")
-import lab
+from guest import fio as guest_fio
+from guest import system
 
-# Written by the plugin of QEMU's that counts, see count.c.
+# Written by the QEMU plugin that counts, see count.c
 COUNTS = Path("/results/counts")
-# The plugin's marker, and a return
+# The instruction that the plugin waits for, and a return
 CODE = bytes.fromhex("0f1f84006d61726b c3")
 
-# Every I/O passes by here once, as it has one bio; but for those that need flushes,
+# Called once for each I/O of one bio, but again for each flush
 SUBMISSION = "submit_bio_noacct"
-# which pass by here once, if they are of io_uring.
+# Called once for each I/O of io_uring, with flushes and without
 COMPLETION = "io_complete_rw"
 CONTEXT_SWITCH = "finish_task_switch"
-# Each is called once for a work item, if it has not been inlined.
+# Each is called once for a work item, unless it is inlined.
 WORK_ITEM = ("process_one_work", "pwq_dec_nr_in_flight")
-# What patches/ leave to issuers passes by here.
+# Called for each request that a kernel with patches/ leaves to its issuer
 DEFERRED = "inode_dio_defer"
-# However many waited for it, a flush ends once.
+# Called once for each flush, however many writes share it
 FLUSH = "flush_end_io"
 
-# How much I/O a job does before it is looked at
+# How many bytes a job transfers before the measurement begins
 RAMP = 1 << 20
 
 
 class Symbols:
-    """The functions of the kernel, and of its modules, as "NAME" or "NAME [MODULE]"."""
+    """The functions of the kernel and of its modules, as "NAME" or "NAME [MODULE]"."""
 
     def __init__(self) -> None:
         found: dict[int, str] = {}
         for line in Path("/proc/kallsyms").read_text().splitlines():
             address, kind, name, *module = line.split()
             if kind in "tTwW":
-                # Compilers add suffixes to what they have made a copy of.
+                # Compilers add a suffix to the name of a copy of a function.
                 found.setdefault(int(address, 16), " ".join([name.partition(".")[0], *module]))
         self.addresses = sorted(found)
         self.names = [found[address] for address in self.addresses]
 
     def find(self, address: int) -> tuple[str, bool]:
-        """The function that ADDRESS lies in, and whether it is where that begins."""
+        """Returns the function that contains ADDRESS, and whether it begins there."""
         index = bisect.bisect_right(self.addresses, address) - 1
         if index < 0:
             return "?", False
@@ -59,48 +58,48 @@ class Symbols:
 
 
 class Command(list[str]):
-    """A program, one of PROGRAMS, and its arguments: one that does I/O until it is terminated, and
-    tells then, in JSON, how it went."""
+    """One of PROGRAMS and its arguments. It does I/O until it is terminated, and then prints its
+    results as JSON."""
 
     def __init__(self, *words: str) -> None:
         super().__init__(words)
 
 
 def fio(path: Path, **options: object) -> Command:
-    """Has fio go on until it is terminated."""
-    return Command(*lab.fio_command(path, time_based=1, runtime="1h", **options))
+    """Returns a job of fio that runs until it is terminated."""
+    return Command(*guest_fio.command(path, time_based=1, runtime="1h", **options))
 
 
-# What reactor tells: how long transfers took, in ns
-TOLD = ("mean", "max")
-PROGRAMS = (Path("/usr/bin/fio"), lab.SAMPLES / "reactor")
+# How long the transfers of samples/reactor took, in ns: fields of its output
+TIMES = ("mean", "max")
+PROGRAMS = (Path("/usr/bin/fio"), system.SAMPLES / "reactor")
 BIN = Path("/run/bin")
 ENVIRONMENT = {"LD_LIBRARY_PATH": str(BIN), "LC_ALL": "C", "HOME": "/"}
 
 
 def copy_programs() -> None:
-    """Copies them to memory. While they wait for the host, the guest's clock runs ahead."""
+    """Copies the programs to memory, because the guest's clock runs while it waits for the host."""
     BIN.mkdir(exist_ok=True)
     for program in PROGRAMS:
-        libraries = re.findall(r"(/\S+) \(0x", lab.run("ldd", program).stdout)
-        lab.run("cp", "--dereference", program, *libraries, BIN)
+        libraries = re.findall(r"(/\S+) \(0x", system.run("ldd", program).stdout)
+        system.run("cp", "--dereference", program, *libraries, BIN)
 
 
 @dataclass
 class Window:
-    """What has been executed in some time."""
+    """What was executed between two markers."""
 
     user: int = 0
-    # by function
+    # Instructions and calls, by function
     kernel: Counter[str] = field(default_factory=Counter)
     calls: Counter[str] = field(default_factory=Counter)
     nanoseconds: int = 0
-    # by the program, see TOLD
-    told: dict[str, float] = field(default_factory=dict)
+    # The program's own figures, see TIMES
+    times: dict[str, float] = field(default_factory=dict)
 
 
 class Marker:
-    """Has QEMU tell what has been executed since the time before."""
+    """Has QEMU write the counts of what was executed since the last marker."""
 
     def __init__(self) -> None:
         self.code = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
@@ -110,7 +109,7 @@ class Marker:
         self.offset = 0
 
     def read(self) -> list[str]:
-        """The lines of the last marker."""
+        """Returns the lines that the last marker has caused."""
         fd = os.open(COUNTS, os.O_RDONLY)
         try:
             text = b""
@@ -134,13 +133,13 @@ def parse(lines: list[str], symbols: Symbols) -> Window:
 
 
 def transferred(pid: int) -> int:
-    """The bytes that a process has had read and written by devices so far."""
+    """Returns how many bytes devices have read and written for a process."""
     pairs = (line.split(": ") for line in Path(f"/proc/{pid}/io").read_text().splitlines())
     return sum(int(value) for name, value in pairs if name in ("read_bytes", "write_bytes"))
 
 
 class Meter:
-    """Runs jobs, and looks at what they do when they have warmed up."""
+    """Runs jobs, and measures them after a warm-up."""
 
     def __init__(self) -> None:
         copy_programs()
@@ -148,14 +147,14 @@ class Meter:
         self.symbols, self.modules = None, None
 
     def current_symbols(self) -> Symbols:
-        """It takes long to read them, so only when a module has come or gone."""
+        """Returns the symbols, which are read again only when the list of modules has changed."""
         modules = sorted(path.name for path in Path("/sys/module").iterdir())
         if modules != self.modules:
             self.symbols, self.modules = Symbols(), modules
         return self.symbols
 
     def watch(self, command: Command, window: float) -> Window:
-        """What is executed while a program does I/O."""
+        """Measures WINDOW seconds of a program's I/O."""
         with subprocess.Popen(
             [BIN / command[0], *command[1:]],
             stdout=subprocess.PIPE,
@@ -173,17 +172,17 @@ class Meter:
             output = program.communicate()[0].decode()
         result = parse(self.mark.read(), self.current_symbols())
         result.nanoseconds = nanoseconds
-        result.told = told(command, output)
+        result.times = times(command, output)
         return result
 
 
-def told(command: Command, output: str) -> dict[str, float]:
-    """What a program has told about its job."""
+def times(command: Command, output: str) -> dict[str, float]:
+    """Returns the program's own figures; raises RuntimeError if it failed."""
     try:
-        result = lab.told(output)
+        result = guest_fio.job_output(output)
     except ValueError:
         raise RuntimeError(f"{' '.join(command)}:\n{output}") from None
     job = result["jobs"][0] if "jobs" in result else result
     if job["error"] and "--continue_on_error=all" not in command:
         raise RuntimeError(f"{' '.join(command)}:\n{output}")
-    return {name: job[name] for name in TOLD if name in job}
+    return {name: job[name] for name in TIMES if name in job}

@@ -3,39 +3,39 @@
 #
 # boot.sh [OPTION]... -- CMD...: runs CMD in a guest.
 #
-#   --kernel NAME         stock, or one of kernel.sh's (stock)
-#   --name NAME           what the run is called in the logs (boot)
+#   --kernel NAME         stock, or a kernel of kernel.sh (stock)
+#   --name NAME           name of the log (boot)
 #   --cpus N              (2)
 #   --memory SIZE         (2G)
-#   --timeout SECONDS     for all of it (300); a shell has no limit
-#   --append ARGS         more of the kernel's command line
+#   --timeout SECONDS     limit for the whole run (300); a shell has none
+#   --append ARGS         appended to the kernel's command line
 #   --drive SPEC          an NVMe drive, see below; may be given several times
 #   --qemu-opt ARG        one argument for QEMU; may be given several times
 #   --results DIR         a folder that the guest writes to as /results
-#   --expect REGEX        a line that the log must have and that is no reason for failure
-#   --shell               no CMD: a shell on this terminal
+#   --expect REGEX        a line that the log must have, and that is not a complaint
+#   --shell               a shell on this terminal, in place of CMD
 #
-# In the guest the checkout is at /src, the module for this kernel at /build/rnull_dio.ko, if it has
-# been built, and so are the samples in /build/samples. The nvme driver is loaded, with polled queues,
-# configfs and debugfs are mounted.
+# In the guest, the checkout is at /src. If they have been built, the module for this kernel is at
+# /build/rnull_dio.ko and the samples are in /build/samples. The nvme driver is loaded, with polled
+# queues; configfs and debugfs are mounted.
 #
-# A drive is SERIAL[:OPTION]...: it answers to SERIAL in /sys/block/*/device/serial and is empty.
-# Options: size=SIZE (512M), error=read@SECTOR or error=write@SECTOR (transfers that touch this sector
-# of 512 bytes fail). Each sits in a slot of its own and can be pulled out, see monitor.py: a guest's
-# "echo 'lab: monitor device_del SERIAL' > /dev/kmsg" does it.
+# A drive is SERIAL[:OPTION]...: an empty drive with this serial number in /sys/block/*/device/serial.
+# Options: size=SIZE (512M), error=read@SECTOR or error=write@SECTOR (transfers of this sector of 512
+# bytes fail). Each drive has a slot of its own. The guest unplugs it, see monitor.py, with
+# "echo 'lab: monitor device_del SERIAL' > /dev/kmsg".
 #
 # The exit status is that of CMD, or
-#   120  the kernel's log has a complaint (whatever CMD returned)
-#   121  the guest did not get as far as CMD, or died in it
-#   124  the time is over
+#   120  the kernel's log has a complaint, whatever CMD returned
+#   121  the guest did not reach CMD, or crashed in it
+#   124  the time limit was reached
 #
-# Emulated by TCG. KVM=1 uses KVM, if that can be seen to boot something: on some machines it is
-# there and hangs every kernel.
+# The guest is emulated by TCG. KVM=1 uses KVM after a trial boot, because on some machines /dev/kvm
+# exists and every kernel hangs.
 
 # shellcheck source=scripts/lab/lib.sh
 . "$(dirname "$0")/lib.sh"
-# shellcheck source=scripts/lab/gate.sh
-. "$LAB/gate.sh"
+# shellcheck source=scripts/lab/boot/gate.sh
+. "$LAB/boot/gate.sh"
 
 kernel=stock
 name=boot
@@ -65,8 +65,8 @@ while [ $# -gt 0 ]; do
 done
 [ $# -gt 0 ] || [ -n "$shell" ] || usage
 
-# run_guest STATE RESULTS TIMEOUT GUEST-OPTION...: runs the command in the folder STATE; what the
-# guest leaves behind is there, too
+# run_guest STATE RESULTS TIMEOUT GUEST-OPTION...: runs the command in the folder STATE, to which the
+# console and the exit status are written
 run_guest() {
 	local state=$1 results=$2 timeout=$3 build samples
 	shift 3
@@ -76,10 +76,10 @@ run_guest() {
 	in_root --kernel "$kernel" --bind "$build:/build" --bind "$samples:/build/samples" \
 		--bind "$state:/out:rw" \
 		--bind "$results:/results:rw" \
-		timeout --foreground --kill-after=5 "$timeout" /src/scripts/lab/guest.sh "$@"
+		timeout --foreground --kill-after=5 "$timeout" /src/scripts/lab/boot/qemu.sh "$@"
 }
 
-# Adds KVM to the options of the guest, if it is wanted and works
+# probe_kvm STATE: adds KVM to the options of the guest, if KVM=1 and a trial boot works
 probe_kvm() {
 	[ "${KVM:-}" = 1 ] || return 0
 	local state=$1/probe
@@ -90,11 +90,11 @@ probe_kvm() {
 	if [ -s "$state/status" ]; then
 		guest_args+=(--accel kvm)
 	else
-		say "KVM does not boot the kernel here: going on without"
+		say "KVM does not boot the kernel here, so it is not used"
 	fi
 }
 
-# The verdict on a guest, from what it left behind and from the status of the time limit
+# verdict STATE STATUS LOG: returns boot.sh's exit status; STATUS is that of the time limit
 verdict() {
 	local state=$1 status=$2 log=$3
 	if ! gate "$log" "$expect"; then
@@ -103,7 +103,7 @@ verdict() {
 		say "$name: not finished after $timeout s (log: $log)"
 		return 124
 	elif [ ! -s "$state/status" ]; then
-		say "$name: the guest died (log: $log)"
+		say "$name: the guest crashed (log: $log)"
 		tail -n 20 "$log" | sed 's/^/    /' >&2
 		return 121
 	fi

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""summary.py DIRECTORY: adds up what test.sh left there.
+"""summary.py DIRECTORY: adds up the results of test.sh.
 
-kunit.json is KUnit's, *.xml are pytest's, and each line of "problems" is a failure of its own.
-Names what failed or was skipped and ends with the line "N passed, N failed".
+kunit.json is from KUnit, *.xml are from pytest, and each line of "problems" is one more failure.
+Prints the tests that failed or were skipped, and "N passed, N failed" at the end.
 """
 
 import json

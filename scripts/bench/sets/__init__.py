@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What is measured: each set has points(), for the guest, and TABLES of the results, by the suffix
-of their files. row() tells where in a table or a picture a point is, and column() too, unless the
-columns are COLUMNS, of its figures()."""
+"""The sets of measurements. Each has points(), for the guest, and TABLES of the results, by the
+suffix of their files. row() returns the row of a point in a table or a picture, and column() its
+column, unless the columns are COLUMNS, with the values of figures()."""
 
 from sets import (
     classes,

@@ -8,15 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import report
-from meter import COMPLETION, Command, lab
+from meter import COMPLETION, Command
 from points import AREA, FILESYSTEMS, Point, filesystem, job, set_cache, timer_disk
+
+from guest import devices, filesystems, system
 
 DEPTHS = (1, 32)
 
 
 @dataclass
 class Class:
-    """What is done, and to what kind of disk."""
+    """The I/O of a class, and the disk that it needs."""
 
     name: str
     rw: str = "randwrite"
@@ -24,7 +26,7 @@ class Class:
     attributes: dict[str, object] = field(default_factory=dict)
     is_cached: bool = False
     fails: bool = False
-    # Flushes are shared by those who happen to wait at a time, errors are logged now and then.
+    # How many writes share a flush varies, and so does how many errors are logged.
     is_exact: bool = True
 
     def command(self, path: Path, depth: int) -> Command:
@@ -47,39 +49,38 @@ CLASSES = (
 )
 
 
-def first_sector(kind: str, path: Path) -> int:
-    """Where a file of that kind of file system begins on its device; it is in one piece."""
+def data_start(kind: str, path: Path) -> int:
+    """Returns where on its device a file begins; it is one extent."""
     if kind == "diofs":
-        return lab.DATA_START // 512
-    table = lab.run("filefrag", "-b512", "-v", path).stdout
-    return int(re.search(r"^\s+0:\s+0\.\.\s*\d+:\s+(\d+)\.\.", table, re.MULTILINE)[1])
+        return filesystems.DATA_START
+    table = system.run("filefrag", "-b512", "-v", path).stdout
+    first = re.search(r"^\s+0:\s+0\.\.\s*\d+:\s+(\d+)\.\.", table, re.MULTILINE)[1]
+    return int(first) * devices.SECTOR
 
 
 @contextlib.contextmanager
 def failing(device: Path, kind: str, path: Path) -> Iterator[None]:
-    """What I/O goes to is made of bad blocks."""
-    first = first_sector(kind, path)
-    area = f"{first}-{first + AREA // 512 - 1}"
-    badblocks = lab.CONFIGFS / device.name / "badblocks"
-    lab.write(badblocks, f"+{area}")
+    """Makes the area that jobs access fail."""
+    start = data_start(kind, path)
+    devices.set_bad(device, start, AREA)
     yield
-    lab.write(badblocks, f"-{area}")
+    devices.set_good(device, start, AREA)
 
 
 def points() -> Iterator[Point]:
-    for what in CLASSES:
+    for each in CLASSES:
         for kind in FILESYSTEMS:
             with (
-                timer_disk(**what.attributes) as device,
+                timer_disk(**each.attributes) as device,
                 filesystem(kind, device) as path,
-                failing(device, kind, path) if what.fails else contextlib.nullcontext(),
+                failing(device, kind, path) if each.fails else contextlib.nullcontext(),
             ):
-                set_cache(path, what.is_cached)
+                set_cache(path, each.is_cached)
                 for depth in DEPTHS:
                     yield Point(
-                        {"class": what.name, "depth": depth, "filesystem": kind},
-                        what.command(path, depth),
-                        exact=what.is_exact,
+                        {"class": each.name, "depth": depth, "filesystem": kind},
+                        each.command(path, depth),
+                        exact=each.is_exact,
                         counted_by=COMPLETION,
                     )
 

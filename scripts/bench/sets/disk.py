@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Our null disk and those of the kernel, by the same attributes."""
+"""The null disk of this module beside null_blk and rnull, with the same attributes."""
 
 import contextlib
 import functools
@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import report
-from meter import lab
 from points import Point, job
+
+from guest import devices, files, system
 
 Disk = Callable[..., contextlib.AbstractContextManager[Path]]
 
@@ -19,39 +20,39 @@ MODES: dict[str, dict[str, object]] = {
     "polled": {"irqmode": 0, "poll_queues": 1},
     "memory_backed": {"irqmode": 0, "memory_backed": 1},
 }
-# What the kernel's drivers are called in configfs
+# Names of the kernel's drivers in configfs
 NULL_BLK, RNULL = "nullb", "rnull"
-# rnull has no more than that.
+# rnull has no other modes.
 RNULL_MODES = ("irqmode=0", "irqmode=1")
 
 
 @contextlib.contextmanager
-def kernels_own(subsystem: str, **attributes: object) -> Iterator[Path]:
-    """A disk of one of the kernel's drivers."""
+def mainline_disk(subsystem: str, **attributes: object) -> Iterator[Path]:
+    """Makes a disk of one of the kernel's own drivers."""
     directory = Path("/sys/kernel/config") / subsystem / "bench"
     directory.mkdir()
     try:
         for name, value in attributes.items():
-            lab.write(directory / name, value)
-        lab.write(directory / "power", 1)
+            files.write(directory / name, value)
+        files.write(directory / "power", 1)
         yield Path("/dev/bench")
     finally:
-        lab.write(directory / "power", 0)
+        files.write(directory / "power", 0)
         directory.rmdir()
 
 
 def drivers(mode: str, has_rnull: bool) -> Iterator[tuple[str, Disk]]:
-    """Who has that mode, and how a disk is made."""
-    yield "null_blk", functools.partial(kernels_own, NULL_BLK)
+    """Gives the drivers that have this mode, each with the function that makes a disk."""
+    yield "null_blk", functools.partial(mainline_disk, NULL_BLK)
     if has_rnull and mode in RNULL_MODES:
-        yield "rnull", functools.partial(kernels_own, RNULL)
-    yield "rnull_dio", lab.null_disk
+        yield "rnull", functools.partial(mainline_disk, RNULL)
+    yield "rnull_dio", devices.null_disk
 
 
 def points() -> Iterator[Point]:
-    lab.run("modprobe", "null_blk", "nr_devices=0")
-    # Not all kernels have it.
-    has_rnull = lab.run("modprobe", "rnull_mod", check=False).returncode == 0
+    system.run("modprobe", "null_blk", "nr_devices=0")
+    # The stock kernel lacks rnull.
+    has_rnull = system.run("modprobe", "rnull_mod", check=False).returncode == 0
     for mode, attributes in MODES.items():
         for driver, make in drivers(mode, has_rnull):
             with make(size=512, blocksize=512, **attributes) as device:
@@ -60,7 +61,7 @@ def points() -> Iterator[Point]:
                     yield Point(
                         {"mode": mode, "rw": rw, "driver": driver}, job(device, rw, **options)
                     )
-    lab.run("rmmod", "null_blk", *["rnull_mod"] * has_rnull)
+    system.run("rmmod", "null_blk", *["rnull_mod"] * has_rnull)
 
 
 def row(labels: dict[str, object]) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What every test run measures: the disk alone, and diofs in the ways that are used most."""
+"""The set that every test run measures: the disk alone, and the most common I/O on diofs."""
 
 from collections.abc import Iterator
 

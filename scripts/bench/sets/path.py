@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What the path costs: 4k at queue depth 1, of every kind, on devices that complete at once."""
+"""Cost of the path: 4k at queue depth 1 by every interface, on devices that complete at once."""
 
 import contextlib
 import os
@@ -7,8 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import report
-from meter import Command, lab
+from meter import Command
 from points import AREA, FILESYSTEMS, SIZE, Point, filesystem, job, timer_disk
+
+from guest import files, system
+from guest.filesystems import BLOCK
+from guest.fio import lay_out
+from guest.memory import aligned
 
 ISSUERS: dict[str, dict[str, object]] = {
     "psync": {"ioengine": "psync"},
@@ -21,25 +26,25 @@ ISSUERS: dict[str, dict[str, object]] = {
 
 @contextlib.contextmanager
 def ram_disk() -> Iterator[Path]:
-    lab.run("modprobe", "brd", "rd_nr=1", f"rd_size={512 << 10}")
+    system.run("modprobe", "brd", "rd_nr=1", f"rd_size={512 << 10}")
     try:
         yield Path("/dev/ram0")
     finally:
-        lab.run("rmmod", "brd")
+        system.run("rmmod", "brd")
 
 
 @contextlib.contextmanager
 def raw(device: Path) -> Iterator[Path]:
-    """A device that has been written, as files have: what has never been is read faster."""
-    # File systems write to its end as well, so that a RAM disk has a higher tree of pages.
-    with lab.opened(device) as fd:
-        os.pwrite(fd, lab.aligned(lab.BLOCK), os.lseek(fd, -lab.BLOCK, os.SEEK_END))
-    lab.lay_out(device, SIZE)
+    """Writes to a device what file systems write, because blocks without data are read faster."""
+    # File systems also write to the end, which makes the RAM disk's tree of pages higher.
+    with files.opened(device) as fd:
+        os.pwrite(fd, aligned(BLOCK), os.lseek(fd, -BLOCK, os.SEEK_END))
+    lay_out(device, SIZE)
     yield device
 
 
 def commands(path: Path, rw: str) -> Command:
-    """uring_cmd of diofs, which fio does not know"""
+    """Returns a job that uses the commands of diofs, which fio does not have."""
     options = ["--read"] if rw == "randread" else []
     return Command("reactor", "--command", f"--size={AREA}", *options, str(path))
 
@@ -76,7 +81,7 @@ def table(points: list[dict]) -> str:
 
 
 def layers(points: list[dict]) -> str:
-    """Where the instructions of an overwrite by io_uring go."""
+    """Returns a table of the instructions of an overwrite by io_uring, by layer."""
     chosen = [point for point in points if row(point["labels"]) == "brd io_uring randwrite"]
     names = sorted(
         {layer for point in chosen for layer in point["layers"]},

@@ -1,23 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The tables of 2023: who completes overwrites, on a disk that takes 10 µs."""
+"""The tables of 2023: overwrites under each completion policy, on a disk that takes 10 µs."""
 
 from collections.abc import Iterator
 
 import report
-from points import Point, filesystem, overwrites, timer_disk, ways
+from points import Point, filesystem, overwrites, timer_disk, variants
 
 POLICIES = ("workqueue", "defer", "inline", "auto")
 
 
 def points() -> Iterator[Point]:
-    """When work items get the CPU is never the same."""
+    """Work items get the CPU at another time in each run, so that their policies are not exact."""
     with timer_disk() as device:
         for policy in POLICIES:
             with filesystem("diofs", device, "-o", f"completion={policy}") as path:
-                for way in ways(path, (1, 2, 4, 8, 16)):
+                for variant in variants(path, (1, 2, 4, 8, 16)):
                     yield Point(
-                        {"policy": policy} | way,
-                        overwrites(path, way["depth"], way["polled"]),
+                        {"policy": policy} | variant,
+                        overwrites(path, variant["depth"], variant["polled"]),
                         exact=policy in ("defer", "auto"),
                     )
 

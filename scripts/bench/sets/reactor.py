@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A thread that polls and computes and never sleeps, on a disk that takes 10 µs: how long it takes
-until it sees that overwrites are complete."""
+"""Latency of overwrites for a thread that polls, computes and never sleeps, on a disk that takes
+10 µs."""
 
 from collections.abc import Iterator
 
 import report
 from meter import Command
-from points import AREA, FILESYSTEMS, Point, filesystem, timer_disk, ways
+from points import AREA, FILESYSTEMS, Point, filesystem, timer_disk, variants
 
-# Between two looks, in ns
+# Between two polls, in ns
 COMPUTE = 5000
 DEPTH = 4
 
@@ -17,20 +17,20 @@ def points() -> Iterator[Point]:
     with timer_disk() as device:
         for kind in FILESYSTEMS:
             with filesystem(kind, device) as path:
-                for way in ways(path, [DEPTH]):
-                    options = ["--poll"] if way["polled"] else []
+                for variant in variants(path, [DEPTH]):
+                    options = ["--poll"] if variant["polled"] else []
                     options += [f"--size={AREA}", f"--compute={COMPUTE}", f"--depth={DEPTH}"]
                     yield Point(
-                        {"filesystem": kind} | way,
+                        {"filesystem": kind} | variant,
                         Command("reactor", *options, str(path)),
                         exact=False,
                     )
 
 
 def cell(point: dict) -> str:
-    told = point["told"]
-    mean = report.marked(point, f"{told['mean'] / 1000:.1f}", "mean")
-    return f"{mean} ({told['max'] / 1000:.0f})"
+    times = point["told"]
+    mean = report.marked(point, f"{times['mean'] / 1000:.1f}", "mean")
+    return f"{mean} ({times['max'] / 1000:.0f})"
 
 
 row = report.way

@@ -1,24 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0
-"""io_uring, overwrites: with pages in the cache and without, polled and not."""
+"""Overwrites by io_uring, with cached pages and without, polled and not."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import report
-from points import FILESYSTEMS, Point, filesystem, overwrites, ways
+from points import FILESYSTEMS, Point, filesystem, overwrites, variants
 
 COLUMNS = ["instructions", "switches", "work items"]
 
 
 def points(device: Path, is_drive: bool) -> Iterator[Point]:
-    """When a work item gets the CPU from who polls is never the same."""
+    """A work item takes the CPU from the poller at another time in each run."""
     for kind in FILESYSTEMS:
         with filesystem(kind, device) as path:
-            for way in ways(path, (1, 4, 16)):
+            for variant in variants(path, (1, 4, 16)):
                 yield Point(
-                    {"filesystem": kind} | way,
-                    overwrites(path, way["depth"], way["polled"]),
-                    exact=not is_drive and not (way["cached"] and way["polled"]),
+                    {"filesystem": kind} | variant,
+                    overwrites(path, variant["depth"], variant["polled"]),
+                    exact=not is_drive and not (variant["cached"] and variant["polled"]),
                     window=0.5 if is_drive else 0.05,
                 )
 

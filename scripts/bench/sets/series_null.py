@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What patches/ change, on a null disk."""
+"""Effect of patches/ on a null disk."""
 
 from collections.abc import Iterator
 

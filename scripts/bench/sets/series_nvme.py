@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What patches/ change, on an NVMe drive. No drive is the same every time."""
+"""Effect of patches/ on an NVMe drive; no figure of a drive is exact."""
 
 from collections.abc import Iterator
 
-from meter import lab
 from points import Point
+
+from guest import devices
 
 from sets import series
 
@@ -13,4 +14,4 @@ TABLES = {"": series.table}
 
 
 def points() -> Iterator[Point]:
-    yield from series.points(lab.drive("bench"), is_drive=True)
+    yield from series.points(devices.drive("bench"), is_drive=True)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What patches/ change where pages are read back to what is being written: io_uring, overwrites of
-64 KiB on a null disk that takes 10 µs, while somebody reads them by way of the page cache."""
+"""Effect of patches/ where pages that are being written are read back into the page cache: io_uring
+overwrites of 64 KiB on a null disk that takes 10 µs, beside a buffered reader."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,12 +16,12 @@ COLUMNS = ["IOPS", "switches", "work items", "left to issuers"]
 def writer_and_reader(path: Path, depth: int) -> Command:
     writer = job(path, "randwrite", ioengine="io_uring", iodepth=depth, size=AREA)
     reader = job(path, "read", ioengine="psync", direct=0, size=AREA)
-    # Both are jobs of one fio.
+    # Both are jobs of one fio process.
     return Command(*writer, *reader[1:])
 
 
 def points() -> Iterator[Point]:
-    """Reader and writer take turns, never in the same order."""
+    """Reader and writer take turns in another order in each run, so that no point is exact."""
     with timer_disk() as device:
         for kind in ("xfs", "ext4"):
             with filesystem(kind, device) as path:

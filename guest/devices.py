@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Block devices: NVMe drives by serial number, null disks, and QEMU's monitor."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from guest import files, system
+
+CONFIGFS = Path("/sys/kernel/config/rnull_dio")
+MONITOR = Path("/results/monitor")
+SECTOR = 512
+
+
+def drive(serial: str) -> Path:
+    """Returns the NVMe drive with that serial number."""
+    for path in Path("/sys/block").glob("nvme*/device/serial"):
+        if path.read_text().strip() == serial:
+            return Path("/dev") / path.parents[1].name
+    raise LookupError(f"no NVMe drive {serial}")
+
+
+@contextlib.contextmanager
+def null_disk(name: str = "nulldisk", **attributes: object) -> Iterator[Path]:
+    """Makes a null disk with these attributes and powers it on."""
+    directory = CONFIGFS / name
+    directory.mkdir()
+    try:
+        for attribute, value in attributes.items():
+            files.write(directory / attribute, value)
+        files.write(directory / "power", 1)
+        yield Path("/dev") / name
+    finally:
+        directory.rmdir()
+
+
+def set_bad(device: Path, pos: int, length: int = SECTOR) -> None:
+    """Makes accesses to these bytes of a null disk fail."""
+    change_bad_blocks(device, "+", pos, length)
+
+
+def set_good(device: Path, pos: int, length: int = SECTOR) -> None:
+    change_bad_blocks(device, "-", pos, length)
+
+
+def change_bad_blocks(device: Path, sign: str, pos: int, length: int) -> None:
+    first, last = pos // SECTOR, (pos + length - 1) // SECTOR
+    files.write(CONFIGFS / device.name / "badblocks", f"{sign}{first}-{last}")
+
+
+def monitor(command: str, timeout: float = 60) -> None:
+    """Has QEMU execute a command of its monitor, and waits for the reply."""
+    before = MONITOR.read_text().count("\n") if MONITOR.exists() else 0
+    Path("/dev/kmsg").write_text(f"lab: monitor {command}\n")
+    system.wait_for(
+        lambda: MONITOR.exists() and MONITOR.read_text().count("\n") > before, timeout
+    )

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Files: attributes of the kernel, direct reads, what the page cache holds."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from guest.memory import aligned
+
+
+def write(path: Path, value: object) -> None:
+    """Writes an attribute with one system call, so that a refusal is an OSError."""
+    fd = os.open(path, os.O_WRONLY)
+    try:
+        os.write(fd, f"{value}\n".encode())
+    finally:
+        os.close(fd)
+
+
+def read(path: Path) -> str:
+    """Returns the value of an attribute."""
+    return path.read_text().strip()
+
+
+@contextlib.contextmanager
+def opened(path: Path, flags: int = os.O_RDWR | os.O_DIRECT) -> Iterator[int]:
+    fd = os.open(path, flags)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def pread(fd: int, length: int, offset: int) -> bytes:
+    """Reads up to LENGTH bytes into memory that is aligned for direct I/O."""
+    memory = aligned(length)
+    return memory[: os.preadv(fd, [memory], offset)]
+
+
+def read_into_cache(path: Path, offset: int, length: int = 65536) -> None:
+    with opened(path, os.O_RDONLY) as fd:
+        assert len(os.pread(fd, length, offset)) == length
+
+
+def set_cache(path: Path, offset: int | None) -> None:
+    """Leaves pages of the file in the page cache at OFFSET and nowhere else, or none at all."""
+    with opened(path, os.O_RDWR) as fd:
+        os.fsync(fd)
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    if offset is not None:
+        read_into_cache(path, offset)

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-2.0
+"""File systems: each is made anew on a device and mounted."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from guest import system
+
+MKFS_DIOFS = system.SOURCE / "tools/mkfs.diofs"
+
+# Where on its device the data of a diofs begins
+DATA_START = 64 * 1024
+# The block size of a diofs, and the size of a page
+BLOCK = 4096
+
+FORCE = {"xfs": "-f", "ext4": "-F"}
+
+
+@contextlib.contextmanager
+def mounted(kind: str, device: Path, *options: str) -> Iterator[Path]:
+    """Mounts DEVICE; gives the mount point."""
+    where = Path("/run") / f"mnt-{kind}-{device.name}"
+    where.mkdir(exist_ok=True)
+    system.run("mount", "-t", kind, *options, device, where)
+    try:
+        yield where
+    finally:
+        system.run("umount", where)
+
+
+@contextlib.contextmanager
+def diofs(device: Path, *options: str) -> Iterator[Path]:
+    """Makes and mounts a diofs; gives its one file."""
+    system.run(MKFS_DIOFS, "--force", device)
+    with mounted("diofs", device, *options) as where:
+        yield where / "data"
+
+
+@contextlib.contextmanager
+def mainline(kind: str, device: Path) -> Iterator[Path]:
+    """Makes and mounts an XFS or an ext4; gives the mount point."""
+    system.run(f"mkfs.{kind}", "-q", FORCE[kind], device)
+    with mounted(kind, device) as where:
+        yield where
+
+
+@contextlib.contextmanager
+def filesystem(kind: str, device: Path, *options: str) -> Iterator[Path]:
+    """Makes and mounts a file system of any kind; gives the path of a file "data" on it, which
+    exists on a diofs only."""
+    if kind == "diofs":
+        with diofs(device, *options) as data:
+            yield data
+        return
+    with mainline(kind, device) as where:
+        yield where / "data"

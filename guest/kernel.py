@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The running kernel: its variant, its log, the module under test, leaks."""
+
+import contextlib
+import platform
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from guest import files, system
+
+MODULE = Path("/build/rnull_dio.ko")
+
+# Debugging aids make such a kernel many times slower.
+IS_DEBUG = "-rnull-dio-test" in platform.release()
+
+# Whether the kernel was built with patches/, and so has kiocb->dio_complete
+HAS_DIO_COMPLETE = Path("/usr/src/linux/Documentation/filesystems/dio-completion.rst").exists()
+
+KMEMLEAK = Path("/sys/kernel/debug/kmemleak")
+
+# kmemleak reports an object only after this many seconds.
+LEAK_AGE = 6
+
+
+def load_module() -> None:
+    system.run("insmod", MODULE)
+
+
+def unload_module() -> None:
+    system.run("rmmod", "rnull_dio")
+
+
+def log() -> str:
+    return system.run("dmesg").stdout
+
+
+@contextlib.contextmanager
+def new_log_lines() -> Iterator[list[str]]:
+    """Collects the lines that the kernel logs inside the with statement."""
+    lines: list[str] = []
+    before = len(log().splitlines())
+    yield lines
+    lines += log().splitlines()[before:]
+
+
+def forget_leaks() -> None:
+    """Has kmemleak report only objects that are allocated from now on."""
+    files.write(KMEMLEAK, "clear")
+
+
+def leaks() -> str:
+    """Returns kmemleak's report. It lists an object after two scans have found no pointer to it."""
+    time.sleep(LEAK_AGE)
+    files.write(KMEMLEAK, "scan")
+    files.write(KMEMLEAK, "scan")
+    return KMEMLEAK.read_text()

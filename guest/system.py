@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Running programs, and waiting for conditions."""
+
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+# Where the guest sees the checkout, and the programs of its folder samples/
+SOURCE = Path("/src")
+SAMPLES = Path("/build/samples")
+
+
+def run(*command: object, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Runs a program to its end and returns its output; raises AssertionError if it fails."""
+    words = [str(word) for word in command]
+    result = subprocess.run(words, check=False, capture_output=True, text=True)
+    if check and result.returncode:
+        raise AssertionError(f"{' '.join(words)}: {result.returncode}\n{result.stderr}")
+    return result
+
+
+def wait_for(condition: Callable[[], bool], timeout: float = 60) -> None:
+    """Polls CONDITION until it is true; raises AssertionError after TIMEOUT seconds."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"still false after {timeout} s"
+        time.sleep(0.1)

@@ -1,0 +1,446 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Buffered and mapped access to the file, and direct I/O beside it: all see the same data."""
+
+import contextlib
+import fcntl
+import mmap
+import os
+import subprocess
+import threading
+
+import pytest
+
+from guest import counters, devices, files, filesystems, fio, system
+from guest.filesystems import BLOCK, DATA_START, MKFS_DIOFS
+from guest.memory import aligned, pattern
+
+LENGTH = 1 << 20
+
+# Pieces of the first MiB that keep no alignment, as (offset, length).
+PIECES = (
+    (0, 1),
+    (511, 2),
+    (4095, 2),
+    (5000, 10000),
+    (65536 - 7, 65536 + 14),
+    (LENGTH // 2 + 513, 4096),
+    (LENGTH - 1, 1),
+)
+
+# Which of a request's pages another one keeps dirtying.
+BUSY = 8
+
+MEDIUM_ERROR = "No data available"
+BAD = 65536 * 512 - DATA_START
+
+RWF_DONTCACHE = 0x80
+
+FIFREEZE, FITHAW = 0xC0045877, 0xC0045878
+
+
+def buffered(path):
+    return files.opened(path, os.O_RDWR)
+
+
+def raw(device, length, offset=0):
+    """What is on the device where the file has OFFSET."""
+    with files.opened(device, os.O_RDONLY | os.O_DIRECT) as fd:
+        return files.pread(fd, length, DATA_START + offset)
+
+
+@contextlib.contextmanager
+def mapped(path, length=LENGTH):
+    with buffered(path) as fd, mmap.mmap(fd, length) as memory:
+        yield memory
+
+
+@pytest.fixture
+def data(device, diofs):
+    """A file whose first MiB is known."""
+    path = diofs(device)
+    with files.opened(path) as fd:
+        assert os.pwritev(fd, [pattern(LENGTH)], 0) == LENGTH
+    return path
+
+
+# Each sees what the others have written
+
+
+def test_buffered_writes_are_read_directly(data):
+    expected = bytearray(pattern(LENGTH))
+    with buffered(data) as fd, files.opened(data) as direct:
+        for number, (offset, length) in enumerate(PIECES):
+            piece = bytes([number + 1]) * length
+            expected[offset : offset + length] = piece
+            assert os.pwrite(fd, piece, offset) == length
+            block = offset & ~511
+            assert files.pread(direct, 512, block) == expected[block : block + 512]
+        assert os.pread(fd, LENGTH, 0) == expected
+        assert files.pread(direct, LENGTH, 0) == expected
+
+
+@pytest.mark.parametrize("cached", [False, True], ids=["not-cached", "cached"])
+def test_direct_writes_are_read_buffered(cached, data):
+    expected = bytearray(pattern(LENGTH))
+    with buffered(data) as fd, files.opened(data) as direct:
+        for seed, (offset, length) in enumerate(((0, 512), (4096, 8192), (65536 + 512, 262144))):
+            if cached:
+                assert os.pread(fd, LENGTH, 0) == expected
+            expected[offset : offset + length] = pattern(length, seed=seed + 1)
+            assert os.pwritev(direct, [pattern(length, seed=seed + 1)], offset) == length
+            assert os.pread(fd, LENGTH, 0) == expected
+
+
+def test_direct_write_beside_dirty_bytes(data):
+    # Two blocks of a page, of which a buffered write has changed a part of the one.
+    with buffered(data) as fd, files.opened(data) as direct:
+        assert os.pwrite(fd, b"buffered", 100) == 8
+        assert os.pwritev(direct, [pattern(512, seed=1)], 512) == 512
+        expected = bytearray(pattern(LENGTH))
+        expected[100:108] = b"buffered"
+        expected[512:1024] = pattern(512, seed=1)
+        assert files.pread(direct, 4096, 0) == expected[:4096]
+        assert os.pread(fd, 4096, 0) == expected[:4096]
+
+
+@pytest.mark.parametrize("sync", [False, True], ids=["", "msync"])
+def test_mapped_writes_are_read_directly(sync, data):
+    expected = bytearray(pattern(LENGTH))
+    with mapped(data) as memory, files.opened(data) as direct:
+        assert memory[:] == expected
+        for number, (offset, length) in enumerate(PIECES):
+            piece = bytes([number + 1]) * length
+            expected[offset : offset + length] = piece
+            memory[offset : offset + length] = piece
+            if sync:
+                memory.flush()
+            block = offset & ~511
+            assert files.pread(direct, 512, block) == expected[block : block + 512]
+        assert files.pread(direct, LENGTH, 0) == expected
+
+
+@pytest.mark.parametrize("dirty", [False, True], ids=["clean", "dirty"])
+def test_direct_write_under_a_mapping(dirty, data):
+    expected = bytearray(pattern(LENGTH))
+    with mapped(data) as memory, files.opened(data) as direct:
+        for seed, offset in enumerate((0, 4096, 65536)):
+            assert memory[:] == expected
+            if dirty:
+                memory[offset - 1] = expected[offset - 1] = seed
+            expected[offset : offset + 8192] = pattern(8192, seed=seed + 1)
+            assert os.pwritev(direct, [pattern(8192, seed=seed + 1)], offset) == 8192
+            assert memory[:] == expected
+            assert files.pread(direct, LENGTH, 0) == expected
+
+
+def test_direct_io_with_memory_of_the_file_itself(data):
+    with mapped(data) as memory, files.opened(data) as direct:
+        view = memoryview(memory)
+        assert os.preadv(direct, [view[4096:8192]], 65536) == 4096
+        assert memory[4096:8192] == memory[65536 : 65536 + 4096]
+        assert os.pwritev(direct, [view[8192:12288]], 131072) == 4096
+        assert memory[131072 : 131072 + 4096] == memory[8192:12288]
+        view.release()
+
+
+def test_direct_writes_while_a_mapping_is_written(data, device):
+    length, page = 16 * BLOCK, BUSY * BLOCK
+    stop = threading.Event()
+
+    def keep_dirtying(memory):
+        while not stop.is_set():
+            memory[page] = (memory[page] + 1) & 255
+
+    with mapped(data) as memory, files.opened(data) as direct:
+        # Only the page that is written shall be read in while direct writes are under way.
+        memory.madvise(mmap.MADV_RANDOM)
+        writer = threading.Thread(target=keep_dirtying, args=(memory,))
+        before = counters.total(device)
+        requests = 0
+        writer.start()
+        try:
+            # Until one has gone through the page cache, and not to the engine.
+            while requests < 40 or counters.total(device) - before == requests:
+                assert requests < 1000
+                requests += 2
+                expected = pattern(length, seed=requests)[:]
+                assert os.pwritev(direct, [pattern(length, seed=requests)], 0) == length
+                for seen in (memory, files.pread(direct, length, 0)):
+                    assert seen[:page] == expected[:page]
+                    assert seen[page + BLOCK : length] == expected[page + BLOCK :]
+        finally:
+            stop.set()
+            writer.join()
+
+
+# fio
+
+
+BUFFERED = {
+    "psync": {"ioengine": "psync"},
+    "mmap": {"ioengine": "mmap"},
+    "libaio": {"ioengine": "libaio", "iodepth": 8},
+    "io_uring": {"ioengine": "io_uring", "iodepth": 8},
+    "splice": {"ioengine": "splice"},
+}
+
+
+@pytest.mark.parametrize("issuer", BUFFERED)
+def test_every_issuer_verifies(issuer, data):
+    options = {"direct": 0, "size": "1M", "fsync": 32, "invalidate": 1, "verify": "crc32c"}
+    job = fio.run(data, rw="randwrite", **options, **BUFFERED[issuer])
+    assert job["error"] == 0
+    assert job["read"]["total_ios"] == 256
+
+
+@pytest.mark.parametrize("issuer", ["psync", "mmap", "io_uring"])
+def test_sizes_that_are_no_blocks(issuer, data):
+    sizes = {"bsrange": "100-20000", "bs_unaligned": 1, "size": "1M"}
+    job = fio.run(data, direct=0, rw="write", verify="crc32c", **sizes, **BUFFERED[issuer])
+    assert job["error"] == 0
+
+
+def test_verified_directly(data):
+    options = {"rw": "randwrite", "size": "1M", "verify": "crc32c", "ioengine": "psync"}
+    assert fio.run(data, direct=0, do_verify=0, **options)["error"] == 0
+    job = fio.run(data, direct=1, verify_only=1, **options)
+    assert job["error"] == 0
+
+
+# What reaches the device
+
+
+@pytest.fixture
+def cached_disk(null_disk):
+    return null_disk(memory_backed=1, size=64, write_cache=1)
+
+
+def write_by(way, path):
+    memory = pattern(LENGTH, seed=1)
+    if way == "mapped":
+        with mapped(path) as mapping:
+            mapping[:] = memory[:]
+    else:
+        with buffered(path) as fd:
+            assert os.pwrite(fd, memory, 0) == LENGTH
+
+
+@pytest.mark.parametrize("way", ["buffered", "mapped"])
+def test_fsync_writes_back_and_flushes(way, cached_disk, diofs):
+    path = diofs(cached_disk)
+    write_by(way, path)
+    before = counters.disk(cached_disk)["flush"]
+    with buffered(path) as fd:
+        os.fsync(fd)
+    assert counters.disk(cached_disk)["flush"] == before + 1
+    assert raw(cached_disk, LENGTH) == pattern(LENGTH, seed=1)[:]
+
+
+@pytest.mark.parametrize("way", ["buffered", "mapped"])
+def test_sync_writes_back_and_flushes(way, cached_disk, diofs):
+    path = diofs(cached_disk)
+    write_by(way, path)
+    before = counters.disk(cached_disk)["flush"]
+    system.run("sync", "--file-system", path.parent)
+    assert counters.disk(cached_disk)["flush"] == before + 1
+    assert raw(cached_disk, LENGTH) == pattern(LENGTH, seed=1)[:]
+
+
+@pytest.mark.parametrize("way", ["buffered", "mapped"])
+def test_unmount_writes_back_and_flushes(way, cached_disk):
+    with filesystems.diofs(cached_disk) as path:
+        write_by(way, path)
+        before = counters.disk(cached_disk)["flush"]
+    assert counters.disk(cached_disk)["flush"] > before
+    assert raw(cached_disk, LENGTH) == pattern(LENGTH, seed=1)[:]
+
+
+@pytest.mark.parametrize("how", ["O_SYNC", "O_DSYNC", "RWF_DSYNC"])
+def test_synchronous_writes(how, cached_disk, diofs):
+    flags = os.O_RDWR | getattr(os, how, 0)
+    with files.opened(diofs(cached_disk), flags) as fd:
+        before = counters.disk(cached_disk)["flush"]
+        memory = pattern(10240, seed=1)[:10000]
+        assert os.pwritev(fd, [memory], 0, getattr(os, how) if how[0] == "R" else 0) == 10000
+        assert counters.disk(cached_disk)["flush"] == before + 1
+        assert raw(cached_disk, 8192) == memory[:8192]
+
+
+def test_writeback_by_itself(cached_disk, diofs):
+    # The page cache is written back only for inodes that the VFS can find.
+    path = diofs(cached_disk)
+    write_by("buffered", path)
+    system.run("sync")
+    assert raw(cached_disk, LENGTH) == pattern(LENGTH, seed=1)[:]
+
+
+def test_uncached_writes(data, device):
+    with buffered(data) as fd:
+        memory = pattern(65536, seed=1)
+        try:
+            assert os.pwritev(fd, [memory], 0, RWF_DONTCACHE) == 65536
+        except OSError as error:
+            pytest.skip(f"RWF_DONTCACHE: {error}")
+        os.fsync(fd)
+        back = aligned(65536)
+        assert os.preadv(fd, [back], 0, RWF_DONTCACHE) == 65536
+        assert back[:] == memory[:] == raw(device, 65536)
+
+
+def test_splice(data, device):
+    with buffered(data) as fd:
+        receive, send = os.pipe()
+        assert os.splice(fd, send, 10000, offset_src=100) == 10000
+        assert os.splice(receive, fd, 10000, offset_dst=LENGTH // 2 + 1) == 10000
+        os.close(receive)
+        os.close(send)
+        os.fsync(fd)
+    expected = bytearray(pattern(LENGTH))
+    expected[LENGTH // 2 + 1 : LENGTH // 2 + 10001] = expected[100:10100]
+    assert raw(device, LENGTH) == expected
+
+
+# The end of the file
+
+
+def test_end_of_file(data):
+    size = data.stat().st_size
+    with buffered(data) as fd:
+        assert os.pwrite(fd, b"x" * 100, size - 10) == 10
+        assert os.pread(fd, 100, size - 10) == b"x" * 10
+        assert os.pread(fd, 100, size) == b""
+        for offset in (size, size + 1, 1 << 62):
+            with pytest.raises(OSError, match="No space left"):
+                os.pwrite(fd, b"x", offset)
+        assert os.pwrite(fd, b"", size) == 0
+    with (
+        files.opened(data, os.O_WRONLY | os.O_APPEND) as fd,
+        pytest.raises(OSError, match="No space left"),
+    ):
+        os.write(fd, b"x")
+    assert data.stat().st_size == size
+
+
+def test_the_last_page_is_not_a_whole_one(null_disk):
+    device = null_disk(memory_backed=1, size=16, blocksize=512)
+    system.run(MKFS_DIOFS, device)
+    end = (16 << 20) - 7 * 512
+    head = aligned(512)
+    with files.opened(device) as fd:
+        head[:] = files.pread(fd, 512, 0)
+        head[24:32] = end.to_bytes(8, "little")
+        os.pwritev(fd, [head], 0)
+    where = Path("/run/mnt-end")
+    where.mkdir(exist_ok=True)
+    system.run("mount", "-t", "diofs", device, where)
+    try:
+        data = where / "data"
+        size = data.stat().st_size
+        assert size == end - DATA_START
+        with buffered(data) as fd, mmap.mmap(fd, 0) as memory:
+            memory[size - 5 :] = b"12345"
+            assert os.pwrite(fd, b"abc", size - 8) == 3
+            assert os.pread(fd, 100, size - 8) == b"abc12345"
+        with files.opened(data) as fd:
+            assert files.pread(fd, 4096, size - 512)[-8:] == b"abc12345"
+    finally:
+        system.run("umount", where)
+    # Nothing is written behind the end.
+    tail = raw(device, 8 * 512, size - 512)
+    assert tail[504:512] == b"abc12345"
+    assert not tail[512:].strip(b"\0")
+
+
+# Errors
+
+
+def test_an_error_of_the_writeback_is_reported_once(diofs):
+    path = diofs(devices.drive("bad-write"))
+    with buffered(path) as fd, buffered(path) as other:
+        memory = pattern(16 * BLOCK)
+        assert os.pwrite(fd, memory, BAD - 8 * BLOCK) == len(memory)
+        # Each of those who had it open is told, once.
+        for each in (fd, other):
+            with pytest.raises(OSError, match=MEDIUM_ERROR):
+                os.fsync(each)
+            os.fsync(each)
+        with buffered(path) as late:
+            os.fsync(late)
+        os.pwrite(fd, b"x", 0)
+        os.fsync(fd)
+
+
+def test_a_synchronous_write_gets_its_error(diofs):
+    path = diofs(devices.drive("bad-write"))
+    with files.opened(path, os.O_RDWR | os.O_DSYNC) as fd:
+        with pytest.raises(OSError, match=MEDIUM_ERROR):
+            os.pwrite(fd, pattern(BLOCK), BAD)
+        assert os.pwrite(fd, pattern(BLOCK), BAD + BLOCK) == BLOCK
+
+
+def test_unreadable_page(null_disk, diofs):
+    device = null_disk(memory_backed=1, size=64)
+    path = diofs(device)
+    devices.set_bad(device, DATA_START + BLOCK)
+    with buffered(path) as fd:
+        with pytest.raises(OSError, match="Input/output error"):
+            os.pread(fd, 512, BLOCK)
+        with pytest.raises(OSError, match="Input/output error"):
+            os.pwrite(fd, b"x", BLOCK)
+        devices.set_good(device, DATA_START + BLOCK)
+        assert os.pread(fd, 512, BLOCK) == bytes(512)
+
+
+# Without waiting
+
+
+def test_nowait(null_disk, diofs):
+    # Slow enough that what is read in is not there at once.
+    device = null_disk(memory_backed=1, size=64, irqmode=2, completion_nsec=100_000_000)
+    with buffered(diofs(device)) as fd:
+        back = aligned(BLOCK)
+        for offset in (0, LENGTH):
+            with pytest.raises(BlockingIOError):
+                os.preadv(fd, [back], offset, os.RWF_NOWAIT)
+            # A part of a block needs the rest of it.
+            with pytest.raises(BlockingIOError):
+                os.pwritev(fd, [b"part"], offset + 65536 + 1, os.RWF_NOWAIT)
+            assert os.preadv(fd, [back], offset) == BLOCK
+            assert os.preadv(fd, [back], offset, os.RWF_NOWAIT) == BLOCK
+            assert os.pwritev(fd, [b"part"], offset + 1, os.RWF_NOWAIT) == 4
+            # To be durable takes time.
+            with pytest.raises(BlockingIOError):
+                os.pwritev(fd, [b"part"], offset + 1, os.RWF_NOWAIT | os.RWF_DSYNC)
+            assert os.pread(fd, 6, offset) == b"\0part\0"
+        os.fsync(fd)
+
+
+# Freezing
+
+
+def test_a_frozen_file_system_is_not_written(data, device):
+    before = raw(device, BLOCK)
+    program = (
+        "import mmap, sys; file = open(sys.argv[1], 'r+b');"
+        "memory = mmap.mmap(file.fileno(), 4096); memory[0]; print(flush=True);"
+        "sys.stdin.readline(); memory[0] = 255"
+    )
+    with (
+        subprocess.Popen(
+            ["python3", "-c", program, data], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as writer,
+        files.opened(data.parent, os.O_RDONLY) as fd,
+    ):
+        writer.stdout.readline()
+        fcntl.ioctl(fd, FIFREEZE, 0)
+        try:
+            writer.stdin.write(b"\n")
+            writer.stdin.flush()
+            with pytest.raises(subprocess.TimeoutExpired):
+                writer.wait(timeout=1)
+            assert raw(device, BLOCK) == before
+        finally:
+            fcntl.ioctl(fd, FITHAW, 0)
+        assert writer.wait(timeout=60) == 0
+    system.run("sync", "--file-system", data.parent)
+    assert raw(device, BLOCK) == b"\xff" + before[1:]

@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: GPL-2.0
+"""fallocate(2), and what else waits for requests that are under way: truncation and freezing."""
+
+import concurrent.futures
+import ctypes
+import fcntl
+import os
+import subprocess
+import time
+
+import pytest
+
+from guest import counters, devices, files, fio, kernel, system
+from guest.filesystems import DATA_START
+from guest.memory import pattern
+
+KEEP_SIZE = 0x01
+PUNCH_HOLE = 0x02
+COLLAPSE_RANGE = 0x08
+ZERO_RANGE = 0x10
+INSERT_RANGE = 0x20
+UNSHARE_RANGE = 0x40
+
+FIFREEZE = 0xC0045877
+FITHAW = 0xC0045878
+
+DEADLOCK = system.SAMPLES / "deadlock"
+
+libc = ctypes.CDLL(None, use_errno=True)
+libc.fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_longlong, ctypes.c_longlong)
+
+
+def fallocate(fd, mode, offset, length):
+    if libc.fallocate(fd, mode, offset, length):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+@pytest.fixture
+def no_offload(null_disk):
+    """A disk that has to be written zeros to."""
+    return null_disk(memory_backed=1, size=64, blocksize=512)
+
+
+def test_all_blocks_are_there(device, diofs):
+    data = diofs(device)
+    size = data.stat().st_size
+    with files.opened(data) as fd:
+        os.pwritev(fd, [pattern(8192)], 0)
+        for mode in (0, KEEP_SIZE):
+            for offset, length in ((0, 1), (0, size), (size - 1, 1), (4095, 2)):
+                fallocate(fd, mode, offset, length)
+            for offset, length in ((0, size + 1), (size, 1), (size + 4096, 4096)):
+                with pytest.raises(OSError, match="No space left"):
+                    fallocate(fd, mode, offset, length)
+        os.posix_fallocate(fd, 0, size)
+        assert files.pread(fd, 8192, 0) == pattern(8192)[:]
+    assert data.stat().st_size == size
+
+
+def test_zero_range(device, diofs):
+    ranges = ((0, 512), (512, 4096), (4096, 65536), (3584, 9 * 512), (0, 1 << 20))
+    with files.opened(diofs(device)) as fd:
+        for keep in (0, KEEP_SIZE):
+            for offset, length in ranges:
+                expected = bytearray(pattern(1 << 20)[:])
+                expected[offset : offset + length] = bytes(length)
+                os.pwritev(fd, [pattern(1 << 20)], 0)
+                fallocate(fd, ZERO_RANGE | keep, offset, length)
+                assert files.pread(fd, 1 << 20, 0) == expected
+
+
+def test_zero_range_without_offload(no_offload, diofs):
+    with files.opened(diofs(no_offload)) as fd:
+        os.pwritev(fd, [pattern(1 << 20)], 0)
+        fallocate(fd, ZERO_RANGE, 512, (1 << 20) - 1024)
+        assert files.pread(fd, 1 << 20, 0) == (
+            pattern(512)[:] + bytes((1 << 20) - 1024) + pattern(1 << 20)[-512:]
+        )
+
+
+def test_zero_range_of_what_is_not_whole_blocks(device, diofs):
+    data = diofs(device)
+    size = data.stat().st_size
+    with files.opened(data) as fd:
+        os.pwritev(fd, [pattern(8192)], 0)
+        for offset, length in ((1, 512), (0, 511), (256, 512), (512, 513)):
+            with pytest.raises(OSError, match="Invalid argument"):
+                fallocate(fd, ZERO_RANGE, offset, length)
+        with pytest.raises(OSError, match="No space left"):
+            fallocate(fd, ZERO_RANGE, size - 512, 1024)
+        assert files.pread(fd, 8192, 0) == pattern(8192)[:]
+
+
+def test_zero_range_is_durable_on_request(null_disk, diofs):
+    device = null_disk(memory_backed=1, size=64, write_cache=1)
+    data = diofs(device)
+    for flags, flushes in ((0, 0), (os.O_DSYNC, 1)):
+        with files.opened(data, os.O_RDWR | os.O_DIRECT | flags) as fd:
+            before = counters.disk(device)["flush"]
+            fallocate(fd, ZERO_RANGE, 0, 4096)
+            assert counters.disk(device)["flush"] == before + flushes
+
+
+def test_zero_range_that_fails(null_disk, diofs):
+    device = null_disk(memory_backed=1, size=64, blocksize=512)
+    devices.set_bad(device, DATA_START + 4096)
+    with files.opened(diofs(device)) as fd:
+        with pytest.raises(OSError, match="Input/output error"):
+            fallocate(fd, ZERO_RANGE, 0, 8192)
+        fallocate(fd, ZERO_RANGE, 0, 4096)
+
+
+def test_other_modes(no_offload, diofs):
+    modes = (PUNCH_HOLE | KEEP_SIZE, COLLAPSE_RANGE, INSERT_RANGE, UNSHARE_RANGE, 0x100)
+    with files.opened(diofs(no_offload)) as fd:
+        for mode in modes:
+            with pytest.raises(OSError, match="Operation not supported"):
+                fallocate(fd, mode, 0, 4096)
+
+
+@pytest.mark.skipif(kernel.IS_DEBUG, reason="does not let mounted devices be written")
+def test_zero_range_does_not_trust_clean_pages(no_offload, diofs):
+    # As after a direct write that has yet to drop them from the cache.
+    data = diofs(no_offload)
+    with files.opened(data) as fd, files.opened(data, os.O_RDONLY) as buffered:
+        os.pwritev(fd, [pattern(4096, seed=1)], 0)
+        assert os.pread(buffered, 4096, 0) == pattern(4096, seed=1)[:]
+        with files.opened(no_offload) as device:
+            os.pwritev(device, [pattern(4096, seed=2)], DATA_START)
+        fallocate(fd, ZERO_RANGE, 2048, 512)
+        os.fsync(fd)
+        expected = bytearray(pattern(4096, seed=2)[:])
+        expected[2048:2560] = bytes(512)
+        assert files.pread(fd, 4096, 0) == expected
+        assert os.pread(buffered, 4096, 0) == expected
+
+
+def test_zero_range_updates_the_times(no_offload, diofs):
+    data = diofs(no_offload)
+    before = data.stat()
+    with files.opened(data) as fd:
+        fallocate(fd, ZERO_RANGE, 0, 4096)
+    assert data.stat().st_mtime_ns > before.st_mtime_ns
+
+
+# Freezing
+
+
+def test_writes_wait_while_frozen(device, diofs):
+    data = diofs(device)
+    with files.opened(data) as fd:
+        os.pwritev(fd, [pattern(4096)], 0)
+        system.run("fsfreeze", "--freeze", data.parent)
+        try:
+            assert files.pread(fd, 4096, 0) == pattern(4096)[:]
+            program = (
+                "import os, mmap, sys; fd = os.open(sys.argv[1], os.O_RDWR | os.O_DIRECT);"
+                "print('begin', flush=True); os.pwritev(fd, [mmap.mmap(-1, 4096)], 0)"
+            )
+            with subprocess.Popen(
+                ["python3", "-c", program, data], stdout=subprocess.PIPE, text=True
+            ) as writer:
+                assert writer.stdout.readline() == "begin\n"
+                time.sleep(0.5)
+                assert writer.poll() is None
+                assert files.pread(fd, 4096, 0) == pattern(4096)[:]
+                system.run("fsfreeze", "--unfreeze", data.parent)
+                assert writer.wait(timeout=60) == 0
+        finally:
+            system.run("fsfreeze", "--unfreeze", data.parent, check=False)
+        assert files.pread(fd, 4096, 0) == bytes(4096)
+
+
+def test_freezing_flushes(null_disk, diofs):
+    device = null_disk(memory_backed=1, size=64, write_cache=1)
+    with files.opened(diofs(device)) as fd:
+        before = counters.disk(device)["flush"]
+        fcntl.ioctl(fd, FIFREEZE, 0)
+        assert counters.disk(device)["flush"] > before
+        with pytest.raises(OSError, match="busy"):
+            fcntl.ioctl(fd, FIFREEZE, 0)
+        fcntl.ioctl(fd, FITHAW, 0)
+        with pytest.raises(OSError, match="Invalid argument"):
+            fcntl.ioctl(fd, FITHAW, 0)
+
+
+# A task that waits for its own requests, by a system call that sleeps.
+
+
+WAITS = ([], ["--ftruncate"], ["--freeze"])
+
+
+@pytest.mark.parametrize("completion", ["auto", "defer"])
+def test_a_task_that_waits_for_its_own_writes(completion, device, diofs):
+    # With "defer", the task is left something to do for each.
+    data = diofs(device, "-o", f"completion={completion}")
+    for wait in WAITS:
+        for more in ([], ["--dsync"], ["--depth=8"]):
+            result = system.run(DEADLOCK, "--rounds=500", *wait, *more, data)
+            assert "500 rounds" in result.stdout
+
+
+@pytest.mark.parametrize("wait", ["allocate", "zero", "ftruncate"])
+def test_others_who_keep_the_file_busy_are_not_waited_for(wait, null_disk, diofs):
+    # So slow that there is always a write under way.
+    device = null_disk(memory_backed=1, size=64, irqmode=2, completion_nsec=30_000_000)
+    data = diofs(device)
+    size = data.stat().st_size
+    job = {"ioengine": "libaio", "iodepth": 4, "numjobs": 3, "offset": "1M", "size": "1M"}
+    with concurrent.futures.ThreadPoolExecutor() as pool, files.opened(data) as fd:
+        before = counters.total(device)
+        busy = pool.submit(fio.run, data, rw="randwrite", time_based=1, runtime=12, **job)
+        system.wait_for(lambda: counters.total(device) > before + 100)
+        begin = time.monotonic()
+        for _ in range(10):
+            if wait == "allocate":
+                fallocate(fd, 0, 0, 4096)
+            elif wait == "zero":
+                fallocate(fd, ZERO_RANGE, 0, 4096)
+            else:
+                os.ftruncate(fd, size)
+        took = time.monotonic() - begin
+        assert not busy.done()
+        assert took < 6
+        assert busy.result()["error"] == 0
+
+
+def test_a_task_that_waits_for_its_own_durable_writes(null_disk, diofs):
+    # Without FUA, a flush is left to do when the data is there.
+    device = null_disk(memory_backed=1, size=64, irqmode=2, write_cache=1)
+    data = diofs(device)
+    for wait in WAITS:
+        system.run(DEADLOCK, "--rounds=500", "--dsync", "--depth=4", *wait, data)

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Drives that fail, and drives that go away."""
+
+import errno
+import os
+import subprocess
+
+import pytest
+
+from guest import counters, devices, files, filesystems, fio, system
+from guest.filesystems import DATA_START
+from guest.memory import pattern
+
+# What the block layer makes of an NVMe drive's medium error.
+MEDIUM_ERROR = "No data available"
+
+# Where the drives "bad-read" and "bad-write" fail, in bytes of the file.
+BAD = 65536 * 512 - DATA_START
+
+ENGINE = {
+    "psync": {"ioengine": "psync"},
+    "libaio": {"ioengine": "libaio", "iodepth": 4},
+    "io_uring": {"ioengine": "io_uring", "iodepth": 4},
+    "io_uring-polled": {"ioengine": "io_uring", "iodepth": 4, "hipri": 1},
+}
+
+
+@pytest.mark.parametrize("serial", ["bad-read", "bad-write"])
+def test_one_bad_sector(serial, diofs):
+    device = devices.drive(serial)
+    transfer = os.preadv if serial == "bad-read" else os.pwritev
+    with files.opened(diofs(device)) as fd:
+        for blocks in (1, 512):
+            memory = pattern(blocks * 4096)
+            # The bad block is the first, in the middle, the last of the request.
+            for before in {0, blocks // 2, blocks - 1}:
+                with pytest.raises(OSError, match=MEDIUM_ERROR):
+                    transfer(fd, [memory], BAD - before * 4096)
+            # What lies beside it is not hurt.
+            assert transfer(fd, [memory], BAD - blocks * 4096) == blocks * 4096
+            assert transfer(fd, [memory], BAD + 4096) == blocks * 4096
+
+
+@pytest.mark.parametrize("issuer", ENGINE)
+@pytest.mark.parametrize(("serial", "rw"), [("bad-read", "randread"), ("bad-write", "randwrite")])
+def test_every_issuer_gets_the_error(issuer, serial, rw, diofs):
+    device = devices.drive(serial)
+    area = {"offset": BAD - 16 * 4096, "size": 32 * 4096}
+    job = fio.run(
+        diofs(device),
+        rw=rw,
+        ignore_error=f"{errno.ENODATA},{errno.ENODATA}",
+        **area,
+        **ENGINE[issuer],
+    )
+    assert (job["total_err"], job["first_error"]) == (1, errno.ENODATA)
+    routes = counters.routes(device)
+    assert sum(routes.values()) == 32
+    if issuer in ("libaio", "io_uring"):
+        # The error, and it alone, unless its submitter was still there to take it.
+        assert routes["worker"] <= 1
+    else:
+        assert routes["worker"] == 0
+
+
+def test_data_beside_the_error_is_right(diofs):
+    with files.opened(diofs(devices.drive("bad-write"))) as fd:
+        for block in range(-8, 9):
+            memory = pattern(4096, seed=block + 8)
+            if block:
+                assert os.pwritev(fd, [memory], BAD + block * 4096) == 4096
+        for block in range(-8, 9):
+            if block:
+                expected = pattern(4096, seed=block + 8)[:]
+                assert files.pread(fd, 4096, BAD + block * 4096) == expected
+
+
+@pytest.mark.parametrize("issuer", ["psync", "libaio", "io_uring", "io_uring-polled"])
+def test_bad_sectors_of_a_null_disk(issuer, null_disk, diofs):
+    device = null_disk(memory_backed=1, size=64, irqmode=2, poll_queues=1)
+    data = diofs(device)
+    devices.set_bad(device, DATA_START + (1 << 20))
+    area = {"offset": (1 << 20) - 16 * 4096, "size": 32 * 4096}
+    for rw in ("randread", "randwrite"):
+        job = fio.run(data, rw=rw, continue_on_error="io", **area, **ENGINE[issuer])
+        assert (job["total_err"], job["first_error"]) == (1, errno.EIO)
+    devices.set_good(device, DATA_START + (1 << 20))
+    job = fio.run(data, rw="randwrite", verify="crc32c", **area, **ENGINE[issuer])
+    assert job["error"] == 0
+
+
+@pytest.fixture
+def spare():
+    """A drive that may be pulled out: there is another one for the next test."""
+    if not has_drive("spare"):
+        devices.monitor("drive_add 0 if=none,id=spare-image,format=raw,file=/run/spare.img")
+        devices.monitor(
+            "device_add nvme,id=spare,serial=spare,drive=spare-image,bus=slot2,max_ioqpairs=4"
+        )
+        system.wait_for(lambda: has_drive("spare"))
+    return devices.drive("spare")
+
+
+def has_drive(serial):
+    try:
+        return devices.drive(serial).exists()
+    except LookupError:
+        return False
+
+
+@pytest.mark.parametrize("issuer", ["psync", "libaio", "io_uring", "io_uring-polled"])
+def test_drive_pulled_out_under_load(issuer, spare):
+    with filesystems.diofs(spare) as data:
+        words = {"rw": "randrw", "time_based": 1, "runtime": 300, **ENGINE[issuer]}
+        options = [f"--{key}={value}" for key, value in words.items()]
+        load = subprocess.Popen(
+            ["fio", "--name=load", f"--filename={data}", "--direct=1", "--size=16M", *options],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        system.wait_for(lambda: counters.total(spare) > 200)
+        devices.monitor("device_del spare")
+        # fio ends with its first error: that it ends shows that nothing hangs.
+        assert load.wait(timeout=120) != 0
+        with files.opened(data) as fd:
+            for attempt in (
+                lambda: files.pread(fd, 4096, 0),
+                lambda: os.pwritev(fd, [pattern(4096)], 0),
+                lambda: os.pwritev(fd, [pattern(4 << 20)], 0),
+            ):
+                with pytest.raises(OSError, match=r"Input/output error|No such device"):
+                    attempt()
+    system.wait_for(lambda: not has_drive("spare"))

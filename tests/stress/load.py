@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The load of the stress test: fio jobs on a diofs, each with an area of the file of its own."""
+
+import errno
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from guest import counters, fio
+from guest.fio import Options
+
+# The areas are adjacent, so that a large folio may hold blocks of two of them.
+AREA = 4 << 20
+
+# How long fio and the disturbances may take to end after the time is over, in seconds
+GRACE = 240
+
+DIRECT: dict[str, Options] = {
+    "psync": {"ioengine": "psync"},
+    "pvsync2-polled": {"ioengine": "pvsync2", "hipri": 1},
+    "libaio": {"ioengine": "libaio"},
+    "libaio-dsync": {"ioengine": "libaio", "sync": "dsync"},
+    "io_uring": {"ioengine": "io_uring"},
+    "io_uring-dsync": {"ioengine": "io_uring", "sync": "dsync"},
+    "io_uring-registered": {"ioengine": "io_uring", "fixedbufs": 1, "registerfiles": 1},
+    "io_uring-sqpoll": {"ioengine": "io_uring", "sqthread_poll": 1},
+    "io_uring-forced-async": {"ioengine": "io_uring", "force_async": 1},
+    "io_uring-polled": {"ioengine": "io_uring", "hipri": 1},
+    "io_uring-polled-dsync": {"ioengine": "io_uring", "hipri": 1, "sync": "dsync"},
+    "io_uring-polled-registered": {"ioengine": "io_uring", "hipri": 1, "fixedbufs": 1},
+    "io_uring-polled-sqpoll": {"ioengine": "io_uring", "hipri": 1, "sqthread_poll": 1},
+}
+
+# fio maps the beginning of the file, whatever the job's offset is.
+MAPPED: dict[str, Options] = {"mapped": {"ioengine": "mmap", "direct": 0, "bssplit": "4k/100"}}
+
+BUFFERED: dict[str, Options] = {
+    "buffered": {"ioengine": "psync", "direct": 0},
+    "buffered-io_uring": {"ioengine": "io_uring", "direct": 0},
+}
+
+# Jobs in areas of bad blocks
+FAILING: dict[str, Options] = {
+    "failing-psync": {"ioengine": "psync"},
+    "failing-libaio": {"ioengine": "libaio"},
+    "failing-io_uring": {"ioengine": "io_uring"},
+    "failing-io_uring-polled": {"ioengine": "io_uring", "hipri": 1},
+}
+
+GLOBAL: Options = fio.COMMON | {
+    "size": AREA,
+    "direct": 1,
+    "iodepth": 4,
+    "time_based": 1,
+    "exitall_on_error": 1,
+    # There are more jobs than CPUs; the disturbances have priority.
+    "nice": 10,
+}
+
+VERIFIED: Options = {
+    "rw": "randwrite",
+    # The largest writes take several bios.
+    "bssplit": "4k/80:64k/18:2m/2",
+    "verify": "crc32c",
+    # Writes and verifying reads take turns.
+    "verify_backlog": 16,
+    "verify_fatal": 1,
+}
+
+# The rate is limited because most errors are a line in the kernel's log.
+ONLY_EIO: Options = {
+    "rw": "randrw",
+    "rate_iops": 10,
+    "ignore_error": f"{errno.EIO},{errno.EIO}",
+}
+
+
+@dataclass
+class Target:
+    """A diofs, and the fio process that works on it."""
+
+    device: Path
+    data: Path
+    work: Path
+    buffered: bool
+    jobs: dict[str, Options] = field(default_factory=dict)
+    fio: subprocess.Popen[bytes] | None = None
+
+    def offset(self, job: str) -> int:
+        return list(self.jobs).index(job) * AREA
+
+    def is_under_way(self) -> bool:
+        """Returns whether fio does I/O, or has ended already."""
+        return counters.total(self.device) > 0 or self.fio.poll() is not None
+
+
+def start(target: Target, seconds: float) -> None:
+    common = GLOBAL | {"filename": target.data, "runtime": int(seconds)}
+    jobs = {name: job | {"offset": target.offset(name)} for name, job in target.jobs.items()}
+    text = fio.job_file([("global", common), *jobs.items()])
+    (target.work / "jobs.fio").write_text(text)
+    with (target.work / "messages").open("wb") as messages:
+        target.fio = subprocess.Popen(
+            ["fio", "--output-format=json", "--output=result.json", "jobs.fio"],
+            cwd=target.work,
+            stdout=messages,
+            stderr=messages,
+        )
+
+
+def finish(target: Target, early: bool) -> Iterator[str]:
+    """Waits for fio, or stops it early. Gives a line for each failure."""
+    stopped = early and target.fio.poll() is None
+    if stopped:
+        target.fio.send_signal(signal.SIGINT)
+    try:
+        status = target.fio.wait(GRACE)
+    except subprocess.TimeoutExpired:
+        # A task that waits for I/O in the kernel ignores this, too.
+        target.fio.kill()
+        yield f"{target.device.name}: fio does not end"
+        return
+    if status and not stopped:
+        yield f"{target.device.name}: fio: status {status}"
+        yield (target.work / "messages").read_text().strip()
+    for name, result in results(target).items():
+        for failure in failures(name, result, early):
+            yield f"{target.device.name}: {name}: {failure}"
+
+
+def results(target: Target) -> dict[str, dict]:
+    """Returns fio's result of each job, by name; empty if fio refused the job file."""
+    output = target.work / "result.json"
+    text = output.read_text() if output.exists() else ""
+    jobs = fio.job_output(text)["jobs"] if "{" in text else []
+    return {job["jobname"]: job for job in jobs}
+
+
+def failures(name: str, job: dict, early: bool) -> Iterator[str]:
+    # A job on bad blocks continues after EIO, and ends with any other error.
+    if job["error"] and (name not in FAILING or job["error"] != errno.EIO):
+        yield f"error {job['error']} ({os.strerror(job['error'])})"
+    if early:
+        return
+    if name in FAILING and job["total_err"] < 2:
+        yield "got no errors from bad blocks"
+    if name not in FAILING and not job["read"]["total_ios"]:
+        yield "has not verified anything"
