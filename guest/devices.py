@@ -52,6 +52,4 @@ def monitor(command: str, timeout: float = 60) -> None:
     """Has QEMU execute a command of its monitor, and waits for the reply."""
     before = MONITOR.read_text().count("\n") if MONITOR.exists() else 0
     Path("/dev/kmsg").write_text(f"lab: monitor {command}\n")
-    system.wait_for(
-        lambda: MONITOR.exists() and MONITOR.read_text().count("\n") > before, timeout
-    )
+    system.wait_for(lambda: MONITOR.exists() and MONITOR.read_text().count("\n") > before, timeout)

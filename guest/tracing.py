@@ -16,6 +16,8 @@ TRACING = Path("/sys/kernel/tracing")
 # Switches the module's tracepoints on and off in the main trace buffer
 ALL_EVENTS = TRACING / "events" / "rnull_dio" / "enable"
 
+# struct inotify_event: wd, mask, cookie, len; events of a file have no name
+INOTIFY_EVENT = struct.Struct("iIII")
 INOTIFY_NAMES = {1: "access", 2: "modify"}
 
 
@@ -78,7 +80,6 @@ def watched(path: Path) -> Iterator[list[str]]:
         yield events
         with contextlib.suppress(BlockingIOError):
             while data := os.read(fd, 65536):
-                # struct inotify_event: wd, mask, cookie, len; events of a file have no name.
-                events += [INOTIFY_NAMES[mask] for _, mask, _, _ in struct.iter_unpack("iIII", data)]
+                events += [INOTIFY_NAMES[mask] for _, mask, _, _ in INOTIFY_EVENT.iter_unpack(data)]
     finally:
         os.close(fd)

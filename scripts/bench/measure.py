@@ -83,7 +83,7 @@ class Sampler:
         attempts = len(self.samples)
         while self.point.exact and self.kernel_spread() > TOLERANCE:
             if attempts == ATTEMPTS:
-                raise SystemExit(f"{self.point.labels}: {self.kernel_spread():.2%} between two samples")
+                raise SystemExit(f"{self.point.labels}: a spread of {self.kernel_spread():.2%}")
             self.samples.pop(0)
             self.sample()
             attempts += 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Buffered and mapped access to the file, and direct I/O beside it: all see the same data."""
+"""Buffered and mapped access to the file, which sees the same data as direct I/O."""
 
 import contextlib
 import fcntl
@@ -7,6 +7,7 @@ import mmap
 import os
 import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +17,7 @@ from guest.memory import aligned, pattern
 
 LENGTH = 1 << 20
 
-# Pieces of the first MiB that keep no alignment, as (offset, length).
+# Unaligned pieces of the first MiB, as (offset, length)
 PIECES = (
     (0, 1),
     (511, 2),
@@ -27,7 +28,7 @@ PIECES = (
     (LENGTH - 1, 1),
 )
 
-# Which of a request's pages another one keeps dirtying.
+# Index of the page of a request that another thread keeps dirtying
 BUSY = 8
 
 MEDIUM_ERROR = "No data available"
@@ -43,7 +44,7 @@ def buffered(path):
 
 
 def raw(device, length, offset=0):
-    """What is on the device where the file has OFFSET."""
+    """Returns what the device has at OFFSET of the file."""
     with files.opened(device, os.O_RDONLY | os.O_DIRECT) as fd:
         return files.pread(fd, length, DATA_START + offset)
 
@@ -56,14 +57,14 @@ def mapped(path, length=LENGTH):
 
 @pytest.fixture
 def data(device, diofs):
-    """A file whose first MiB is known."""
+    """Makes a file with a pattern in its first MiB."""
     path = diofs(device)
     with files.opened(path) as fd:
         assert os.pwritev(fd, [pattern(LENGTH)], 0) == LENGTH
     return path
 
 
-# Each sees what the others have written
+# Reads after writes of another kind
 
 
 def test_buffered_writes_are_read_directly(data):
@@ -92,7 +93,7 @@ def test_direct_writes_are_read_buffered(cached, data):
 
 
 def test_direct_write_beside_dirty_bytes(data):
-    # Two blocks of a page, of which a buffered write has changed a part of the one.
+    # Both blocks are in one page; the buffered write changes part of the first.
     with buffered(data) as fd, files.opened(data) as direct:
         assert os.pwrite(fd, b"buffered", 100) == 8
         assert os.pwritev(direct, [pattern(512, seed=1)], 512) == 512
@@ -152,14 +153,14 @@ def test_direct_writes_while_a_mapping_is_written(data, device):
             memory[page] = (memory[page] + 1) & 255
 
     with mapped(data) as memory, files.opened(data) as direct:
-        # Only the page that is written shall be read in while direct writes are under way.
+        # Without read-ahead, only the page that is written is cached during direct writes.
         memory.madvise(mmap.MADV_RANDOM)
         writer = threading.Thread(target=keep_dirtying, args=(memory,))
         before = counters.total(device)
         requests = 0
         writer.start()
         try:
-            # Until one has gone through the page cache, and not to the engine.
+            # Until a request has taken the buffered path.
             while requests < 40 or counters.total(device) - before == requests:
                 assert requests < 1000
                 requests += 2
@@ -267,7 +268,7 @@ def test_synchronous_writes(how, cached_disk, diofs):
 
 
 def test_writeback_by_itself(cached_disk, diofs):
-    # The page cache is written back only for inodes that the VFS can find.
+    # sync writes back only inodes that are on the super block's lists.
     path = diofs(cached_disk)
     write_by("buffered", path)
     system.run("sync")
@@ -321,7 +322,7 @@ def test_end_of_file(data):
     assert data.stat().st_size == size
 
 
-def test_the_last_page_is_not_a_whole_one(null_disk):
+def test_a_file_that_ends_within_a_page(null_disk):
     device = null_disk(memory_backed=1, size=16, blocksize=512)
     system.run(MKFS_DIOFS, device)
     end = (16 << 20) - 7 * 512
@@ -345,7 +346,7 @@ def test_the_last_page_is_not_a_whole_one(null_disk):
             assert files.pread(fd, 4096, size - 512)[-8:] == b"abc12345"
     finally:
         system.run("umount", where)
-    # Nothing is written behind the end.
+    # Nothing is written beyond the end.
     tail = raw(device, 8 * 512, size - 512)
     assert tail[504:512] == b"abc12345"
     assert not tail[512:].strip(b"\0")
@@ -359,7 +360,7 @@ def test_an_error_of_the_writeback_is_reported_once(diofs):
     with buffered(path) as fd, buffered(path) as other:
         memory = pattern(16 * BLOCK)
         assert os.pwrite(fd, memory, BAD - 8 * BLOCK) == len(memory)
-        # Each of those who had it open is told, once.
+        # Each open file description reports the error once.
         for each in (fd, other):
             with pytest.raises(OSError, match=MEDIUM_ERROR):
                 os.fsync(each)
@@ -395,20 +396,20 @@ def test_unreadable_page(null_disk, diofs):
 
 
 def test_nowait(null_disk, diofs):
-    # Slow enough that what is read in is not there at once.
+    # Slow enough that a page is not up to date at once.
     device = null_disk(memory_backed=1, size=64, irqmode=2, completion_nsec=100_000_000)
     with buffered(diofs(device)) as fd:
         back = aligned(BLOCK)
         for offset in (0, LENGTH):
             with pytest.raises(BlockingIOError):
                 os.preadv(fd, [back], offset, os.RWF_NOWAIT)
-            # A part of a block needs the rest of it.
+            # To write part of a block, the rest is read.
             with pytest.raises(BlockingIOError):
                 os.pwritev(fd, [b"part"], offset + 65536 + 1, os.RWF_NOWAIT)
             assert os.preadv(fd, [back], offset) == BLOCK
             assert os.preadv(fd, [back], offset, os.RWF_NOWAIT) == BLOCK
             assert os.pwritev(fd, [b"part"], offset + 1, os.RWF_NOWAIT) == 4
-            # To be durable takes time.
+            # A durable write has to wait for the device.
             with pytest.raises(BlockingIOError):
                 os.pwritev(fd, [b"part"], offset + 1, os.RWF_NOWAIT | os.RWF_DSYNC)
             assert os.pread(fd, 6, offset) == b"\0part\0"

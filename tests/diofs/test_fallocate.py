@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""fallocate(2), and what else waits for requests that are under way: truncation and freezing."""
+"""fallocate(2), and other system calls that wait for direct I/O: truncation, freezing."""
 
 import concurrent.futures
 import ctypes
@@ -37,7 +37,7 @@ def fallocate(fd, mode, offset, length):
 
 @pytest.fixture
 def no_offload(null_disk):
-    """A disk that has to be written zeros to."""
+    """Makes a disk without write-zeroes, so that zeros are written as data."""
     return null_disk(memory_backed=1, size=64, blocksize=512)
 
 
@@ -118,9 +118,9 @@ def test_other_modes(no_offload, diofs):
                 fallocate(fd, mode, 0, 4096)
 
 
-@pytest.mark.skipif(kernel.IS_DEBUG, reason="does not let mounted devices be written")
+@pytest.mark.skipif(kernel.IS_DEBUG, reason="the kernel refuses writes to mounted devices")
 def test_zero_range_does_not_trust_clean_pages(no_offload, diofs):
-    # As after a direct write that has yet to drop them from the cache.
+    # Like a deferred direct write that has not invalidated the page yet.
     data = diofs(no_offload)
     with files.opened(data) as fd, files.opened(data, os.O_RDONLY) as buffered:
         os.pwritev(fd, [pattern(4096, seed=1)], 0)
@@ -184,7 +184,7 @@ def test_freezing_flushes(null_disk, diofs):
             fcntl.ioctl(fd, FITHAW, 0)
 
 
-# A task that waits for its own requests, by a system call that sleeps.
+# A task that waits for its own requests in a system call
 
 
 WAITS = ([], ["--ftruncate"], ["--freeze"])
@@ -192,7 +192,7 @@ WAITS = ([], ["--ftruncate"], ["--freeze"])
 
 @pytest.mark.parametrize("completion", ["auto", "defer"])
 def test_a_task_that_waits_for_its_own_writes(completion, device, diofs):
-    # With "defer", the task is left something to do for each.
+    # Under "defer", each completion needs the task itself.
     data = diofs(device, "-o", f"completion={completion}")
     for wait in WAITS:
         for more in ([], ["--dsync"], ["--depth=8"]):
@@ -201,8 +201,8 @@ def test_a_task_that_waits_for_its_own_writes(completion, device, diofs):
 
 
 @pytest.mark.parametrize("wait", ["allocate", "zero", "ftruncate"])
-def test_others_who_keep_the_file_busy_are_not_waited_for(wait, null_disk, diofs):
-    # So slow that there is always a write under way.
+def test_a_file_that_others_keep_busy(wait, null_disk, diofs):
+    # So slow that a write is under way at any time.
     device = null_disk(memory_backed=1, size=64, irqmode=2, completion_nsec=30_000_000)
     data = diofs(device)
     size = data.stat().st_size
@@ -226,7 +226,7 @@ def test_others_who_keep_the_file_busy_are_not_waited_for(wait, null_disk, diofs
 
 
 def test_a_task_that_waits_for_its_own_durable_writes(null_disk, diofs):
-    # Without FUA, a flush is left to do when the data is there.
+    # Without FUA, a flush follows the end of the data.
     device = null_disk(memory_backed=1, size=64, irqmode=2, write_cache=1)
     data = diofs(device)
     for wait in WAITS:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Wrong input gets an error that tells what was wrong, and loses nothing."""
+"""Wrong input: the error names what is wrong, and no data is lost."""
 
 import ctypes
 import errno
@@ -24,7 +24,7 @@ def mount_point():
 
 @pytest.fixture
 def blank(null_disk):
-    """A device that carries nothing."""
+    """Makes a device without data."""
     return null_disk(memory_backed=1, size=16, blocksize=512)
 
 
@@ -79,7 +79,7 @@ def test_unknown_option(blank):
     assert mount.returncode == 32
 
 
-def test_something_that_is_no_device():
+def test_a_path_that_is_not_a_device():
     for path in ("/dev/null", "/etc/passwd", "/nowhere"):
         assert system.run("mount", "-t", "diofs", path, WHERE, check=False).returncode == 32
 
@@ -87,7 +87,7 @@ def test_something_that_is_no_device():
 def test_read_only_device(blank):
     system.run(MKFS_DIOFS, blank)
     system.run("blockdev", "--setro", blank)
-    # mount(8) asks for a writable mount first, and is refused.
+    # mount(8) tries a writable mount first, which the kernel refuses.
     assert "write-protected" in system.run("mount", "-t", "diofs", blank, WHERE).stderr
     try:
         with pytest.raises(OSError, match="Read-only"):
@@ -174,7 +174,7 @@ libc.preadv2.argtypes = (
 
 
 def preadv2(fd, pieces, flags=0):
-    """preadv2(2) with addresses in place of objects; returns the error's name."""
+    """Calls preadv2(2) with addresses as memory; returns the error's name or the result."""
     iov = (Iovec * len(pieces))(*pieces)
     result = libc.preadv2(fd, iov, len(pieces), 0, 0, flags)
     return errno.errorcode[ctypes.get_errno()] if result < 0 else result
@@ -192,7 +192,7 @@ def test_memory_that_is_not_there(flags, device, diofs):
             [(NOWHERE, 4096)],
             [(start, 4096), (NOWHERE, 4096)],
             [(start, 1 << 20), (NOWHERE, 4096)],
-            # Less than a block, on two pages; and a block and a half.
+            # Less than a block in two pages; one block and a half.
             [(start + 4096 - 256, 512 - 4), (NOWHERE, 4)],
             [(start + 2048, 6144), (NOWHERE, 2048)],
         ):
@@ -212,7 +212,7 @@ def test_memory_that_is_not_there_with_large_blocks(null_disk, diofs):
                 assert preadv2(fd, pieces) == "EFAULT"
 
 
-def test_set_user_id_bits_go_when_somebody_writes(device, diofs):
+def test_a_write_removes_set_user_id_bits(device, diofs):
     data = diofs(device)
     data.chmod(0o4666)
     data.parent.chmod(0o755)
@@ -225,7 +225,7 @@ def test_set_user_id_bits_go_when_somebody_writes(device, diofs):
     assert data.stat().st_mode & 0o7777 == 0o666
 
 
-def test_statx_tells_the_alignment(device, diofs):
+def test_statfs(device, diofs):
     data = diofs(device)
     text = system.run("stat", "--file-system", "--format=%S %b %f", data).stdout.split()
     assert [int(word) for word in text] == [512, data.stat().st_size // 512, 0]
@@ -281,7 +281,7 @@ def test_mkfs_refuses_a_file_system(blank):
 
 
 def test_mkfs_refuses_a_partition_table(blank):
-    # A DOS label with one partition of type Linux, 1 MiB at 1 MiB.
+    # A DOS label with one partition of type Linux, of 1 MiB, at 1 MiB
     memory = aligned(512)
     memory[446:462] = struct.pack("<8BII", 0, 0, 0, 0, 0x83, 0, 0, 0, 2048, 2048)
     memory[510:512] = b"\x55\xaa"

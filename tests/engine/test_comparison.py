@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The same job on diofs and on file systems of Linux, on the same device in the same boot.
+"""The same job on diofs and on XFS and ext4, on the same device in the same boot.
 
-Times mean nothing under emulation, and ratios of times little: each is that of the best of some
-runs, which take turns.
+Under emulation, times mean nothing and their ratios little. Each ratio compares the best of several
+runs, which alternate between the file systems.
 """
 
 import os
@@ -12,14 +12,12 @@ import pytest
 
 from guest import counters, devices, files, filesystems, fio
 
-from guest import counters, devices, files, filesystems, fio
-
-# A machine that does other things as well spoils it.
+# Other load on the machine falsifies the ratios.
 pytestmark = pytest.mark.skipif(
-    "COMPARE" not in os.environ, reason="make compare does it, on a machine that does nothing else"
+    "COMPARE" not in os.environ, reason="only for make compare, on an idle machine"
 )
 
-# Others who use the machine make a turn slower, and none faster.
+# Other load makes a turn slower and never faster, so that the best one counts.
 TURNS = 8
 DURABLE_TURNS = 6
 SIZE = 16 << 20
@@ -27,7 +25,7 @@ CACHED_AT = 12 << 20
 
 
 def overwrite(data: Path, **options: object) -> dict[str, float]:
-    """Overwrites blocks at random; what that costs."""
+    """Overwrites blocks at random; returns the cost."""
     job = fio.run(data, rw="randwrite", ioengine="io_uring", size="8M", **options)
     assert job["error"] == 0
     ios = job["write"]["total_ios"]
@@ -35,7 +33,7 @@ def overwrite(data: Path, **options: object) -> dict[str, float]:
 
 
 def polled(data: Path, depth: int, turns: int) -> dict[str, dict[str, float]]:
-    """Polled overwrites, without and with pages in the cache: the best of each."""
+    """Returns the best of some polled overwrites without cached pages, and with them."""
     best: dict[str, dict[str, float]] = {}
     for _ in range(turns):
         for name, cached_at in ("uncached", None), ("cached", CACHED_AT):

@@ -16,10 +16,6 @@ from guest import counters, devices, files, fio, kernel, system, tracing, uring
 from guest.filesystems import BLOCK, DATA_START, MKFS_DIOFS
 from guest.memory import address, aligned, huge, pattern
 
-from guest import counters, devices, files, fio, kernel, system, tracing, uring
-from guest.filesystems import BLOCK, DATA_START, MKFS_DIOFS
-from guest.memory import address, aligned, huge, pattern
-
 POLICIES = ["auto", "workqueue", "defer", "inline"]
 
 IO_URING = {"ioengine": "io_uring", "iodepth": 8}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Drives that fail, and drives that go away."""
+"""Drives that fail, and drives that are unplugged."""
 
 import errno
 import os
@@ -11,10 +11,10 @@ from guest import counters, devices, files, filesystems, fio, system
 from guest.filesystems import DATA_START
 from guest.memory import pattern
 
-# What the block layer makes of an NVMe drive's medium error.
+# The errno for an NVMe drive's medium error
 MEDIUM_ERROR = "No data available"
 
-# Where the drives "bad-read" and "bad-write" fail, in bytes of the file.
+# The position in the file at which the drives "bad-read" and "bad-write" fail
 BAD = 65536 * 512 - DATA_START
 
 ENGINE = {
@@ -32,11 +32,11 @@ def test_one_bad_sector(serial, diofs):
     with files.opened(diofs(device)) as fd:
         for blocks in (1, 512):
             memory = pattern(blocks * 4096)
-            # The bad block is the first, in the middle, the last of the request.
+            # The bad block is the first of the request, in the middle, or the last.
             for before in {0, blocks // 2, blocks - 1}:
                 with pytest.raises(OSError, match=MEDIUM_ERROR):
                     transfer(fd, [memory], BAD - before * 4096)
-            # What lies beside it is not hurt.
+            # The blocks beside it are accessible.
             assert transfer(fd, [memory], BAD - blocks * 4096) == blocks * 4096
             assert transfer(fd, [memory], BAD + 4096) == blocks * 4096
 
@@ -57,7 +57,7 @@ def test_every_issuer_gets_the_error(issuer, serial, rw, diofs):
     routes = counters.routes(device)
     assert sum(routes.values()) == 32
     if issuer in ("libaio", "io_uring"):
-        # The error, and it alone, unless its submitter was still there to take it.
+        # Only the error, unless the submitter completes it.
         assert routes["worker"] <= 1
     else:
         assert routes["worker"] == 0
@@ -91,7 +91,7 @@ def test_bad_sectors_of_a_null_disk(issuer, null_disk, diofs):
 
 @pytest.fixture
 def spare():
-    """A drive that may be pulled out: there is another one for the next test."""
+    """Returns a drive that the test may unplug; plugs it in again if need be."""
     if not has_drive("spare"):
         devices.monitor("drive_add 0 if=none,id=spare-image,format=raw,file=/run/spare.img")
         devices.monitor(
@@ -120,7 +120,7 @@ def test_drive_pulled_out_under_load(issuer, spare):
         )
         system.wait_for(lambda: counters.total(spare) > 200)
         devices.monitor("device_del spare")
-        # fio ends with its first error: that it ends shows that nothing hangs.
+        # fio exits at its first error, unless a request hangs.
         assert load.wait(timeout=120) != 0
         with files.opened(data) as fd:
             for attempt in (

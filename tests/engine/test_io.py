@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Data written through diofs is the data that is read, whoever issues the I/O."""
+"""Data is read as it was written, for every issuer."""
 
 import mmap
 import os
@@ -24,7 +24,7 @@ ISSUERS = {
     "io_uring-sqpoll": {"ioengine": "io_uring", "iodepth": 8, "sqthread_poll": 1},
     "io_uring-forced-async": {"ioengine": "io_uring", "iodepth": 8, "force_async": 1},
     "io_uring-polled": {"ioengine": "io_uring", "iodepth": 8, "hipri": 1},
-    # Plugged, so that a request is started long after it was submitted.
+    # The plug delays the start of requests until all of a batch are submitted.
     "io_uring-polled-batch": {
         "ioengine": "io_uring",
         "iodepth": 8,
@@ -39,10 +39,10 @@ ISSUERS = {
     },
 }
 
-# How many blocks fio reads, or writes, unless told otherwise.
+# How many blocks fio reads or writes by default
 COUNT = fio.SIZE // BLOCK
 
-# A completion by one of these routes is what the issuer is there for.
+# The route of all completions, for issuers that have only one
 EXPECTED_ROUTE = {"psync": "waiter", "vectored": "waiter", "io_uring-polled": "reaper"}
 
 
@@ -79,7 +79,7 @@ def test_several_at_a_time(issuer, device, diofs):
 
 
 def test_data_lies_where_it_should(device):
-    # Not all kernels let anybody write to a device that is mounted.
+    # The device is unmounted, because some kernels refuse writes to mounted devices.
     places = ((0, 4096), (1 << 20, 3 << 20), (8192, 512))
     with filesystems.diofs(device) as data, files.opened(data) as fd:
         for offset, length in places:
@@ -90,14 +90,14 @@ def test_data_lies_where_it_should(device):
             assert files.pread(raw, length, DATA_START + offset) == expected
             memory = pattern(length, seed=offset + 1)
             assert os.pwritev(raw, [memory], DATA_START + offset) == length
-    # To make a file system leaves the data alone.
+    # Making a file system does not change the data.
     with filesystems.diofs(device) as data, files.opened(data) as fd:
         for offset, length in places:
             assert files.pread(fd, length, offset) == pattern(length, seed=offset + 1)[:]
 
 
 def test_scattered_memory(device, diofs):
-    # More pieces than fit into a bio, none of which a page.
+    # More pieces than fit into a bio, each smaller than a page.
     pieces = [pattern(512, seed=piece) for piece in range(600)]
     with files.opened(diofs(device)) as fd:
         assert os.pwritev(fd, pieces, 0) == 600 * 512
@@ -107,7 +107,7 @@ def test_scattered_memory(device, diofs):
 
 
 def test_memory_that_is_mapped_from_a_file(device, diofs, tmp_path):
-    # Pages of another file's page cache, which its writeback cleans while the read is under way.
+    # Pages of another file's page cache, whose writeback may clean them during the read.
     path = tmp_path / "mapped"
     path.write_bytes(bytes(1 << 20))
     data = diofs(device)
@@ -127,7 +127,7 @@ def test_end_of_file(device, diofs):
         assert files.pread(fd, 8192, size - 4096) == pattern(4096)[:]
         assert files.pread(fd, 4096, size) == b""
         assert files.pread(fd, 4096, size + 4096) == b""
-        # A write that begins before the end is cut there.
+        # A write across the end is shortened.
         assert os.pwritev(fd, [pattern(8192)], size - 4096) == 4096
         with pytest.raises(OSError, match="No space left"):
             os.pwritev(fd, [pattern(4096)], size)
@@ -153,7 +153,7 @@ def test_nowait(device, diofs):
         back = aligned(4096)
         assert os.preadv(fd, [back], 0, os.RWF_NOWAIT) == 4096
         assert back[:] == memory[:]
-        # More than a bio can carry cannot be had without waiting.
+        # A read of more than one bio might have to wait.
         with pytest.raises(BlockingIOError):
             os.preadv(fd, [aligned(512) for _ in range(600)], 0, os.RWF_NOWAIT)
 

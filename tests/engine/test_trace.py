@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Tracepoints tell what becomes of a request, each step once."""
+"""Tracepoints: each step of a request is one event."""
 
 import errno
 import os
@@ -19,12 +19,12 @@ STEPS = ["rnull_dio_submit", "rnull_dio_bio_end", "rnull_dio_complete"]
 
 SIZE = 64 * 1024
 
-# What is polled where there is nothing to poll.
+# BLK_QC_T_NONE
 NO_COOKIE = 0xFFFFFFFF
 
 
 def by_request(events, data):
-    """The steps of each request, by position; all of them are of the file DATA."""
+    """Returns the steps of each request of the file DATA, by position."""
     stat = data.stat()
     requests = {}
     for event in (event for event in events if event.name in STEPS):
@@ -38,12 +38,12 @@ def dev(number):
 
 
 def sector(pos):
-    """Where on the device, in sectors, the byte POS of the file is."""
+    """Returns the sector of the device for a position in the file."""
     return (DATA_START + pos) // 512
 
 
 def check_steps(steps, pos, write, hipri):
-    """Checks what is told of a request for one block."""
+    """Checks the events of a request for one block."""
     assert [step.name for step in steps] == STEPS
     submit, bio_end, complete = steps
     flags = submit["flags"].split("|")
@@ -56,7 +56,7 @@ def check_steps(steps, pos, write, hipri):
 
 
 @pytest.mark.parametrize("issuer", ISSUERS)
-def test_every_step_is_told_once(issuer, device, diofs):
+def test_every_step_is_one_event(issuer, device, diofs):
     data = diofs(device)
     with tracing.traced() as events:
         job = fio.run(data, rw="write", verify="crc32c", size=SIZE, **ISSUERS[issuer])
@@ -98,7 +98,7 @@ def test_the_end_of_the_file(device, diofs):
     with files.opened(data) as fd, tracing.traced(*STEPS) as events:
         files.pread(fd, 8192, pos)
         files.pread(fd, 8192, pos + BLOCK)
-    # Where there is nothing to read, nothing is submitted.
+    # A read at the end submits no request.
     ((at, steps),) = by_request(events, data).items()
     assert at == pos
     assert steps[-1]["ret"] == BLOCK
@@ -113,7 +113,7 @@ def test_what_is_refused_is_not_submitted(device, diofs):
     assert events == []
 
 
-def test_errors_are_told(null_disk, diofs):
+def test_events_have_errors(null_disk, diofs):
     device = null_disk(memory_backed=1, size=64)
     data = diofs(device)
     devices.set_bad(device, DATA_START + 4096)

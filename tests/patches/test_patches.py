@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What patches/ change for file systems that use iomap, on kernels with them and without."""
+"""Effect of patches/ on file systems that use iomap, on kernels with them and without."""
 
 import contextlib
 import os
@@ -26,12 +26,12 @@ ISSUERS = {
     "libaio": {"ioengine": "libaio", "iodepth": 8},
 }
 
-needs_patches = pytest.mark.skipif(not kernel.HAS_DIO_COMPLETE, reason="wants a kernel with patches/")
+needs_patches = pytest.mark.skipif(not kernel.HAS_DIO_COMPLETE, reason="needs patches/")
 
 
 @pytest.fixture(params=["xfs", "ext4"])
 def directory(request: pytest.FixtureRequest) -> Iterator[Path]:
-    """A new file system."""
+    """Makes and mounts a file system."""
     if system.run("modprobe", "--dry-run", request.param, check=False).returncode:
         pytest.skip(f"the kernel has no {request.param}")
     with filesystems.mainline(request.param, devices.drive("scratch")) as where:
@@ -40,7 +40,7 @@ def directory(request: pytest.FixtureRequest) -> Iterator[Path]:
 
 @pytest.fixture
 def data(directory: Path) -> Path:
-    """A file that has been written, and of which the page cache has pages."""
+    """Makes a file that has been written, with pages in the page cache."""
     path = directory / "data"
     fio.lay_out(path, SIZE)
     files.read_into_cache(path, CACHED_AT)
@@ -51,17 +51,9 @@ def data(directory: Path) -> Path:
 def completions_by_kworkers() -> Iterator[list[str]]:
     """Collects the work items that complete direct I/O for iomap."""
     found: list[str] = []
-    instance = tracing.TRACING / "instances" / "patches"
-    instance.mkdir()
-    try:
-        event = instance / "events" / "workqueue" / "workqueue_execute_start" / "enable"
-        files.write(event, 1)
+    with tracing.trace_lines("workqueue/workqueue_execute_start") as lines:
         yield found
-        files.write(event, 0)
-        trace = (instance / "trace").read_text().splitlines()
-        found += [line for line in trace if "iomap_dio_complete_work" in line]
-    finally:
-        instance.rmdir()
+    found += [line for line in lines if "iomap_dio_complete_work" in line]
 
 
 def overwrite(path: Path, **options: object) -> dict:
@@ -72,14 +64,14 @@ def overwrite(path: Path, **options: object) -> dict:
 
 
 @pytest.mark.parametrize("issuer", ISSUERS)
-def test_who_completes_writes_of_a_file_with_cached_pages(issuer, data):
+def test_completion_of_writes_of_a_file_with_cached_pages(issuer, data):
     with completions_by_kworkers() as work:
         job = overwrite(data, **ISSUERS[issuer])
     print(f"{len(work) / COUNT} by kworkers, {job['ctx'] / COUNT} context switches a write")
     if kernel.HAS_DIO_COMPLETE:
         assert len(work) == 0
     else:
-        # Whoever submits it completes what has ended by then.
+        # The submitter completes writes that end during submission.
         assert len(work) > COUNT * 0.1
 
 
@@ -88,12 +80,12 @@ def test_data_is_right(issuer, data):
     area = {"size": SIZE // 4, "bssplit": "4k/70:64k/30"}
     job = fio.run(data, rw="randwrite", verify="crc32c", **area, **ISSUERS[issuer])
     assert job["error"] == 0
-    # The cache has what was written, too.
+    # The page cache agrees with the device.
     with files.opened(data) as direct, files.opened(data, os.O_RDONLY) as buffered:
         assert os.pread(buffered, SIZE // 4, 0) == files.pread(direct, SIZE // 4, 0)
 
 
-# Who writes to an area of its own, and verifies it
+# Jobs that write to an area of their own, and verify it
 WRITERS = {
     "mapped": {"ioengine": "mmap", "direct": 0},
     "buffered": {"ioengine": "psync", "direct": 0},
@@ -102,7 +94,7 @@ WRITERS = {
     "io_uring": {"ioengine": "io_uring", "iodepth": 8, "bssplit": "4k/80:64k/20"},
     "libaio": {"ioengine": "libaio", "iodepth": 8, "bssplit": "4k/80:64k/20"},
 }
-# Who reads all of the file meanwhile, so that pages of every area come to be cached
+# Jobs that read all of the file at the same time, so that pages of every area are cached
 READERS = {
     "buffered": {"ioengine": "psync", "direct": 0},
     "mapped": {"ioengine": "mmap", "direct": 0},

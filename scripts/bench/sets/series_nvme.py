@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from points import Point
 
 from guest import devices
-
 from sets import series
 
 row, COLUMNS, figures = series.row, series.COLUMNS, series.figures
