@@ -83,6 +83,49 @@ ruff() {
 		"${PYTHON_FILES[@]}"
 }
 
+# Checks of our own, in scripts/check/
+
+# own_check NAME ARG...
+own_check() {
+	in_root python3 "scripts/check/$1.py" "${@:2}"
+}
+
+# under DIR... -- FILE...: prints the FILEs that are in one of the folders
+under() {
+	local dirs=()
+	while [ "$1" != -- ]; do
+		dirs+=("$1")
+		shift
+	done
+	shift
+	printf '%s\n' "$@" | grep -E "^($(IFS='|' && echo "${dirs[*]}"))/" || true
+}
+
+check_imports() {
+	own_check imports rust/kernel_ext rust/rnull_dio
+}
+
+# The list of words has all of them.
+check_words() {
+	local files
+	mapfile -t files < <(under rust Documentation samples scripts tests guest tools include -- \
+		"${ALL_FILES[@]}" | grep -v '^scripts/check/words.txt$')
+	own_check words README.md "${files[@]}"
+}
+
+check_sizes() {
+	local files
+	mapfile -t files < <(under rust guest scripts samples tools -- \
+		"${RUST_FILES[@]}" "${PYTHON_FILES[@]}" "${C_FILES[@]}" "${SHELL_FILES[@]}")
+	own_check sizes "${files[@]}"
+}
+
+check_unsafe() {
+	local files
+	mapfile -t files < <(printf '%s\n' "${RUST_FILES[@]}" | grep -v '^rust/kernel_ext/')
+	own_check unsafe "${files[@]}"
+}
+
 # check NAME FILES CMD...: runs CMD as a step if FILES, a number, is not 0; records a failure
 check() {
 	local name=$1
@@ -104,5 +147,10 @@ check checkpatch "${#C_FILES[@]}" check_checkpatch
 check shellcheck "${#SHELL_FILES[@]}" check_shellcheck
 check ruff "${#PYTHON_FILES[@]}" ruff check
 check ruff-format "${#PYTHON_FILES[@]}" ruff format --check
+check selftest 1 own_check selftest
+check imports "${#RUST_FILES[@]}" check_imports
+check words "${#ALL_FILES[@]}" check_words
+check sizes "${#ALL_FILES[@]}" check_sizes
+check unsafe "${#RUST_FILES[@]}" check_unsafe
 (lab docs >/dev/null) || FAILED+=(documentation)
 [ "${#FAILED[@]}" -eq 0 ] || die "failed: ${FAILED[*]}"
