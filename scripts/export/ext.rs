@@ -2,5 +2,5 @@
 
 //! Abstractions for direct I/O, block drivers and file systems.
 //!
-//! Files are laid out as they would lie in `rust/kernel/`, one abstraction a file, so that each can
+//! Files are laid out as they would be in `rust/kernel/`, one abstraction a file, so that each can
 //! move there on its own.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Rust paths, from those of a crate beside `kernel` to those of a module within it."""
+"""Conversion of Rust paths from a crate beside `kernel` to a module within it."""
 
 import re
 
@@ -7,12 +7,12 @@ USE = r"^(?P<indent> *)use (?P<root>kernel|crate)::(?P<tree>[^;]*);\n"
 PATH = r"(?<![\w:])(?:::)?(?P<crate>kernel|crate)::(?P<bindings>bindings\b)?"
 EITHER = re.compile(f"{USE}|{PATH}", re.MULTILINE)
 
-# Where the imports go that are merged into one
+# Marks the place of the merged imports
 HERE = "\0"
 
 
 def convert(source, module):
-    """What was the crate is `module` now. There is one crate of bindings."""
+    """Converts paths of the crate to paths of `module`, and merges the imports into one."""
     imports = []
 
     def replace(match):
@@ -31,7 +31,7 @@ def convert(source, module):
 
 def outside_of_use(match, module):
     if match["bindings"]:
-        # Every file that needs them imports them.
+        # Every file that uses bindings imports them.
         return "bindings"
     return "crate::" if match["crate"] == "kernel" else f"crate::{module}::"
 
@@ -43,7 +43,7 @@ def inside(path, root, module):
 
 
 def parse(tree):
-    """The paths of a use tree, each as a list of names."""
+    """Returns the paths of a use tree, each as a list of names."""
     tokens = re.findall(r"[{},]|::|[^{},:\s]+(?: as \w+)?", re.sub(r"//.*", "", tree))
     return list(parse_path(tokens, []))
 
@@ -74,7 +74,7 @@ def print_use(paths):
         node = root
         for name in path:
             node = node.setdefault(name, {})
-        # Of a name that is used both by itself and for what is in it
+        # For a name that is imported both by itself and with items of it
         node["self"] = {}
     return f"use {print_tree('crate', root)};\n"
 
@@ -86,10 +86,10 @@ def print_tree(name, node):
     if len(names) == 1:
         return f"{name}::{print_tree(names[0], node[names[0]])}"
     items = ",\n".join(print_tree(child, node[child]) for child in names)
-    # The comment keeps rustfmt from putting several on a line.
+    # The comment keeps rustfmt from putting several items on a line.
     return f"{name}::{{\n{items}, //\n}}"
 
 
 def order(name):
-    """As rustfmt has it: modules and functions, types, constants."""
+    """Sorts like rustfmt: modules and functions, types, constants."""
     return (name != "self", name[0].isupper(), name.isupper() and len(name) > 1, name)

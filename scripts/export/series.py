@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """series.py SOURCE TREE OUT
 
-Writes the patches that put the Rust abstractions of the checkout SOURCE, and the C that they need,
-into the kernel tree TREE, to the folder OUT. They become the module `ext` of the `kernel` crate.
+Writes patches for the kernel tree TREE to the folder OUT. They add the Rust abstractions of the
+checkout SOURCE as the module `ext` of the `kernel` crate, with the C code that they need.
 """
 
 import re
@@ -16,13 +16,18 @@ import shims
 
 MODULE = "ext"
 
-# It is about the commands of our own file system.
+# Describes the commands of diofs, and so is not exported
 LEFT_OUT = {"uapi"}
 
-# What nothing else is needed for comes first.
-FOUNDATION = {"badblocks", "configfs", "page_map", "percpu", "task"}
+# The patches with abstractions: the name of the changelog, and the modules of the crate, each with its
+# folder. A patch without names takes all modules that no other patch names. Names without a module
+# are ignored, so that files can move between folders without an edit here.
+PATCHES = (
+    ("foundation", None),
+    ("io", {"block", "fs", "io_uring", "dio", "trace"}),
+)
 
-PATCHED = (
+CHANGED = (
     "init/Kconfig",
     "rust/Makefile",
     "rust/bindgen_parameters",
@@ -41,8 +46,8 @@ class Export:
         self.ours = source / "rust/kernel_ext"
 
     def check(self):
-        """Says what is wrong with the tree, if anything is."""
-        for name in PATCHED:
+        """Exits with a message if the tree is not suitable."""
+        for name in CHANGED:
             if not (self.tree / name).is_file():
                 sys.exit(f"this kernel has no {name}: its Rust support is too old or too new")
         if (self.tree / f"rust/kernel/{MODULE}.rs").exists():
@@ -55,13 +60,14 @@ class Export:
         self.commit("helpers")
         self.tracepoints()
         self.commit("tracepoints")
-        self.modules(FOUNDATION)
         self.insert_mod()
-        self.commit("foundation")
-        self.modules(self.all_modules())
-        self.commit("io")
+        done = set()
+        for changelog, names in PATCHES:
+            done |= self.all_modules() & names if names else self.unnamed_modules()
+            self.modules(done)
+            self.commit(changelog)
 
-    # ---- the steps
+    # The steps
 
     def helpers(self):
         self.write("rust/kernel/Kconfig.ext", (self.texts / "Kconfig.ext").read_text())
@@ -101,7 +107,7 @@ class Export:
         )
 
     def modules(self, names):
-        """Modules of the crate, with all that is in them."""
+        """Writes these modules of the crate, each with its folder."""
         declarations = [line for line in self.declarations() if mod_name(line) in names]
         about = (self.texts / "ext.rs").read_text()
         text = f"{about}\n{''.join(declarations)}"
@@ -120,7 +126,7 @@ class Export:
             f"#[cfg(CONFIG_RUST_EXT)]\npub mod {MODULE};\n",
         )
 
-    # ---- our crate
+    # The crate
 
     def read_ours(self, name):
         return (self.source / "rust" / name).read_text()
@@ -131,10 +137,14 @@ class Export:
     def all_modules(self):
         return {mod_name(line) for line in self.declarations()} - LEFT_OUT
 
-    # ---- files of the tree, as far as they have to do with it, in a repository
+    def unnamed_modules(self):
+        named = set().union(*(names for _, names in PATCHES if names))
+        return self.all_modules() - named
+
+    # A repository with the files of the tree that the patches change
 
     def begin(self):
-        for name in PATCHED:
+        for name in CHANGED:
             self.write(name, (self.tree / name).read_text())
         self.git("init", "--quiet")
         self.commit_with("--message=The tree")
@@ -157,7 +167,7 @@ class Export:
 
     def write(self, name, text):
         if left := re.search(r".*rnull.*", text, re.IGNORECASE):
-            sys.exit(f"{name} would speak of this module: {left[0].strip()}")
+            sys.exit(f"{name} would mention this module: {left[0].strip()}")
         path = self.repo / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
@@ -173,13 +183,13 @@ class Export:
         self.write(name, before + found + text + after)
 
     def insert_sorted(self, name, entry, text):
-        """Puts `text` before the first entry of the list whose name comes after ours."""
+        """Inserts `text` before the first entry of a sorted list that comes after MODULE."""
         old = (self.repo / name).read_text()
         for match in re.finditer(f"^{entry}", old, re.MULTILINE):
             if match[1] > MODULE:
                 self.write(name, old[: match.start()] + text + old[match.start() :])
                 return
-        sys.exit(f"{name} has no list that {MODULE!r} could be put in")
+        sys.exit(f"{name} has no list for {MODULE!r}")
 
 
 def mod_name(declaration):

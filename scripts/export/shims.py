@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The C side: shims become helpers of the `kernel` crate, and headers input of its bindings."""
+"""Conversion of C: shims to helpers of the `kernel` crate, headers to input of its bindings."""
 
 import re
 
@@ -8,7 +8,7 @@ TAB = 8
 
 HEADER = """\
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the helpers for rust/kernel/ext have in common. */
+/* Headers for the helpers of rust/kernel/ext. */
 #ifndef RUST_HELPERS_EXT_H
 #define RUST_HELPERS_EXT_H
 
@@ -26,30 +26,33 @@ BINDINGS = """
 TRACE_POINTS = """\
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Defines the tracepoints of rust/kernel/ext/trace.rs. Its functions are
- * inlined into modules.
+ * Tracepoints of rust/kernel/ext. Modules call them, because the functions
+ * that do so are generic or inline.
  */
 #define CREATE_TRACE_POINTS
 #define CREATE_RUST_TRACE_POINTS
 #include <trace/events/rust_ext.h>
 """
 
+# Names of the shims begin with either.
+PREFIX = r"\b(?:rnull_dio|ext)_"
+
 DEFINITION = re.compile(
-    r"^(?!static)([a-z][\w \*]*?)(rnull_dio_\w+)\(([^{;]*)\)\n\{(.*?)^\}\n",
+    rf"^(?!static)([a-z][\w \*]*?)({PREFIX}\w+)\(([^{{;]*)\)\n\{{(.*?)^\}}\n",
     re.MULTILINE | re.DOTALL,
 )
 STATIC_FUNCTION = re.compile(r"^static [\w \*]*?(\w+)\(", re.MULTILINE)
 
 
 def rename(text):
-    """Names of this module, to such as they have in the tree."""
+    """Replaces names of this module by the names in the tree."""
     text = re.sub(r"\bbindings::rnull_dio_(?!\w*\[)", "bindings::ext_", text)
     text = text.replace("rust/helpers/trace.h", "include/trace/events/rust_ext.h")
     return text.replace("rnull_dio", "rust_ext").replace("RNULL_DIO", "RUST_EXT")
 
 
 def header(text):
-    """Includes and forward declarations; helpers have no prototypes."""
+    """Returns the includes and forward declarations; helpers have no prototypes."""
     lines = re.findall(r"^(?:#include .*|struct \w+;)\n", text, re.MULTILINE)
     includes = "".join(line for line in lines if line.startswith("#"))
     structs = "".join(line for line in lines if not line.startswith("#"))
@@ -60,13 +63,14 @@ def helpers(text):
     statics = STATIC_FUNCTION.findall(text)
     text = DEFINITION.sub(lambda match: definition(match, statics), text)
     text = text.replace('"helpers.h"', '"ext.h"').replace("rnull_dio_", "rust_helper_ext_")
+    text = re.sub(r"\bext_(\w+\()", r"rust_helper_ext_\1", text)
     return rename(text)
 
 
 def definition(match, statics):
     kind, name, parameters, body = match.groups()
     parameters = re.split(r",\s*", parameters)
-    name = name.replace("rnull_dio_", "rust_helper_ext_") + "("
+    name = re.sub(PREFIX, "rust_helper_ext_", name) + "("
     # Functions that use static ones cannot be inlined.
     if not any(static in body for static in statics):
         kind = f"__rust_helper {kind}"
@@ -76,7 +80,7 @@ def definition(match, statics):
 
 
 def wrap(begin, parameters):
-    """Parameters in as few lines as they fit in, below each other."""
+    """Wraps parameters at COLUMNS and aligns them."""
     column = len(begin.rpartition("\n")[2])
     indent = "\t" * (column // TAB) + " " * (column % TAB)
     lines, width = [begin], column
@@ -108,11 +112,11 @@ def bindings(text):
 
 def parameters(text):
     lines = re.findall(r"^--opaque-type .*\n", text, re.MULTILINE)
-    return "\n# `ext` looks up nothing in these.\n" + "".join(lines)
+    return "\n# `ext` uses no fields of these.\n" + "".join(lines)
 
 
 def events(text):
-    """Where tracepoints are in the tree, nobody has to be told where their header is."""
+    """Removes the path of the header, which <trace/define_trace.h> needs outside of the tree only."""
     text = re.sub(r"\n/\* Below the guard.*?(?=#include <trace/)", "\n", text, flags=re.DOTALL)
     return rename(text)
 
