@@ -2,6 +2,7 @@
 """Files: attributes of the kernel, direct reads, what the page cache holds."""
 
 import contextlib
+import mmap
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,18 @@ def opened(path: Path, flags: int = os.O_RDWR | os.O_DIRECT) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
+
+
+def buffered(path: Path) -> contextlib.AbstractContextManager[int]:
+    """Opens a file for buffered I/O."""
+    return opened(path, os.O_RDWR)
+
+
+@contextlib.contextmanager
+def mapped(path: Path, length: int) -> Iterator[mmap.mmap]:
+    """Maps the beginning of a file."""
+    with buffered(path) as fd, mmap.mmap(fd, length) as memory:
+        yield memory
 
 
 def pread(fd: int, length: int, offset: int) -> bytes:

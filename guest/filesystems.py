@@ -2,10 +2,11 @@
 """File systems: each is made anew on a device and mounted."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from guest import system
+from guest import files, system
 
 MKFS_DIOFS = system.SOURCE / "tools/mkfs.diofs"
 
@@ -14,7 +15,17 @@ DATA_START = 64 * 1024
 # The block size of a diofs, and the size of a page
 BLOCK = 4096
 
+# From <linux/fs.h>
+FIFREEZE = 0xC0045877
+FITHAW = 0xC0045878
+
 FORCE = {"xfs": "-f", "ext4": "-F"}
+
+
+def on_device(device: Path, length: int, offset: int = 0) -> bytes:
+    """Returns what the device of a diofs has at OFFSET of the file."""
+    with files.opened(device, os.O_RDONLY | os.O_DIRECT) as fd:
+        return files.pread(fd, length, DATA_START + offset)
 
 
 @contextlib.contextmanager

@@ -19,9 +19,9 @@ MODULE = "ext"
 # Describes the commands of diofs, and so is not exported
 LEFT_OUT = {"uapi"}
 
-# The patches with abstractions: the name of the changelog, and the modules of the crate, each with its
-# folder. A patch without names takes all modules that no other patch names. Names without a module
-# are ignored, so that files can move between folders without an edit here.
+# The patches with abstractions: the name of the changelog, and the modules of the crate, which come
+# with their folders. A patch without names takes all modules that no other patch names. Unknown
+# names are ignored, so that files can move between folders without an edit here.
 PATCHES = (
     ("foundation", None),
     ("io", {"block", "fs", "io_uring", "dio", "trace"}),

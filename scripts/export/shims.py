@@ -116,7 +116,7 @@ def parameters(text):
 
 
 def events(text):
-    """Removes the path of the header, which <trace/define_trace.h> needs outside of the tree only."""
+    """Removes the header's path, which <trace/define_trace.h> needs outside of the tree only."""
     text = re.sub(r"\n/\* Below the guard.*?(?=#include <trace/)", "\n", text, flags=re.DOTALL)
     return rename(text)
 

@@ -1,17 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
 """Buffered and mapped access to the file, which sees the same data as direct I/O."""
 
-import contextlib
-import fcntl
 import mmap
 import os
-import subprocess
 import threading
 from pathlib import Path
 
 import pytest
 
-from guest import counters, devices, files, filesystems, fio, system
+from guest import counters, files, filesystems, fio, system
 from guest.filesystems import BLOCK, DATA_START, MKFS_DIOFS
 from guest.memory import aligned, pattern
 
@@ -31,37 +28,12 @@ PIECES = (
 # Index of the page of a request that another thread keeps dirtying
 BUSY = 8
 
-MEDIUM_ERROR = "No data available"
-BAD = 65536 * 512 - DATA_START
-
 RWF_DONTCACHE = 0x80
-
-FIFREEZE, FITHAW = 0xC0045877, 0xC0045878
-
-
-def buffered(path):
-    return files.opened(path, os.O_RDWR)
-
-
-def raw(device, length, offset=0):
-    """Returns what the device has at OFFSET of the file."""
-    with files.opened(device, os.O_RDONLY | os.O_DIRECT) as fd:
-        return files.pread(fd, length, DATA_START + offset)
-
-
-@contextlib.contextmanager
-def mapped(path, length=LENGTH):
-    with buffered(path) as fd, mmap.mmap(fd, length) as memory:
-        yield memory
 
 
 @pytest.fixture
-def data(device, diofs):
-    """Makes a file with a pattern in its first MiB."""
-    path = diofs(device)
-    with files.opened(path) as fd:
-        assert os.pwritev(fd, [pattern(LENGTH)], 0) == LENGTH
-    return path
+def data(pattern_file):
+    return pattern_file(LENGTH)
 
 
 # Reads after writes of another kind
@@ -69,7 +41,7 @@ def data(device, diofs):
 
 def test_buffered_writes_are_read_directly(data):
     expected = bytearray(pattern(LENGTH))
-    with buffered(data) as fd, files.opened(data) as direct:
+    with files.buffered(data) as fd, files.opened(data) as direct:
         for number, (offset, length) in enumerate(PIECES):
             piece = bytes([number + 1]) * length
             expected[offset : offset + length] = piece
@@ -83,7 +55,7 @@ def test_buffered_writes_are_read_directly(data):
 @pytest.mark.parametrize("cached", [False, True], ids=["not-cached", "cached"])
 def test_direct_writes_are_read_buffered(cached, data):
     expected = bytearray(pattern(LENGTH))
-    with buffered(data) as fd, files.opened(data) as direct:
+    with files.buffered(data) as fd, files.opened(data) as direct:
         for seed, (offset, length) in enumerate(((0, 512), (4096, 8192), (65536 + 512, 262144))):
             if cached:
                 assert os.pread(fd, LENGTH, 0) == expected
@@ -94,7 +66,7 @@ def test_direct_writes_are_read_buffered(cached, data):
 
 def test_direct_write_beside_dirty_bytes(data):
     # Both blocks are in one page; the buffered write changes part of the first.
-    with buffered(data) as fd, files.opened(data) as direct:
+    with files.buffered(data) as fd, files.opened(data) as direct:
         assert os.pwrite(fd, b"buffered", 100) == 8
         assert os.pwritev(direct, [pattern(512, seed=1)], 512) == 512
         expected = bytearray(pattern(LENGTH))
@@ -107,7 +79,7 @@ def test_direct_write_beside_dirty_bytes(data):
 @pytest.mark.parametrize("sync", [False, True], ids=["", "msync"])
 def test_mapped_writes_are_read_directly(sync, data):
     expected = bytearray(pattern(LENGTH))
-    with mapped(data) as memory, files.opened(data) as direct:
+    with files.mapped(data, LENGTH) as memory, files.opened(data) as direct:
         assert memory[:] == expected
         for number, (offset, length) in enumerate(PIECES):
             piece = bytes([number + 1]) * length
@@ -123,7 +95,7 @@ def test_mapped_writes_are_read_directly(sync, data):
 @pytest.mark.parametrize("dirty", [False, True], ids=["clean", "dirty"])
 def test_direct_write_under_a_mapping(dirty, data):
     expected = bytearray(pattern(LENGTH))
-    with mapped(data) as memory, files.opened(data) as direct:
+    with files.mapped(data, LENGTH) as memory, files.opened(data) as direct:
         for seed, offset in enumerate((0, 4096, 65536)):
             assert memory[:] == expected
             if dirty:
@@ -135,7 +107,7 @@ def test_direct_write_under_a_mapping(dirty, data):
 
 
 def test_direct_io_with_memory_of_the_file_itself(data):
-    with mapped(data) as memory, files.opened(data) as direct:
+    with files.mapped(data, LENGTH) as memory, files.opened(data) as direct:
         view = memoryview(memory)
         assert os.preadv(direct, [view[4096:8192]], 65536) == 4096
         assert memory[4096:8192] == memory[65536 : 65536 + 4096]
@@ -152,7 +124,7 @@ def test_direct_writes_while_a_mapping_is_written(data, device):
         while not stop.is_set():
             memory[page] = (memory[page] + 1) & 255
 
-    with mapped(data) as memory, files.opened(data) as direct:
+    with files.mapped(data, LENGTH) as memory, files.opened(data) as direct:
         # Without read-ahead, only the page that is written is cached during direct writes.
         memory.madvise(mmap.MADV_RANDOM)
         writer = threading.Thread(target=keep_dirtying, args=(memory,))
@@ -208,75 +180,11 @@ def test_verified_directly(data):
     assert job["error"] == 0
 
 
-# What reaches the device
-
-
-@pytest.fixture
-def cached_disk(null_disk):
-    return null_disk(memory_backed=1, size=64, write_cache=1)
-
-
-def write_by(way, path):
-    memory = pattern(LENGTH, seed=1)
-    if way == "mapped":
-        with mapped(path) as mapping:
-            mapping[:] = memory[:]
-    else:
-        with buffered(path) as fd:
-            assert os.pwrite(fd, memory, 0) == LENGTH
-
-
-@pytest.mark.parametrize("way", ["buffered", "mapped"])
-def test_fsync_writes_back_and_flushes(way, cached_disk, diofs):
-    path = diofs(cached_disk)
-    write_by(way, path)
-    before = counters.disk(cached_disk)["flush"]
-    with buffered(path) as fd:
-        os.fsync(fd)
-    assert counters.disk(cached_disk)["flush"] == before + 1
-    assert raw(cached_disk, LENGTH) == pattern(LENGTH, seed=1)[:]
-
-
-@pytest.mark.parametrize("way", ["buffered", "mapped"])
-def test_sync_writes_back_and_flushes(way, cached_disk, diofs):
-    path = diofs(cached_disk)
-    write_by(way, path)
-    before = counters.disk(cached_disk)["flush"]
-    system.run("sync", "--file-system", path.parent)
-    assert counters.disk(cached_disk)["flush"] == before + 1
-    assert raw(cached_disk, LENGTH) == pattern(LENGTH, seed=1)[:]
-
-
-@pytest.mark.parametrize("way", ["buffered", "mapped"])
-def test_unmount_writes_back_and_flushes(way, cached_disk):
-    with filesystems.diofs(cached_disk) as path:
-        write_by(way, path)
-        before = counters.disk(cached_disk)["flush"]
-    assert counters.disk(cached_disk)["flush"] > before
-    assert raw(cached_disk, LENGTH) == pattern(LENGTH, seed=1)[:]
-
-
-@pytest.mark.parametrize("how", ["O_SYNC", "O_DSYNC", "RWF_DSYNC"])
-def test_synchronous_writes(how, cached_disk, diofs):
-    flags = os.O_RDWR | getattr(os, how, 0)
-    with files.opened(diofs(cached_disk), flags) as fd:
-        before = counters.disk(cached_disk)["flush"]
-        memory = pattern(10240, seed=1)[:10000]
-        assert os.pwritev(fd, [memory], 0, getattr(os, how) if how[0] == "R" else 0) == 10000
-        assert counters.disk(cached_disk)["flush"] == before + 1
-        assert raw(cached_disk, 8192) == memory[:8192]
-
-
-def test_writeback_by_itself(cached_disk, diofs):
-    # sync writes back only inodes that are on the super block's lists.
-    path = diofs(cached_disk)
-    write_by("buffered", path)
-    system.run("sync")
-    assert raw(cached_disk, LENGTH) == pattern(LENGTH, seed=1)[:]
+# Other ways to read and write
 
 
 def test_uncached_writes(data, device):
-    with buffered(data) as fd:
+    with files.buffered(data) as fd:
         memory = pattern(65536, seed=1)
         try:
             assert os.pwritev(fd, [memory], 0, RWF_DONTCACHE) == 65536
@@ -285,11 +193,11 @@ def test_uncached_writes(data, device):
         os.fsync(fd)
         back = aligned(65536)
         assert os.preadv(fd, [back], 0, RWF_DONTCACHE) == 65536
-        assert back[:] == memory[:] == raw(device, 65536)
+        assert back[:] == memory[:] == filesystems.on_device(device, 65536)
 
 
 def test_splice(data, device):
-    with buffered(data) as fd:
+    with files.buffered(data) as fd:
         receive, send = os.pipe()
         assert os.splice(fd, send, 10000, offset_src=100) == 10000
         assert os.splice(receive, fd, 10000, offset_dst=LENGTH // 2 + 1) == 10000
@@ -298,7 +206,7 @@ def test_splice(data, device):
         os.fsync(fd)
     expected = bytearray(pattern(LENGTH))
     expected[LENGTH // 2 + 1 : LENGTH // 2 + 10001] = expected[100:10100]
-    assert raw(device, LENGTH) == expected
+    assert filesystems.on_device(device, LENGTH) == expected
 
 
 # The end of the file
@@ -306,7 +214,7 @@ def test_splice(data, device):
 
 def test_end_of_file(data):
     size = data.stat().st_size
-    with buffered(data) as fd:
+    with files.buffered(data) as fd:
         assert os.pwrite(fd, b"x" * 100, size - 10) == 10
         assert os.pread(fd, 100, size - 10) == b"x" * 10
         assert os.pread(fd, 100, size) == b""
@@ -338,7 +246,7 @@ def test_a_file_that_ends_within_a_page(null_disk):
         data = where / "data"
         size = data.stat().st_size
         assert size == end - DATA_START
-        with buffered(data) as fd, mmap.mmap(fd, 0) as memory:
+        with files.buffered(data) as fd, mmap.mmap(fd, 0) as memory:
             memory[size - 5 :] = b"12345"
             assert os.pwrite(fd, b"abc", size - 8) == 3
             assert os.pread(fd, 100, size - 8) == b"abc12345"
@@ -347,49 +255,9 @@ def test_a_file_that_ends_within_a_page(null_disk):
     finally:
         system.run("umount", where)
     # Nothing is written beyond the end.
-    tail = raw(device, 8 * 512, size - 512)
+    tail = filesystems.on_device(device, 8 * 512, size - 512)
     assert tail[504:512] == b"abc12345"
     assert not tail[512:].strip(b"\0")
-
-
-# Errors
-
-
-def test_an_error_of_the_writeback_is_reported_once(diofs):
-    path = diofs(devices.drive("bad-write"))
-    with buffered(path) as fd, buffered(path) as other:
-        memory = pattern(16 * BLOCK)
-        assert os.pwrite(fd, memory, BAD - 8 * BLOCK) == len(memory)
-        # Each open file description reports the error once.
-        for each in (fd, other):
-            with pytest.raises(OSError, match=MEDIUM_ERROR):
-                os.fsync(each)
-            os.fsync(each)
-        with buffered(path) as late:
-            os.fsync(late)
-        os.pwrite(fd, b"x", 0)
-        os.fsync(fd)
-
-
-def test_a_synchronous_write_gets_its_error(diofs):
-    path = diofs(devices.drive("bad-write"))
-    with files.opened(path, os.O_RDWR | os.O_DSYNC) as fd:
-        with pytest.raises(OSError, match=MEDIUM_ERROR):
-            os.pwrite(fd, pattern(BLOCK), BAD)
-        assert os.pwrite(fd, pattern(BLOCK), BAD + BLOCK) == BLOCK
-
-
-def test_unreadable_page(null_disk, diofs):
-    device = null_disk(memory_backed=1, size=64)
-    path = diofs(device)
-    devices.set_bad(device, DATA_START + BLOCK)
-    with buffered(path) as fd:
-        with pytest.raises(OSError, match="Input/output error"):
-            os.pread(fd, 512, BLOCK)
-        with pytest.raises(OSError, match="Input/output error"):
-            os.pwrite(fd, b"x", BLOCK)
-        devices.set_good(device, DATA_START + BLOCK)
-        assert os.pread(fd, 512, BLOCK) == bytes(512)
 
 
 # Without waiting
@@ -398,7 +266,7 @@ def test_unreadable_page(null_disk, diofs):
 def test_nowait(null_disk, diofs):
     # Slow enough that a page is not up to date at once.
     device = null_disk(memory_backed=1, size=64, irqmode=2, completion_nsec=100_000_000)
-    with buffered(diofs(device)) as fd:
+    with files.buffered(diofs(device)) as fd:
         back = aligned(BLOCK)
         for offset in (0, LENGTH):
             with pytest.raises(BlockingIOError):
@@ -414,34 +282,3 @@ def test_nowait(null_disk, diofs):
                 os.pwritev(fd, [b"part"], offset + 1, os.RWF_NOWAIT | os.RWF_DSYNC)
             assert os.pread(fd, 6, offset) == b"\0part\0"
         os.fsync(fd)
-
-
-# Freezing
-
-
-def test_a_frozen_file_system_is_not_written(data, device):
-    before = raw(device, BLOCK)
-    program = (
-        "import mmap, sys; file = open(sys.argv[1], 'r+b');"
-        "memory = mmap.mmap(file.fileno(), 4096); memory[0]; print(flush=True);"
-        "sys.stdin.readline(); memory[0] = 255"
-    )
-    with (
-        subprocess.Popen(
-            ["python3", "-c", program, data], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        ) as writer,
-        files.opened(data.parent, os.O_RDONLY) as fd,
-    ):
-        writer.stdout.readline()
-        fcntl.ioctl(fd, FIFREEZE, 0)
-        try:
-            writer.stdin.write(b"\n")
-            writer.stdin.flush()
-            with pytest.raises(subprocess.TimeoutExpired):
-                writer.wait(timeout=1)
-            assert raw(device, BLOCK) == before
-        finally:
-            fcntl.ioctl(fd, FITHAW, 0)
-        assert writer.wait(timeout=60) == 0
-    system.run("sync", "--file-system", data.parent)
-    assert raw(device, BLOCK) == b"\xff" + before[1:]

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from guest import counters, devices, files, fio, kernel, system
+from guest import counters, devices, files, filesystems, fio, kernel, system
 from guest.filesystems import DATA_START
 from guest.memory import pattern
 
@@ -20,9 +20,6 @@ COLLAPSE_RANGE = 0x08
 ZERO_RANGE = 0x10
 INSERT_RANGE = 0x20
 UNSHARE_RANGE = 0x40
-
-FIFREEZE = 0xC0045877
-FITHAW = 0xC0045878
 
 DEADLOCK = system.SAMPLES / "deadlock"
 
@@ -175,13 +172,13 @@ def test_freezing_flushes(null_disk, diofs):
     device = null_disk(memory_backed=1, size=64, write_cache=1)
     with files.opened(diofs(device)) as fd:
         before = counters.disk(device)["flush"]
-        fcntl.ioctl(fd, FIFREEZE, 0)
+        fcntl.ioctl(fd, filesystems.FIFREEZE, 0)
         assert counters.disk(device)["flush"] > before
         with pytest.raises(OSError, match="busy"):
-            fcntl.ioctl(fd, FIFREEZE, 0)
-        fcntl.ioctl(fd, FITHAW, 0)
+            fcntl.ioctl(fd, filesystems.FIFREEZE, 0)
+        fcntl.ioctl(fd, filesystems.FITHAW, 0)
         with pytest.raises(OSError, match="Invalid argument"):
-            fcntl.ioctl(fd, FITHAW, 0)
+            fcntl.ioctl(fd, filesystems.FITHAW, 0)
 
 
 # A task that waits for its own requests in a system call
