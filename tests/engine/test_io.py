@@ -162,7 +162,7 @@ def test_counters_start_again_with_the_mount(device, diofs):
     with filesystems.diofs(device) as data, files.opened(data) as fd:
         os.pwritev(fd, [pattern(4096)], 0)
         assert counters.total(device) == 1
-    assert not (counters.DEBUGFS / "diofs" / device.name).exists()
+    assert not (counters.diofs_directory(device)).exists()
     diofs(device)
     assert counters.total(device) == 0
 
