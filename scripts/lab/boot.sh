@@ -83,10 +83,10 @@ run_guest() {
 probe_kvm() {
 	[ "${KVM:-}" = 1 ] || return 0
 	local state=$1/probe
-	mkdir "$state"
+	mkdir -p "$state/results"
 	echo true >"$state/command"
 	say "trying KVM (30 s at most)"
-	run_guest "$state" "$state" 30 --accel kvm </dev/null >/dev/null 2>&1 || true
+	run_guest "$state" "$state/results" 30 --accel kvm </dev/null >/dev/null 2>&1 || true
 	if [ -s "$state/status" ]; then
 		guest_args+=(--accel kvm)
 	else
@@ -114,7 +114,8 @@ need_root
 log=$(log_path "$name")
 state=$(mktemp -d "$LAB_LOGS/.state.XXXXXX")
 trap 'rm -rf "$state"' EXIT
-[ -n "$results" ] || results=$state
+# Not $state itself: 9p would see one inode at /out and at /results, and mount both at one of them.
+[ -n "$results" ] || results=$state/results
 mkdir -p "$results"
 results=$(cd "$results" && pwd)
 probe_kvm "$state"
