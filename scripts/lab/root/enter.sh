@@ -29,7 +29,8 @@ mount -t tmpfs -o mode=755 tmpfs "$root/run"
 bind "$src" "$root/src"
 
 [ -t 1 ] || TERM=dumb
-env=(PATH=/usr/sbin:/usr/bin HOME=/tmp "TERM=${TERM:-dumb}" LANG=C.UTF-8 PYTHONDONTWRITEBYTECODE=1)
+env=(PATH=/usr/sbin:/usr/bin HOME=/tmp "TERM=${TERM:-dumb}" LANG=C.UTF-8
+	PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=/src)
 while [ "$1" != -- ]; do
 	case $1 in
 	--bind)
