@@ -94,7 +94,7 @@ e2e() {
 
 # Runs two guests at a time, because one uses little more than one core. Only one of them writes to the
 # terminal.
-e2e_both() {
+e2e_side_by_side() {
 	group_start e2e stock "$@" 2> >(cat >&2)
 	e2e test "$@"
 	group_wait
@@ -149,7 +149,7 @@ if [ -z "$only_kunit" ]; then
 		e2e patched "$@"
 	else
 		lab module stock >/dev/null
-		e2e_both "$@"
+		e2e_side_by_side "$@"
 		guard
 	fi
 fi
