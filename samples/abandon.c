@@ -2,17 +2,15 @@
 /*
  * Direct I/O whose issuer does not wait for it.
  *
- * Submits io_uring writes and goes away while they are under way, in one of
- * several ways. What is left to do for them cannot be left to their issuer
- * then, and has to be done all the same.
+ * The issuer submits io_uring writes and goes away while they are in flight, in
+ * one of several ways. Their completions cannot be deferred to it, so the kernel
+ * must run them elsewhere. The data is compared at the end of each round.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <liburing.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,97 +18,56 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "number.h"
+#include "cli.h"
 
 #define BLOCK 4096UL
 #define MAX_WRITES 1024UL
 
+enum how {
+	BY_EXIT,
+	BY_KILL,
+	BY_EXEC,
+	BY_CLOSE,
+	BY_THREAD,
+};
+
+static const struct cli_choice ways[] = {
+	[BY_EXIT] = { "exit", "the task exits" },
+	[BY_KILL] = { "kill", "the task is killed" },
+	[BY_EXEC] = { "exec", "the task executes another program" },
+	[BY_CLOSE] = { "close", "the task closes the ring and continues" },
+	[BY_THREAD] = { "thread", "the submitting thread exits, the process waits" },
+	{ }
+};
+
 struct options {
 	const char *path;
-	const char *how;
+	unsigned int how;
 	unsigned long writes;
 	unsigned long rounds;
 	unsigned int setup;
 };
 
-static const struct option long_options[] = {
-	{ "how", required_argument, NULL, 'w' },
-	{ "writes", required_argument, NULL, 'n' },
-	{ "rounds", required_argument, NULL, 'r' },
-	{ "defer-taskrun", no_argument, NULL, 'd' },
-	{ "help", no_argument, NULL, 'h' },
-	{ }
-};
-
-static void usage(FILE *to)
-{
-	fputs("abandon [OPTION]... FILE\n"
-	      "\n"
-	      "Overwrites FILE, which must exist and have a size.\n"
-	      "\n"
-	      "  --how=exit        the task exits (default)\n"
-	      "  --how=kill        the task is killed\n"
-	      "  --how=exec        the task executes another program\n"
-	      "  --how=close       the task closes the ring and goes on\n"
-	      "  --how=thread      the thread that has submitted exits, others wait\n"
-	      "  --writes=N        writes under way at a time (32)\n"
-	      "  --rounds=N        (100)\n"
-	      "  --defer-taskrun   a ring with IORING_SETUP_DEFER_TASKRUN\n", to);
-}
-
-static void fail(const char *what, int err)
-{
-	fprintf(stderr, "abandon: %s: %s\n", what, strerror(err));
-	exit(1);
-}
-
-static bool is_one_of(const char *how)
-{
-	static const char *const ways[] = { "exit", "kill", "exec", "close", "thread", NULL };
-	const char *const *way;
-
-	for (way = ways; *way; way++)
-		if (!strcmp(how, *way))
-			return true;
-	return false;
-}
-
 static struct options parse(int argc, char **argv)
 {
-	struct options options = { .how = "exit", .writes = 32, .rounds = 100 };
-	int option;
+	struct options options = { };
+	const struct cli_option table[] = {
+		CLI_CHOICE("how", &options.how, ways),
+		CLI_NUMBER("writes", &options.writes, 32, 1, MAX_WRITES,
+			   "writes in flight at a time"),
+		CLI_NUMBER("rounds", &options.rounds, 100, 1, 1UL << 30, "rounds"),
+		CLI_BITS("defer-taskrun", &options.setup,
+			 IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
+			 "a ring with IORING_SETUP_DEFER_TASKRUN"),
+		{ }
+	};
 
-	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-		switch (option) {
-		case 'w':
-			options.how = optarg;
-			break;
-		case 'n':
-			options.writes = number(optarg, 1, MAX_WRITES);
-			break;
-		case 'r':
-			options.rounds = number(optarg, 1, 1UL << 30);
-			break;
-		case 'd':
-			options.setup |= IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
-			break;
-		case 'h':
-			usage(stdout);
-			exit(0);
-		default:
-			usage(stderr);
-			exit(2);
-		}
-	}
-	if (optind + 1 != argc || !is_one_of(options.how)) {
-		usage(stderr);
-		exit(2);
-	}
-	options.path = argv[optind];
+	options.path = cli_parse(argc, argv,
+				 "Overwrites FILE, which must exist and not be empty.", table);
 	return options;
 }
 
-/* Each block tells where it belongs, and in which round it was written. */
+/* Each block holds its index and the round in which it was written. */
 static void fill(char *data, unsigned long writes, unsigned long round)
 {
 	unsigned long i;
@@ -128,7 +85,7 @@ static void submit(const struct options *options, struct io_uring *ring, int fd,
 
 	ret = io_uring_queue_init(options->writes, ring, options->setup);
 	if (ret)
-		fail("io_uring_queue_init", -ret);
+		fail(-ret, "io_uring_queue_init");
 	for (i = 0; i < options->writes; i++) {
 		struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
 
@@ -136,7 +93,7 @@ static void submit(const struct options *options, struct io_uring *ring, int fd,
 	}
 	ret = io_uring_submit(ring);
 	if (ret != (int)options->writes)
-		fail("io_uring_submit", ret < 0 ? -ret : EIO);
+		fail(ret < 0 ? -ret : EIO, "io_uring_submit");
 }
 
 struct job {
@@ -151,7 +108,7 @@ static void *submit_in_thread(void *arg)
 	struct io_uring ring;
 
 	submit(job->options, &ring, job->fd, job->data);
-	/* The ring stays open, the task that it belongs to does not. */
+	/* The ring stays open after its task has exited. */
 	return NULL;
 }
 
@@ -162,26 +119,26 @@ static void abandon_in_thread(struct job *job)
 
 	ret = pthread_create(&thread, NULL, submit_in_thread, job);
 	if (ret)
-		fail("pthread_create", ret);
+		fail(ret, "pthread_create");
 	pthread_join(thread, NULL);
 }
 
-/* Does not return. */
-static void child(const struct options *options, int fd, char *data)
+static void __attribute__((noreturn))
+child(const struct options *options, int fd, char *data)
 {
 	struct job job = { options, fd, data };
 	struct io_uring ring;
 
-	if (!strcmp(options->how, "thread")) {
+	if (options->how == BY_THREAD) {
 		abandon_in_thread(&job);
 		_exit(0);
 	}
 	submit(options, &ring, fd, data);
-	if (!strcmp(options->how, "kill"))
+	if (options->how == BY_KILL)
 		kill(getpid(), SIGKILL);
-	else if (!strcmp(options->how, "exec"))
+	else if (options->how == BY_EXEC)
 		execl("/bin/true", "true", (char *)NULL);
-	else if (!strcmp(options->how, "close"))
+	else if (options->how == BY_CLOSE)
 		io_uring_queue_exit(&ring);
 	_exit(0);
 }
@@ -192,24 +149,24 @@ static void run_round(const struct options *options, int fd, char *data)
 	pid_t pid = fork();
 
 	if (pid < 0)
-		fail("fork", errno);
+		fail(errno, "fork");
 	if (!pid)
 		child(options, fd, data);
 	if (waitpid(pid, &status, 0) != pid)
-		fail("waitpid", errno);
-	if (WIFSIGNALED(status) && strcmp(options->how, "kill"))
-		fail("the task was killed", ECANCELED);
+		fail(errno, "waitpid");
+	if (WIFSIGNALED(status) && options->how != BY_KILL)
+		fail(ECANCELED, "the task was killed");
 	if (WIFEXITED(status) && WEXITSTATUS(status))
 		exit(WEXITSTATUS(status));
 }
 
-/* Everything that was submitted before is over when this returns. */
+/* Wait for all direct I/O that was submitted before: ftruncate() does. */
 static void settle(int fd)
 {
 	struct stat stat;
 
 	if (fstat(fd, &stat) || ftruncate(fd, stat.st_size))
-		fail("ftruncate", errno);
+		fail(errno, "ftruncate");
 }
 
 static void compare(const struct options *options, int fd, char *data, char *back)
@@ -217,9 +174,9 @@ static void compare(const struct options *options, int fd, char *data, char *bac
 	ssize_t len = options->writes * BLOCK;
 
 	if (pread(fd, back, len, 0) != len)
-		fail("pread", errno);
+		fail(errno, "pread");
 	if (memcmp(data, back, len))
-		fail("the data is not what was written", EILSEQ);
+		fail(EILSEQ, "the data is not what was written");
 }
 
 int main(int argc, char **argv)
@@ -231,10 +188,10 @@ int main(int argc, char **argv)
 
 	fd = open(options.path, O_RDWR | O_DIRECT);
 	if (fd < 0)
-		fail(options.path, errno);
+		fail(errno, "%s", options.path);
 	if (posix_memalign((void **)&data, BLOCK, options.writes * BLOCK) ||
 	    posix_memalign((void **)&back, BLOCK, options.writes * BLOCK))
-		fail("posix_memalign", ENOMEM);
+		fail(ENOMEM, "posix_memalign");
 	for (round = 0; round < options.rounds; round++) {
 		fill(data, options.writes, round);
 		run_round(&options, fd, data);
@@ -242,6 +199,6 @@ int main(int argc, char **argv)
 		compare(&options, fd, data, back);
 	}
 	printf("abandon: %lu rounds of %lu writes, --how=%s, all there\n", options.rounds,
-	       options.writes, options.how);
+	       options.writes, ways[options.how].name);
 	return 0;
 }

@@ -1,33 +1,48 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A task that sleeps until its own direct I/O is over.
+ * A task that sleeps in the kernel until its own direct I/O is over.
  *
- * Each round submits io_uring writes and, while they are under way, makes a
- * system call that waits for all of them in the kernel: fallocate(),
- * ftruncate() or a freeze of the file system. Task work does not run during
- * such a sleep. So if what the call waits for were dropped by a completion
- * that had been left for this very task to run, the task would sleep forever.
+ * Each round submits io_uring writes and, while they are in flight, makes a
+ * system call that waits for them in the kernel, uninterruptibly: fallocate()
+ * and ftruncate() wait for the inode's i_dio_count, freezing the file system
+ * waits for the super block's writers. The task neither runs task work nor polls
+ * while it sleeps there. So if a completion that is left to this task keeps what
+ * the call waits for, the task never wakes up.
+ *
+ * With --poll, the ring has IORING_SETUP_IOPOLL, and the writes are submitted
+ * with io_uring_enter(fd, n, 0, 0), which does not poll; io_uring_submit() would
+ * poll once. The device has done its part at some time, but its driver ends the
+ * bios only when the hardware queue is polled, or when the driver's timeout
+ * finds them, after 5 to 30 seconds; null disks then fail them. With
+ * --poll-beside, a second thread polls that queue all the time, because it reads
+ * the block device, by a polled ring of its own and on the same CPU. It does not
+ * read FILE: the calls keep direct I/O away from the file while they wait, and a
+ * poll of the file would reap the writes, whereas a poll of the device only ends
+ * their bios. The calls must return without either of the two.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <liburing.h>
 #include <linux/fs.h>
 #include <linux/types.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "cli.h"
 #include "command.h"
-#include "number.h"
 
 #define BLOCK 4096UL
 #define MAX_DEPTH 4096UL
-/* With --dirty-cache, what is in the page cache of the file: its end. */
+/* With --dirty-cache, the page cache holds this many bytes at the end of the file. */
 #define CACHED (64UL * 1024)
 
 enum wait_by {
@@ -40,134 +55,189 @@ struct options {
 	const char *path;
 	unsigned long rounds;
 	unsigned long depth;
-	enum wait_by wait_by;
+	unsigned int wait_by;
+	unsigned int ring_flags;
+	bool poll_beside;
 	bool dirty_cache;
 	bool dsync;
 	bool command;
 };
 
-struct state {
-	struct options options;
+/* The thread that polls the block device */
+struct poller {
+	pthread_t thread;
 	struct io_uring ring;
 	int fd;
-	/* The file, opened for buffered I/O. */
+	void *data;
+	atomic_bool is_over;
+};
+
+struct state {
+	struct options options;
+	unsigned long round;
+	struct io_uring ring;
+	int fd;
+	/* The file, opened for buffered I/O */
 	int cached_fd;
 	__u64 size;
-	/* The part of it that is written to. */
+	/* The end of the part that is written to */
 	__u64 end;
-	/* Where the next write goes to. */
+	/* The position of the next write */
 	__u64 offset;
-	/* Up to where the file is allocated. */
+	/* The end of the last fallocate() */
 	__u64 allocated;
 	char *data;
+	struct poller poller;
 };
-
-static const struct option long_options[] = {
-	{ "rounds", required_argument, NULL, 'r' },
-	{ "depth", required_argument, NULL, 'd' },
-	{ "ftruncate", no_argument, NULL, 't' },
-	{ "freeze", no_argument, NULL, 'f' },
-	{ "dirty-cache", no_argument, NULL, 'c' },
-	{ "dsync", no_argument, NULL, 's' },
-	{ "command", no_argument, NULL, 'u' },
-	{ "help", no_argument, NULL, 'h' },
-	{ }
-};
-
-static void usage(FILE *to)
-{
-	fputs("deadlock [OPTION]... FILE\n"
-	      "\n"
-	      "Overwrites FILE, which must exist and have a size.\n"
-	      "\n"
-	      "  --rounds=N     (100000)\n"
-	      "  --depth=N      writes under way at a time (1)\n"
-	      "  --ftruncate    wait for them by ftruncate(), to the size the file has\n"
-	      "  --freeze       wait for them by freezing the file system, and thaw it\n"
-	      "  --dirty-cache  keep a part of the file in the page cache\n"
-	      "  --dsync        durable writes\n"
-	      "  --command      write by commands, to a file of a diofs\n", to);
-}
 
 static struct options parse(int argc, char **argv)
 {
-	struct options options = { .rounds = 100000, .depth = 1 };
-	int option;
+	struct options options = { };
+	const struct cli_option table[] = {
+		CLI_NUMBER("rounds", &options.rounds, 100000, 1, 1UL << 40, "rounds"),
+		CLI_NUMBER("depth", &options.depth, 1, 1, MAX_DEPTH, "writes in flight at a time"),
+		CLI_VALUE("ftruncate", &options.wait_by, BY_FTRUNCATE,
+			  "wait by ftruncate() to the size of the file"),
+		CLI_VALUE("freeze", &options.wait_by, BY_FREEZE,
+			  "wait by freezing the file system, then thaw it"),
+		CLI_BITS("poll", &options.ring_flags, IORING_SETUP_IOPOLL,
+			 "poll for completions (IORING_SETUP_IOPOLL)"),
+		CLI_SWITCH("poll-beside", &options.poll_beside,
+			   "poll the file's block device in a second thread"),
+		CLI_SWITCH("dirty-cache", &options.dirty_cache,
+			   "keep a part of the file in the page cache"),
+		CLI_SWITCH("dsync", &options.dsync, "durable writes"),
+		CLI_SWITCH("command", &options.command,
+			   "write by commands; FILE must be on a diofs"),
+		{ }
+	};
 
-	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-		switch (option) {
-		case 'r':
-			options.rounds = number(optarg, 1, 1UL << 40);
-			break;
-		case 'd':
-			options.depth = number(optarg, 1, MAX_DEPTH);
-			break;
-		case 't':
-			options.wait_by = BY_FTRUNCATE;
-			break;
-		case 'f':
-			options.wait_by = BY_FREEZE;
-			break;
-		case 'c':
-			options.dirty_cache = true;
-			break;
-		case 's':
-			options.dsync = true;
-			break;
-		case 'u':
-			options.command = true;
-			break;
-		case 'h':
-			usage(stdout);
-			exit(0);
-		default:
-			usage(stderr);
-			exit(2);
-		}
-	}
-	if (optind != argc - 1) {
-		usage(stderr);
-		exit(2);
-	}
-	options.path = argv[optind];
+	options.path = cli_parse(argc, argv,
+				 "Overwrites FILE, which must exist and not be empty.", table);
 	return options;
 }
 
-/* Report what went wrong, as an errno or negated one. */
-static int failed(const char *what, int err)
+static char *allocate_block(void)
 {
-	fprintf(stderr, "deadlock: %s: %s\n", what, strerror(abs(err)));
-	return -1;
+	char *data = aligned_alloc(BLOCK, BLOCK);
+
+	if (!data)
+		fail(ENOMEM, "memory");
+	memset(data, 0x5a, BLOCK);
+	return data;
 }
 
-static int set_up(struct state *state)
+/* Open the block device that the open file @fd is on. */
+static int open_device(int fd)
 {
+	char link[64], target[256], path[256 + 8];
+	ssize_t length;
+	struct stat st;
+	int device;
+
+	if (fstat(fd, &st))
+		fail(errno, "fstat");
+	snprintf(link, sizeof(link), "/sys/dev/block/%u:%u", major(st.st_dev), minor(st.st_dev));
+	length = readlink(link, target, sizeof(target) - 1);
+	if (length < 0)
+		fail(errno, "%s", link);
+	target[length] = 0;
+	snprintf(path, sizeof(path), "/dev/%s", basename(target));
+	device = open(path, O_RDONLY | O_DIRECT);
+	if (device < 0)
+		fail(errno, "%s", path);
+	return device;
+}
+
+/* Stay on this CPU, because it determines the hardware queue. */
+static void pin_to_cpu(void)
+{
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(sched_getcpu(), &cpus);
+	if (sched_setaffinity(0, sizeof(cpus), &cpus))
+		fail(errno, "sched_setaffinity");
+}
+
+static void *poll_device(void *arg)
+{
+	struct poller *poller = arg;
+	struct io_uring_cqe *cqe;
+	int ret;
+
+	while (!poller->is_over) {
+		io_uring_prep_read(io_uring_get_sqe(&poller->ring), poller->fd, poller->data,
+				   BLOCK, 0);
+		ret = io_uring_submit_and_wait(&poller->ring, 1);
+		if (ret == 1)
+			ret = io_uring_wait_cqe(&poller->ring, &cqe);
+		if (ret)
+			fail(ret < 0 ? ret : EIO, "polling the device");
+		ret = cqe->res;
+		io_uring_cqe_seen(&poller->ring, cqe);
+		if (ret != BLOCK)
+			fail(ret < 0 ? ret : EIO, "reading the device");
+		sched_yield();
+	}
+	return NULL;
+}
+
+static void start_poller(struct poller *poller, int fd)
+{
+	int ret;
+
+	pin_to_cpu();
+	poller->fd = open_device(fd);
+	poller->data = allocate_block();
+	ret = io_uring_queue_init(1, &poller->ring, IORING_SETUP_IOPOLL);
+	if (ret)
+		fail(ret, "io_uring_queue_init");
+	ret = pthread_create(&poller->thread, NULL, poll_device, poller);
+	if (ret)
+		fail(ret, "pthread_create");
+}
+
+static void stop_poller(struct poller *poller)
+{
+	poller->is_over = true;
+	pthread_join(poller->thread, NULL);
+	io_uring_queue_exit(&poller->ring);
+	free(poller->data);
+	close(poller->fd);
+}
+
+static void set_up(struct state *state)
+{
+	const struct options *options = &state->options;
 	struct stat st;
 	int ret;
 
-	state->fd = open(state->options.path, O_RDWR | O_DIRECT);
+	state->fd = open(options->path, O_RDWR | O_DIRECT);
 	if (state->fd < 0 || fstat(state->fd, &st))
-		return failed(state->options.path, errno);
+		fail(errno, "%s", options->path);
 	state->size = st.st_size;
 	if (state->size < CACHED + BLOCK)
-		return failed(state->options.path, ENOSPC);
+		fail(ENOSPC, "%s", options->path);
 	state->end = state->size - CACHED;
 	state->cached_fd = -1;
-	if (state->options.dirty_cache) {
-		state->cached_fd = open(state->options.path, O_RDWR);
+	if (options->dirty_cache) {
+		state->cached_fd = open(options->path, O_RDWR);
 		if (state->cached_fd < 0)
-			return failed(state->options.path, errno);
+			fail(errno, "%s", options->path);
 	}
-	state->data = aligned_alloc(BLOCK, BLOCK);
-	if (!state->data)
-		return failed("memory", ENOMEM);
-	memset(state->data, 0x5a, BLOCK);
-	ret = io_uring_queue_init(state->options.depth, &state->ring, 0);
-	return ret ? failed("io_uring", ret) : 0;
+	state->data = allocate_block();
+	ret = io_uring_queue_init(options->depth, &state->ring, options->ring_flags);
+	if (ret)
+		fail(ret, "io_uring_queue_init");
+	if (options->poll_beside)
+		start_poller(&state->poller, state->fd);
 }
 
 static void tear_down(struct state *state)
 {
+	if (state->options.poll_beside)
+		stop_poller(&state->poller);
 	io_uring_queue_exit(&state->ring);
 	free(state->data);
 	if (state->cached_fd >= 0)
@@ -176,21 +246,17 @@ static void tear_down(struct state *state)
 }
 
 /*
- * Have pages in the cache, one of them dirty, but none where the writes go:
- * to know that, a file system may have to look when they are over.
+ * Put pages in the cache, one of them dirty, but none where the writes go. Under
+ * some policies, this makes the completion of a write need a task.
  */
-static int fill_cache(struct state *state)
+static void fill_cache(struct state *state)
 {
 	static char buf[CACHED];
-	ssize_t ret;
 
-	ret = pread(state->cached_fd, buf, CACHED, state->end);
-	if (ret < 0)
-		return failed("buffered read", errno);
-	ret = pwrite(state->cached_fd, buf, BLOCK, state->end);
-	if (ret < 0)
-		return failed("buffered write", errno);
-	return 0;
+	if (pread(state->cached_fd, buf, CACHED, state->end) < 0)
+		fail(errno, "round %lu: buffered read", state->round);
+	if (pwrite(state->cached_fd, buf, BLOCK, state->end) < 0)
+		fail(errno, "round %lu: buffered write", state->round);
 }
 
 static void prep_write(const struct state *state, struct io_uring_sqe *sqe)
@@ -206,7 +272,17 @@ static void prep_write(const struct state *state, struct io_uring_sqe *sqe)
 	sqe->rw_flags = dsync ? RWF_DSYNC : 0;
 }
 
-static int submit(struct state *state)
+/* As io_uring_submit(), which also polls if the ring has IORING_SETUP_IOPOLL. */
+static int submit_without_polling(struct io_uring *ring)
+{
+	unsigned int count = io_uring_sq_ready(ring);
+
+	ring->sq.sqe_head = ring->sq.sqe_tail;
+	io_uring_smp_store_release(ring->sq.ktail, ring->sq.sqe_tail);
+	return io_uring_enter(ring->ring_fd, count, 0, 0, NULL);
+}
+
+static void submit(struct state *state)
 {
 	struct io_uring_sqe *sqe;
 	unsigned long i;
@@ -215,20 +291,19 @@ static int submit(struct state *state)
 	for (i = 0; i < state->options.depth; i++) {
 		sqe = io_uring_get_sqe(&state->ring);
 		if (!sqe)
-			return failed("io_uring_get_sqe", EBUSY);
+			fail(EBUSY, "round %lu: io_uring_get_sqe", state->round);
 		prep_write(state, sqe);
 		state->offset += BLOCK;
 		if (state->offset + BLOCK > state->end)
 			state->offset = 0;
 	}
-	ret = io_uring_submit(&state->ring);
+	ret = submit_without_polling(&state->ring);
 	if (ret < 0 || (unsigned long)ret != state->options.depth)
-		return failed("io_uring_submit", ret < 0 ? ret : EIO);
-	return 0;
+		fail(ret < 0 ? ret : EIO, "round %lu: io_uring_enter", state->round);
 }
 
-/* The call that sleeps until the writes are over. */
-static int wait_in_kernel(struct state *state)
+/* Make the call that sleeps until the writes are over. */
+static void wait_in_kernel(struct state *state)
 {
 	switch (state->options.wait_by) {
 	case BY_FALLOCATE:
@@ -236,23 +311,22 @@ static int wait_in_kernel(struct state *state)
 		if (state->allocated > state->size)
 			state->allocated = BLOCK;
 		if (fallocate(state->fd, 0, 0, state->allocated))
-			return failed("fallocate", errno);
-		return 0;
+			fail(errno, "round %lu: fallocate", state->round);
+		break;
 	case BY_FTRUNCATE:
 		if (ftruncate(state->fd, state->size))
-			return failed("ftruncate", errno);
-		return 0;
+			fail(errno, "round %lu: ftruncate", state->round);
+		break;
 	case BY_FREEZE:
 		if (ioctl(state->fd, FIFREEZE, 0))
-			return failed("FIFREEZE", errno);
+			fail(errno, "round %lu: FIFREEZE", state->round);
 		if (ioctl(state->fd, FITHAW, 0))
-			return failed("FITHAW", errno);
-		return 0;
+			fail(errno, "round %lu: FITHAW", state->round);
+		break;
 	}
-	return -1;
 }
 
-static int reap(struct state *state)
+static void reap(struct state *state)
 {
 	struct io_uring_cqe *cqe;
 	unsigned long i;
@@ -263,41 +337,32 @@ static int reap(struct state *state)
 			ret = io_uring_wait_cqe(&state->ring, &cqe);
 		} while (ret == -EINTR);
 		if (ret)
-			return failed("io_uring_wait_cqe", ret);
+			fail(ret, "round %lu: io_uring_wait_cqe", state->round);
 		ret = cqe->res;
 		io_uring_cqe_seen(&state->ring, cqe);
 		if (ret != BLOCK)
-			return failed("write", ret < 0 ? ret : EIO);
+			fail(ret < 0 ? ret : EIO, "round %lu: write", state->round);
 	}
-	return 0;
 }
 
-static int run(struct state *state)
+static void run_round(struct state *state)
 {
-	unsigned long i;
-
-	for (i = 0; i < state->options.rounds; i++) {
-		if (state->options.dirty_cache && fill_cache(state))
-			return -1;
-		if (submit(state) || wait_in_kernel(state) || reap(state)) {
-			fprintf(stderr, "deadlock: failed in round %lu\n", i);
-			return -1;
-		}
-	}
-	return 0;
+	if (state->options.dirty_cache)
+		fill_cache(state);
+	submit(state);
+	wait_in_kernel(state);
+	reap(state);
 }
 
 int main(int argc, char **argv)
 {
-	struct state state = { .options = parse(argc, argv) };
-	int ret;
+	static struct state state;
 
-	if (set_up(&state))
-		return 1;
-	ret = run(&state);
+	state.options = parse(argc, argv);
+	set_up(&state);
+	for (; state.round < state.options.rounds; state.round++)
+		run_round(&state);
 	tear_down(&state);
-	if (ret)
-		return 1;
 	printf("deadlock: none in %lu rounds of %lu writes\n", state.options.rounds,
 	       state.options.depth);
 	return 0;

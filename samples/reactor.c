@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A thread that never sleeps: it looks for completions, computes, and looks again.
+ * A thread that never sleeps: it polls for completions, computes, and polls again.
  *
- * It keeps some transfers of 4 KiB under way, at random places of a file, until
- * it gets SIGTERM. Then it tells, as JSON, how long they took from submission
- * until they were seen.
+ * It keeps a number of 4 KiB transfers in flight, at random positions of a file,
+ * until it gets SIGTERM. Then it prints, as JSON, the time from submission until
+ * the completion was reaped.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <liburing.h>
 #include <linux/types.h>
 #include <signal.h>
@@ -20,8 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli.h"
 #include "command.h"
-#include "number.h"
 
 #define BLOCK 4096UL
 #define MAX_DEPTH 64UL
@@ -29,7 +28,7 @@
 struct options {
 	const char *path;
 	unsigned long depth;
-	/* between two looks, in ns */
+	/* between two polls, in ns */
 	unsigned long compute;
 	/* of the part of the file that is used, in bytes */
 	unsigned long size;
@@ -38,7 +37,7 @@ struct options {
 	bool command;
 };
 
-/* A transfer, which is one of as many as the queue is deep. */
+/* One of the --depth transfers in flight. */
 struct transfer {
 	__u64 submitted;
 	char *memory;
@@ -50,78 +49,33 @@ struct reactor {
 	int fd;
 	struct transfer transfers[MAX_DEPTH];
 	__u64 random;
-	/* How many were seen, and how long they took, in ns */
-	__u64 seen;
+	/* How many were reaped, and how long they took, in ns */
+	__u64 reaped;
 	__u64 sum;
 	__u64 max;
 };
 
 static atomic_bool is_over;
 
-static const struct option long_options[] = {
-	{ "depth", required_argument, NULL, 'd' },
-	{ "compute", required_argument, NULL, 'n' },
-	{ "size", required_argument, NULL, 's' },
-	{ "poll", no_argument, NULL, 'p' },
-	{ "read", no_argument, NULL, 'r' },
-	{ "command", no_argument, NULL, 'u' },
-	{ "help", no_argument, NULL, 'h' },
-	{ }
-};
-
-static void usage(FILE *to)
-{
-	fputs("reactor [OPTION]... FILE\n"
-	      "\n"
-	      "Overwrites FILE, with direct I/O, until it is terminated.\n"
-	      "\n"
-	      "  --depth=N    transfers under way at a time (1)\n"
-	      "  --compute=N  nanoseconds between two looks for completions (0)\n"
-	      "  --size=N     bytes of the file that are used (1 MiB)\n"
-	      "  --poll       poll for completions (IORING_SETUP_IOPOLL)\n"
-	      "  --read       read instead\n"
-	      "  --command    transfer by commands, for which FILE must lie on a diofs\n",
-	      to);
-}
-
 static struct options parse(int argc, char **argv)
 {
-	struct options options = { .depth = 1, .size = 1UL << 20 };
-	int option;
+	struct options options = { };
+	const struct cli_option table[] = {
+		CLI_NUMBER("depth", &options.depth, 1, 1, MAX_DEPTH,
+			   "transfers in flight at a time"),
+		CLI_NUMBER("compute", &options.compute, 0, 0, 1000000000,
+			   "nanoseconds to compute between two polls"),
+		CLI_NUMBER("size", &options.size, 1UL << 20, BLOCK, 1UL << 40,
+			   "bytes at the start of the file that are used"),
+		CLI_SWITCH("poll", &options.poll, "poll for completions (IORING_SETUP_IOPOLL)"),
+		CLI_SWITCH("read", &options.read, "read instead"),
+		CLI_SWITCH("command", &options.command,
+			   "transfer by commands; FILE must be on a diofs"),
+		{ }
+	};
 
-	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-		switch (option) {
-		case 'd':
-			options.depth = number(optarg, 0, MAX_DEPTH);
-			break;
-		case 'n':
-			options.compute = number(optarg, 0, 1000000000);
-			break;
-		case 's':
-			options.size = number(optarg, 0, 1UL << 40);
-			break;
-		case 'p':
-			options.poll = true;
-			break;
-		case 'r':
-			options.read = true;
-			break;
-		case 'u':
-			options.command = true;
-			break;
-		case 'h':
-			usage(stdout);
-			exit(0);
-		default:
-			usage(stderr);
-			exit(2);
-		}
-	}
-	if (optind != argc - 1 || !options.depth || options.size < BLOCK) {
-		usage(stderr);
-		exit(2);
-	}
-	options.path = argv[optind];
+	options.path = cli_parse(argc, argv,
+				 "Overwrites FILE, by direct I/O, until it gets SIGTERM.", table);
 	return options;
 }
 
@@ -139,12 +93,6 @@ static __u64 now(void)
 	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
 }
 
-static void fail(const char *what, int err)
-{
-	fprintf(stderr, "reactor: %s: %s\n", what, strerror(abs(err)));
-	exit(1);
-}
-
 static void set_up(struct reactor *reactor)
 {
 	const struct options *options = &reactor->options;
@@ -154,24 +102,24 @@ static void set_up(struct reactor *reactor)
 	reactor->random = 1;
 	reactor->fd = open(options->path, O_RDWR | O_DIRECT);
 	if (reactor->fd < 0)
-		fail(options->path, errno);
+		fail(errno, "%s", options->path);
 	ret = io_uring_queue_init(MAX_DEPTH, &reactor->ring,
 				  options->poll ? IORING_SETUP_IOPOLL : 0);
 	if (ret)
-		fail("io_uring", ret);
+		fail(ret, "io_uring");
 	for (i = 0; i < options->depth; i++) {
 		reactor->transfers[i].memory = aligned_alloc(BLOCK, BLOCK);
 		if (!reactor->transfers[i].memory)
-			fail("memory", ENOMEM);
+			fail(ENOMEM, "memory");
 		memset(reactor->transfers[i].memory, (int)i, BLOCK);
 	}
 	signal(SIGTERM, on_term);
 }
 
-/* Where the next transfer goes to */
+/* The position of the next transfer */
 static __u64 next_position(struct reactor *reactor)
 {
-	/* a linear congruential generator, of which the high bits are taken */
+	/* a linear congruential generator, whose high bits are used */
 	reactor->random = reactor->random * 6364136223846793005ULL + 1442695040888963407ULL;
 	return (reactor->random >> 33) % (reactor->options.size / BLOCK) * BLOCK;
 }
@@ -196,10 +144,10 @@ static void submit(struct reactor *reactor, struct transfer *transfer)
 	transfer->submitted = now();
 	ret = io_uring_submit(&reactor->ring);
 	if (ret != 1)
-		fail("io_uring_submit", ret);
+		fail(ret, "io_uring_submit");
 }
 
-static void see(struct reactor *reactor, struct io_uring_cqe *cqe)
+static void reap(struct reactor *reactor, struct io_uring_cqe *cqe)
 {
 	struct transfer *transfer = io_uring_cqe_get_data(cqe);
 	__u64 took = now() - transfer->submitted;
@@ -207,8 +155,8 @@ static void see(struct reactor *reactor, struct io_uring_cqe *cqe)
 
 	io_uring_cqe_seen(&reactor->ring, cqe);
 	if (result != (int)BLOCK)
-		fail("transfer", result < 0 ? result : EIO);
-	reactor->seen++;
+		fail(result < 0 ? result : EIO, "transfer");
+	reactor->reaped++;
 	reactor->sum += took;
 	if (took > reactor->max)
 		reactor->max = took;
@@ -224,7 +172,7 @@ static void compute(unsigned long ns)
 		;
 }
 
-/* Every look is a system call if polling is, and else one at memory only. */
+/* With --poll, io_uring_peek_cqe() enters the kernel; otherwise it only reads memory. */
 static void run(struct reactor *reactor)
 {
 	struct io_uring_cqe *cqe;
@@ -234,7 +182,7 @@ static void run(struct reactor *reactor)
 		submit(reactor, &reactor->transfers[i]);
 	while (!is_over) {
 		while (!is_over && !io_uring_peek_cqe(&reactor->ring, &cqe))
-			see(reactor, cqe);
+			reap(reactor, cqe);
 		compute(reactor->options.compute);
 	}
 }
@@ -246,9 +194,9 @@ int main(int argc, char **argv)
 	reactor.options = parse(argc, argv);
 	set_up(&reactor);
 	run(&reactor);
-	/* Waits for what is under way. */
+	/* Waits for the transfers in flight. */
 	io_uring_queue_exit(&reactor.ring);
-	printf("{\"error\": 0, \"seen\": %llu, \"mean\": %llu, \"max\": %llu}\n", reactor.seen,
-	       reactor.seen ? reactor.sum / reactor.seen : 0, reactor.max);
+	printf("{\"error\": 0, \"seen\": %llu, \"mean\": %llu, \"max\": %llu}\n", reactor.reaped,
+	       reactor.reaped ? reactor.sum / reactor.reaped : 0, reactor.max);
 	return 0;
 }

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Reads and writes a file of a diofs by commands of io_uring.
+ * Reads and writes a file of a diofs by io_uring commands.
  *
- * Each round writes some blocks and reads them back, in plain and then in
- * registered memory. Every word of the data tells when and where it was written,
- * and is compared.
+ * Each round writes some blocks and reads them back, in plain memory and in
+ * registered memory by turns. Every word of the data is made of its round and
+ * position, and is compared.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <liburing.h>
 #include <linux/types.h>
 #include <stdbool.h>
@@ -19,8 +18,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "cli.h"
 #include "command.h"
-#include "number.h"
 
 #define PAGE 4096UL
 #define MAX_DEPTH 1024UL
@@ -39,109 +38,66 @@ struct state {
 	struct options options;
 	struct io_uring ring;
 	int fd;
-	/* How many places there are for the blocks of a round. */
+	/* How many positions there are for the blocks of a round */
 	__u64 places;
-	/* The blocks of a round, registered as one buffer. */
+	/* The blocks of a round, registered as one buffer */
 	char *data;
+	/* The two kinds of memory take turns, so that no data is right twice. */
+	unsigned long round;
 };
 
-static const struct option long_options[] = {
-	{ "rounds", required_argument, NULL, 'r' },
-	{ "depth", required_argument, NULL, 'd' },
-	{ "block", required_argument, NULL, 'b' },
-	{ "poll", no_argument, NULL, 'p' },
-	{ "sqpoll", no_argument, NULL, 'q' },
-	{ "defer", no_argument, NULL, 't' },
-	{ "dsync", no_argument, NULL, 's' },
-	{ "help", no_argument, NULL, 'h' },
-	{ }
-};
-
-static void usage(FILE *to)
+static bool is_registered(const struct state *state)
 {
-	fputs("uring_cmd [OPTION]... FILE\n"
-	      "\n"
-	      "Overwrites FILE, which must lie on a diofs.\n"
-	      "\n"
-	      "  --rounds=N  with each kind of memory (100)\n"
-	      "  --depth=N   commands under way at a time (8)\n"
-	      "  --block=N   bytes of each (4096)\n"
-	      "  --poll      poll for completions (IORING_SETUP_IOPOLL)\n"
-	      "  --sqpoll    let a thread of the kernel submit (IORING_SETUP_SQPOLL)\n"
-	      "  --defer     run task work when waiting only (IORING_SETUP_DEFER_TASKRUN)\n"
-	      "  --dsync     durable writes\n", to);
+	return state->round & 1;
 }
 
 static struct options parse(int argc, char **argv)
 {
-	struct options options = { .rounds = 100, .depth = 8, .block = PAGE };
-	int option;
+	struct options options = { };
+	const struct cli_option table[] = {
+		CLI_NUMBER("rounds", &options.rounds, 100, 1, 1UL << 40,
+			   "rounds with each kind of memory"),
+		CLI_NUMBER("depth", &options.depth, 8, 1, MAX_DEPTH,
+			   "commands in flight at a time"),
+		CLI_NUMBER("block", &options.block, PAGE, 1, MAX_BLOCK, "bytes of each command"),
+		CLI_BITS("poll", &options.ring_flags, IORING_SETUP_IOPOLL,
+			 "poll for completions (IORING_SETUP_IOPOLL)"),
+		CLI_BITS("sqpoll", &options.ring_flags, IORING_SETUP_SQPOLL,
+			 "submit by a kernel thread (IORING_SETUP_SQPOLL)"),
+		CLI_BITS("defer", &options.ring_flags,
+			 IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SINGLE_ISSUER,
+			 "run task work only when waiting (IORING_SETUP_DEFER_TASKRUN)"),
+		CLI_BITS("dsync", &options.write_flags, RNULL_DIO_DSYNC, "durable writes"),
+		{ }
+	};
 
-	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-		switch (option) {
-		case 'r':
-			options.rounds = number(optarg, 1, 1UL << 40);
-			break;
-		case 'd':
-			options.depth = number(optarg, 1, MAX_DEPTH);
-			break;
-		case 'b':
-			options.block = number(optarg, 1, MAX_BLOCK);
-			break;
-		case 'p':
-			options.ring_flags |= IORING_SETUP_IOPOLL;
-			break;
-		case 'q':
-			options.ring_flags |= IORING_SETUP_SQPOLL;
-			break;
-		case 't':
-			options.ring_flags |= IORING_SETUP_DEFER_TASKRUN |
-					      IORING_SETUP_SINGLE_ISSUER;
-			break;
-		case 's':
-			options.write_flags |= RNULL_DIO_DSYNC;
-			break;
-		case 'h':
-			usage(stdout);
-			exit(0);
-		default:
-			usage(stderr);
-			exit(2);
-		}
-	}
-	if (optind != argc - 1) {
-		usage(stderr);
-		exit(2);
-	}
-	options.path = argv[optind];
+	options.path = cli_parse(argc, argv, "Overwrites FILE, which must be on a diofs.", table);
 	return options;
 }
 
-/* Report what went wrong, as an errno or negated one. */
-static int failed(const char *what, int err)
+/* The bytes of a round */
+static size_t length(const struct state *state)
 {
-	fprintf(stderr, "uring_cmd: %s: %s\n", what, strerror(abs(err)));
-	return -1;
+	return state->options.depth * state->options.block;
 }
 
-static int set_up_memory(struct state *state)
+static void set_up_memory(struct state *state)
 {
-	size_t length = state->options.depth * state->options.block;
-	struct iovec iov;
+	size_t size = (length(state) + PAGE - 1) & ~(PAGE - 1);
+	struct iovec iov = { .iov_len = size };
 	int ret;
 
-	length = (length + PAGE - 1) & ~(PAGE - 1);
-	state->data = aligned_alloc(PAGE, length);
+	state->data = aligned_alloc(PAGE, size);
 	if (!state->data)
-		return failed("memory", ENOMEM);
-	memset(state->data, 0, length);
+		fail(ENOMEM, "memory");
+	memset(state->data, 0, size);
 	iov.iov_base = state->data;
-	iov.iov_len = length;
 	ret = io_uring_register_buffers(&state->ring, &iov, 1);
-	return ret ? failed("io_uring_register_buffers", ret) : 0;
+	if (ret)
+		fail(ret, "io_uring_register_buffers");
 }
 
-static int set_up(struct state *state)
+static void set_up(struct state *state)
 {
 	const struct options *options = &state->options;
 	struct stat st;
@@ -149,14 +105,14 @@ static int set_up(struct state *state)
 
 	state->fd = open(options->path, O_RDWR | O_DIRECT);
 	if (state->fd < 0 || fstat(state->fd, &st))
-		return failed(options->path, errno);
+		fail(errno, "%s", options->path);
 	state->places = st.st_size / options->block / options->depth;
 	if (!state->places)
-		return failed(options->path, ENOSPC);
+		fail(ENOSPC, "%s", options->path);
 	ret = io_uring_queue_init(options->depth, &state->ring, options->ring_flags);
 	if (ret)
-		return failed("io_uring", ret);
-	return set_up_memory(state);
+		fail(ret, "io_uring_queue_init");
+	set_up_memory(state);
 }
 
 static void tear_down(struct state *state)
@@ -166,50 +122,44 @@ static void tear_down(struct state *state)
 	close(state->fd);
 }
 
-/* What is in a word of the file after a round. */
-static __u64 expected(unsigned long round, __u64 pos)
+/* The position of a round's blocks in the file */
+static __u64 position(const struct state *state)
 {
-	return (__u64)round << 40 ^ pos;
+	return state->round % state->places * length(state);
 }
 
-static __u64 position(const struct state *state, unsigned long round)
+/* The word at @pos after the current round */
+static __u64 expected(const struct state *state, __u64 pos)
 {
-	__u64 place = round % state->places;
-
-	return place * state->options.depth * state->options.block;
+	return (__u64)state->round << 40 ^ pos;
 }
 
-static void fill(struct state *state, unsigned long round)
+static void fill(struct state *state)
 {
-	size_t length = state->options.depth * state->options.block;
-	__u64 pos = position(state, round);
+	__u64 pos = position(state);
 	__u64 word;
 	size_t at;
 
-	for (at = 0; at < length; at += sizeof(word)) {
-		word = expected(round, pos + at);
+	for (at = 0; at < length(state); at += sizeof(word)) {
+		word = expected(state, pos + at);
 		memcpy(state->data + at, &word, sizeof(word));
 	}
 }
 
-static int compare(const struct state *state, unsigned long round)
+static void compare(const struct state *state)
 {
-	size_t length = state->options.depth * state->options.block;
-	__u64 pos = position(state, round);
+	__u64 pos = position(state);
 	__u64 word;
 	size_t at;
 
-	for (at = 0; at < length; at += sizeof(word)) {
+	for (at = 0; at < length(state); at += sizeof(word)) {
 		memcpy(&word, state->data + at, sizeof(word));
-		if (word != expected(round, pos + at)) {
-			fprintf(stderr, "uring_cmd: wrong data at %llu\n", pos + at);
-			return -1;
-		}
+		if (word != expected(state, pos + at))
+			fail(EILSEQ, "round %lu: data at %llu", state->round, pos + at);
 	}
-	return 0;
 }
 
-static int reap(struct state *state)
+static void reap(struct state *state)
 {
 	struct io_uring_cqe *cqe;
 	unsigned long i;
@@ -220,18 +170,16 @@ static int reap(struct state *state)
 			ret = io_uring_wait_cqe(&state->ring, &cqe);
 		} while (ret == -EINTR);
 		if (ret)
-			return failed("io_uring_wait_cqe", ret);
+			fail(ret, "round %lu: io_uring_wait_cqe", state->round);
 		ret = cqe->res;
 		io_uring_cqe_seen(&state->ring, cqe);
 		if (ret < 0 || (unsigned long)ret != state->options.block)
-			return failed("command", ret < 0 ? ret : EIO);
+			fail(ret < 0 ? ret : EIO, "round %lu: command", state->round);
 	}
-	return 0;
 }
 
 /* Transfer the blocks of a round, and wait for all of them. */
-static int transfer(struct state *state, __u32 op, __u32 flags, bool registered,
-		    unsigned long round)
+static void transfer(struct state *state, __u32 op, __u32 flags)
 {
 	const unsigned long block = state->options.block;
 	struct io_uring_sqe *sqe;
@@ -242,54 +190,33 @@ static int transfer(struct state *state, __u32 op, __u32 flags, bool registered,
 		while (!(sqe = io_uring_get_sqe(&state->ring)))
 			io_uring_sqring_wait(&state->ring);
 		prep_command(sqe, op, state->fd, state->data + i * block, block,
-			     position(state, round) + i * block, flags);
-		if (registered)
+			     position(state) + i * block, flags);
+		if (is_registered(state))
 			use_registered(sqe, 0);
 	}
 	ret = io_uring_submit(&state->ring);
 	if (ret < 0)
-		return failed("io_uring_submit", ret);
-	return reap(state);
+		fail(ret, "round %lu: io_uring_submit", state->round);
+	reap(state);
 }
 
-static int run_round(struct state *state, bool registered, unsigned long round)
+static void run_round(struct state *state)
 {
-	fill(state, round);
-	if (transfer(state, RNULL_DIO_URING_CMD_WRITE, state->options.write_flags,
-		     registered, round))
-		return -1;
-	memset(state->data, 0, state->options.depth * state->options.block);
-	if (transfer(state, RNULL_DIO_URING_CMD_READ, 0, registered, round))
-		return -1;
-	return compare(state, round);
-}
-
-static int run(struct state *state)
-{
-	unsigned long i;
-
-	/* The two kinds of memory take turns, so that no data fits twice. */
-	for (i = 0; i < 2 * state->options.rounds; i++) {
-		if (run_round(state, i & 1, i)) {
-			fprintf(stderr, "uring_cmd: failed in round %lu, %s memory\n",
-				i / 2, i & 1 ? "registered" : "plain");
-			return -1;
-		}
-	}
-	return 0;
+	fill(state);
+	transfer(state, RNULL_DIO_URING_CMD_WRITE, state->options.write_flags);
+	memset(state->data, 0, length(state));
+	transfer(state, RNULL_DIO_URING_CMD_READ, 0);
+	compare(state);
 }
 
 int main(int argc, char **argv)
 {
 	struct state state = { .options = parse(argc, argv) };
-	int ret;
 
-	if (set_up(&state))
-		return 1;
-	ret = run(&state);
+	set_up(&state);
+	for (; state.round < 2 * state.options.rounds; state.round++)
+		run_round(&state);
 	tear_down(&state);
-	if (ret)
-		return 1;
 	printf("uring_cmd: %lu rounds of %lu writes and reads, plain and registered\n",
 	       state.options.rounds, state.options.depth);
 	return 0;
