@@ -123,8 +123,7 @@ static void abandon_in_thread(struct job *job)
 	pthread_join(thread, NULL);
 }
 
-static void __attribute__((noreturn))
-child(const struct options *options, int fd, char *data)
+static __noreturn void child(const struct options *options, int fd, char *data)
 {
 	struct job job = { options, fd, data };
 	struct io_uring ring;

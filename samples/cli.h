@@ -14,6 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define __noreturn __attribute__((noreturn))
+#define __printf(a, b) __attribute__((format(printf, a, b)))
+
 #define CLI_MAX_OPTIONS 16
 
 enum cli_kind {
@@ -71,8 +74,7 @@ struct cli_option {
  * @err: an errno, or a negated one
  * @format: what was attempted, as for printf()
  */
-static inline void __attribute__((noreturn, format(printf, 2, 3)))
-fail(int err, const char *format, ...)
+static inline __noreturn __printf(2, 3) void fail(int err, const char *format, ...)
 {
 	va_list args;
 
@@ -120,8 +122,8 @@ static inline void cli_usage_option(FILE *to, const struct cli_option *option)
 }
 
 /* Print the usage text, and end the program with @status. */
-static inline void __attribute__((noreturn))
-cli_usage(const char *summary, const struct cli_option *options, int status)
+static inline __noreturn void cli_usage(const char *summary, const struct cli_option *options,
+					int status)
 {
 	FILE *to = status ? stderr : stdout;
 
