@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Puts together what a guest has measured and what it was measured with: collect.py SET, JSON to
-stdout. /mnt is the kernel's source, which tells what part of the kernel a function belongs to."""
+"""Joins the measurements of a guest with the identity of what was measured: collect.py SET writes
+JSON to stdout. /mnt is the kernel's source, by which functions are assigned to layers."""
 
 import json
 import re
@@ -12,7 +12,7 @@ RESULTS = Path("/results")
 SOURCE = Path("/mnt")
 FUNCTIONS_KEPT = 15
 
-# By folder; the first that fits counts.
+# By folder; the first that matches counts.
 LAYERS = {
     "io_uring": "io_uring",
     "fs/aio.c": "aio",
@@ -38,7 +38,7 @@ MODULES = {
     "nvme": "driver",
     "nvme_core": "driver",
 }
-# A module of ours is more than one thing.
+# The parts of our module
 RUST_PARTS = {"dio": "engine", "diofs": "file system", "disk": "driver"}
 DEFINITION = re.compile(
     r"^(?:SYM_(?:FUNC|CODE|TYPED_FUNC)_START(?:_\w+)?\((\w+)|"
@@ -48,7 +48,7 @@ DEFINITION = re.compile(
 
 
 def definitions() -> dict[str, str]:
-    """The layer of each function that the kernel's source has."""
+    """The layer of each function in the kernel's source."""
     found: dict[str, str] = {}
     for folder, layer in LAYERS.items():
         where = SOURCE / folder
@@ -72,7 +72,7 @@ def layer(function: str, layers: dict[str, str]) -> str:
 
 
 def digest(point: dict, layers: dict[str, str]) -> dict:
-    """With the layers, and of the functions only those that matter most."""
+    """A point with its layers, and only the most expensive of its functions."""
     functions = Counter(point["functions"])
     sums: Counter[str] = Counter()
     for name, count in functions.items():

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """Two results of a set side by side: compare.py [--limit PERCENT] BEFORE.json AFTER.json
 
-With a limit, the exit status tells whether an I/O has become more expensive than that, by its
-instructions, at any point.
+With a limit, the exit status is not 0 if the instructions per I/O of any point have grown by more
+than that.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import report
 
-# What one kernel, compiler and QEMU say, another need not.
+# Results are comparable only if all of these are the same.
 COMPARABLE = ("kernel", "release", "compiler", "qemu", "machine")
 
 
@@ -37,7 +37,7 @@ def row(before: dict, after: dict) -> list[str]:
 
 
 def differences(before: dict, after: dict) -> list[str]:
-    """What the two were not measured on alike."""
+    """In what the two were not measured alike."""
     return [name for name in COMPARABLE if before["identity"][name] != after["identity"][name]]
 
 
@@ -52,7 +52,7 @@ def main() -> None:
         for name in different:
             print(f"{name}: {' / '.join(document['identity'][name] for document in documents)}")
         if options.limit is not None:
-            print("not comparable, so there is no limit to keep")
+            print("not comparable, so the limit is not applied")
     before, after = (report.by_labels(document) for document in documents)
     pairs = [(before[key], after[key]) for key in before if key in after]
     if not pairs or len(pairs) < len(before):

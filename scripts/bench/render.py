@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Tables, for the documentation: render.py SET.json DIR leaves DIR/SET.txt, and others beside it.
+"""Tables, for the documentation: render.py SET.json DIR writes DIR/SET.txt, and others beside it.
 
-Of the sets that tell what patches/ change, two side by side, to stdout:
-render.py --both BEFORE.json AFTER.json
+render.py --both BEFORE.json AFTER.json writes two results of a set that measures patches/ side by
+side, to stdout.
 """
 
 import sys
@@ -19,7 +19,7 @@ def write(document: dict, where: Path) -> None:
 
 
 def both(before: dict, after: dict) -> str:
-    """On the left without patches, on the right with them."""
+    """A table with the figures before on the left and those after on the right."""
     of = SETS[before["set"]]
     rows = [
         [of.row(one["labels"]), *of.figures(one), *of.figures(other)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Tables of what was measured, as text that is reStructuredText as well."""
+"""Tables of measurements, as text that is also reStructuredText."""
 
 import json
 from collections.abc import Callable
@@ -17,12 +17,12 @@ def by_labels(document: dict) -> dict[Labels, dict]:
 
 
 def instructions(point: dict) -> float:
-    """Those of the kernel: what a program does beside is its own affair."""
+    """Those of the kernel, without those of the program."""
     return point["values"]["kernel"]
 
 
 def marked(point: dict, text: str, value: str) -> str:
-    """What is not the same every time has a mark, and how far the takes of that value are apart."""
+    """A figure that is not the same in each run has a mark, and half of the spread of its runs."""
     return text if point["exact"] else f"~{text}±{point['spread'][value] / 2:.1%}"
 
 
@@ -40,7 +40,7 @@ def iops(point: dict) -> str:
 
 
 def way(labels: dict[str, object]) -> str:
-    """In which way I/O is done"""
+    """How I/O is done"""
     words = ["polled" if labels["polled"] else "interrupts"] + ["cached"] * bool(labels["cached"])
     return f"{' '.join(words)} QD{labels['depth']}"
 
@@ -51,12 +51,15 @@ def grid(
     column: Callable[[dict], str],
     cell: Callable[[dict], str],
 ) -> str:
-    """A table of points, by what their labels say; where there is no point, a dash."""
+    """A table of points, by their labels. A cell without a point has "n/a": a dash would be a list
+    in reStructuredText."""
     rows, columns = {}, {}
     for point in points:
         columns[column(point["labels"])] = None
         rows.setdefault(row(point["labels"]), {})[column(point["labels"])] = cell(point)
-    lines = [[name, *(cells.get(name_, "-") for name_ in columns)] for name, cells in rows.items()]
+    lines = [
+        [name, *(cells.get(name_, "n/a") for name_ in columns)] for name, cells in rows.items()
+    ]
     return table(["job", *columns], lines)
 
 
