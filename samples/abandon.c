@@ -123,7 +123,8 @@ static void abandon_in_thread(struct job *job)
 	pthread_join(thread, NULL);
 }
 
-static __noreturn void child(const struct options *options, int fd, char *data)
+/* Does not return. */
+static void child(const struct options *options, int fd, char *data)
 {
 	struct job job = { options, fd, data };
 	struct io_uring ring;

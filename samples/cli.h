@@ -7,15 +7,12 @@
 #define SAMPLES_CLI_H
 
 #include <errno.h>
+#include <error.h>
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define __noreturn __attribute__((noreturn))
-#define __printf(a, b) __attribute__((format(printf, a, b)))
 
 #define CLI_MAX_OPTIONS 16
 
@@ -70,21 +67,11 @@ struct cli_option {
 	  .choices = (_choices) }
 
 /**
- * fail - end the program with status 1
+ * fail - print an error and end the program with status 1
  * @err: an errno, or a negated one
- * @format: what was attempted, as for printf()
+ * @...: what was attempted, as for printf()
  */
-static inline __noreturn __printf(2, 3) void fail(int err, const char *format, ...)
-{
-	va_list args;
-
-	fprintf(stderr, "%s: ", program_invocation_short_name);
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
-	fprintf(stderr, ": %s\n", strerror(abs(err)));
-	exit(1);
-}
+#define fail(err, ...) error(EXIT_FAILURE, abs(err), __VA_ARGS__)
 
 static inline bool cli_has_argument(const struct cli_option *option)
 {
@@ -122,8 +109,8 @@ static inline void cli_usage_option(FILE *to, const struct cli_option *option)
 }
 
 /* Print the usage text, and end the program with @status. */
-static inline __noreturn void cli_usage(const char *summary, const struct cli_option *options,
-					int status)
+static inline void cli_usage(const char *summary, const struct cli_option *options,
+			     int status)
 {
 	FILE *to = status ? stderr : stdout;
 

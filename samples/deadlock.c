@@ -163,21 +163,16 @@ static void pin_to_cpu(void)
 static void *poll_device(void *arg)
 {
 	struct poller *poller = arg;
-	struct io_uring_cqe *cqe;
 	int ret;
 
 	while (!poller->is_over) {
 		io_uring_prep_read(io_uring_get_sqe(&poller->ring), poller->fd, poller->data,
 				   BLOCK, 0);
-		ret = io_uring_submit_and_wait(&poller->ring, 1);
+		ret = io_uring_submit(&poller->ring);
 		if (ret == 1)
-			ret = io_uring_wait_cqe(&poller->ring, &cqe);
-		if (ret)
-			fail(ret < 0 ? ret : EIO, "polling the device");
-		ret = cqe->res;
-		io_uring_cqe_seen(&poller->ring, cqe);
+			ret = wait_result(&poller->ring);
 		if (ret != BLOCK)
-			fail(ret < 0 ? ret : EIO, "reading the device");
+			fail(ret < 0 ? ret : EIO, "polling the device");
 		sched_yield();
 	}
 	return NULL;
@@ -328,18 +323,11 @@ static void wait_in_kernel(struct state *state)
 
 static void reap(struct state *state)
 {
-	struct io_uring_cqe *cqe;
 	unsigned long i;
 	int ret;
 
 	for (i = 0; i < state->options.depth; i++) {
-		do {
-			ret = io_uring_wait_cqe(&state->ring, &cqe);
-		} while (ret == -EINTR);
-		if (ret)
-			fail(ret, "round %lu: io_uring_wait_cqe", state->round);
-		ret = cqe->res;
-		io_uring_cqe_seen(&state->ring, cqe);
+		ret = wait_result(&state->ring);
 		if (ret != BLOCK)
 			fail(ret < 0 ? ret : EIO, "round %lu: write", state->round);
 	}

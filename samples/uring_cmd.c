@@ -161,18 +161,11 @@ static void compare(const struct state *state)
 
 static void reap(struct state *state)
 {
-	struct io_uring_cqe *cqe;
 	unsigned long i;
 	int ret;
 
 	for (i = 0; i < state->options.depth; i++) {
-		do {
-			ret = io_uring_wait_cqe(&state->ring, &cqe);
-		} while (ret == -EINTR);
-		if (ret)
-			fail(ret, "round %lu: io_uring_wait_cqe", state->round);
-		ret = cqe->res;
-		io_uring_cqe_seen(&state->ring, cqe);
+		ret = wait_result(&state->ring);
 		if (ret < 0 || (unsigned long)ret != state->options.block)
 			fail(ret < 0 ? ret : EIO, "round %lu: command", state->round);
 	}
