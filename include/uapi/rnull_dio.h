@@ -2,9 +2,9 @@
 /*
  * Commands for files of a diofs, by IORING_OP_URING_CMD.
  *
- * The memory is that of &io_uring_sqe.addr and &io_uring_sqe.len, in a
- * registered buffer with IORING_URING_CMD_FIXED. The result is the number of
- * bytes transferred, or a negated errno.
+ * &io_uring_sqe.addr and &io_uring_sqe.len describe the memory, which is in a
+ * registered buffer if IORING_URING_CMD_FIXED is set. The result is the number
+ * of bytes transferred, or a negated errno.
  */
 #ifndef _UAPI_RNULL_DIO_H
 #define _UAPI_RNULL_DIO_H
@@ -14,8 +14,8 @@
 #include <linux/types.h>
 
 /**
- * struct rnull_dio_uring_cmd - what else a transfer is, in &io_uring_sqe.cmd
- * @pos: where in the file it begins, in bytes
+ * struct rnull_dio_uring_cmd - a transfer, in &io_uring_sqe.cmd
+ * @pos: the position in the file in bytes
  * @flags: RNULL_DIO_DSYNC, or 0
  * @reserved: must be 0
  */
@@ -25,7 +25,7 @@ struct rnull_dio_uring_cmd {
 	__u32 reserved;
 };
 
-/* What is written is durable when the command is done. */
+/* The data of a write is durable when the command is done. */
 #define RNULL_DIO_DSYNC _BITUL(0)
 
 #define RNULL_DIO_MAGIC 0xd1

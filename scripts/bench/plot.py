@@ -74,7 +74,7 @@ def bars(axes: plt.Axes, points: list[dict], row: Name, column: Name, value: Val
 
 
 def chart(points: list[dict], name: str, value: Value, unit: str, panel: Name) -> plt.Figure:
-    """A picture of the set `name`: bars, in a panel for each thing that `panel` tells apart."""
+    """A picture of the set `name`: bars, in a panel for each thing of the groups of `panel`."""
     panels = grouped(points, panel)
     figure, grid = plt.subplots(1, len(panels), squeeze=False)
     needed = 0.0
@@ -129,7 +129,7 @@ def lines(axes: plt.Axes, points: list[dict]) -> None:
     policies = grouped(points, SETS["policies"].column)
     colour, markers = colours(list(policies)), iter(MARKERS)
     for policy, line in policies.items():
-        # Ours is thick and below the others, so that lines that coincide can be told apart.
+        # Ours is thick and below the others, so that lines that coincide are both visible.
         style = (
             {"linewidth": 4, "zorder": 1, "alpha": 0.8}
             if policy in OURS
