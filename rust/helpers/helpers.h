@@ -32,6 +32,15 @@ bool rnull_dio_bdev_enter_hctx(struct block_device *bdev, unsigned int index);
 void rnull_dio_bdev_exit_hctx(struct block_device *bdev);
 u64 rnull_dio_bdev_nr_bytes(struct block_device *bdev);
 
+/* debugfs.c */
+struct dentry *rnull_dio_debugfs_create_dir(const char *name,
+					    struct dentry *parent);
+struct dentry *
+rnull_dio_debugfs_create_file(const char *name, umode_t mode,
+			      struct dentry *parent, void *data,
+			      const struct file_operations *fops);
+void rnull_dio_debugfs_remove(struct dentry *dentry);
+
 /* fs.c */
 void rnull_dio_inode_dio_begin(struct inode *inode);
 void rnull_dio_inode_dio_end(struct inode *inode, const bool *may_wait);

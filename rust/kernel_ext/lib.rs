@@ -33,6 +33,7 @@ pub mod badblocks;
 pub mod block;
 pub mod configfs;
 pub mod context;
+pub mod debugfs;
 pub mod fs;
 pub mod io_uring;
 pub mod iov;

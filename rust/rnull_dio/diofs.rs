@@ -11,7 +11,6 @@ mod options;
 mod signature;
 
 use kernel::{
-    debugfs, fmt,
     prelude::*,
     str::CString,
     sync::{
@@ -23,6 +22,7 @@ use kernel::{
 use kernel_ext::{
     block::BlockDevice,
     context::Io,
+    debugfs::File,
     fs::{
         super_block::{
             NewRoot,
@@ -37,20 +37,23 @@ use self::{
     options::Options,
     signature::Signature, //
 };
-use crate::dio::{
-    Engine,
-    Stats, //
+use crate::{
+    dio::{
+        Engine,
+        Stats, //
+    },
+    Dir, //
 };
 
 /// The file system type.
 pub(crate) struct Diofs {
     /// Where the instances have their directories.
-    debugfs: debugfs::Dir,
+    debugfs: Dir,
 }
 
 impl Diofs {
     /// Keeps its instances' directories in `debugfs`.
-    pub(crate) fn new(debugfs: debugfs::Dir) -> Self {
+    pub(crate) fn new(debugfs: Dir) -> Self {
         Self { debugfs }
     }
 }
@@ -62,9 +65,9 @@ pub(crate) struct Mount {
     signature: Signature,
     engine: Arc<Engine<DataFile>>,
     #[pin]
-    routes: debugfs::File<Arc<Stats>>,
+    routes: File<Arc<Stats>>,
     #[pin]
-    events: debugfs::File<Arc<Stats>>,
+    events: File<Arc<Stats>>,
 }
 
 impl FileSystem for Diofs {
@@ -90,16 +93,12 @@ impl FileSystem for Diofs {
         engine.set_policy(options.completion);
         // The files keep their directory.
         let directory = self.debugfs.subdir(name);
-        let events = directory.read_callback_file(
-            c"events",
-            engine.stats.clone(),
-            &|stats: &Arc<Stats>, f: &mut fmt::Formatter<'_>| stats.show_events(f),
-        );
-        let routes = directory.read_callback_file(
-            c"routes",
-            engine.stats.clone(),
-            &|stats: &Arc<Stats>, f: &mut fmt::Formatter<'_>| stats.show_routes(f),
-        );
+        let events = directory.read_callback_file(c"events", engine.stats.clone(), |stats, f| {
+            stats.show_events(f)
+        });
+        let routes = directory.read_callback_file(c"routes", engine.stats.clone(), |stats, f| {
+            stats.show_routes(f)
+        });
         Arc::pin_init(
             try_pin_init!(Mount {
                 name: name.try_into()?,

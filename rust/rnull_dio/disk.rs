@@ -11,28 +11,31 @@ mod counters;
 mod driver;
 mod media;
 
-use self::driver::{
-    NullDisk,
-    QueueData, //
-};
 use kernel::{
-    debugfs::{
-        Dir,
-        File, //
-    },
     fmt,
     prelude::*,
     sync::Arc, //
 };
-use kernel_ext::block::{
-    mq::{
-        GenDisk,
-        GenDiskBuilder,
-        TagSet,
-        TagSetConfig, //
+
+use kernel_ext::{
+    block::{
+        mq::{
+            GenDisk,
+            GenDiskBuilder,
+            TagSet,
+            TagSetConfig, //
+        },
+        BlockDevice,
+        SECTOR_SHIFT, //
     },
-    BlockDevice,
-    SECTOR_SHIFT, //
+    debugfs::File, //
+};
+
+use crate::Dir;
+
+use self::driver::{
+    NullDisk,
+    QueueData, //
 };
 
 pub(crate) use self::{
@@ -61,7 +64,7 @@ pub(crate) struct Disk {
     disk: GenDisk<NullDisk>,
 }
 
-/// What the file in debugfs tells about.
+/// What the file in debugfs shows.
 struct Stats {
     counters: Arc<Counters>,
     media: Arc<Media>,
@@ -92,7 +95,7 @@ impl Disk {
         let stats = Stats { counters, media };
         let dir = debugfs.subdir(name);
         let file = KBox::pin_init(
-            dir.read_callback_file(c"counters", stats, &Stats::show),
+            dir.read_callback_file(c"counters", stats, Stats::show),
             GFP_KERNEL,
         )?;
         Ok(Self { file, disk })

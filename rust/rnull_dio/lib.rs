@@ -11,15 +11,17 @@ mod disk;
 
 use kernel::{
     configfs::Subsystem,
-    debugfs::{
-        Dir,
-        File, //
-    },
     fmt,
     prelude::*, //
 };
 
-use kernel_ext::fs::super_block::Registration;
+use kernel_ext::{
+    debugfs::{
+        self,
+        File, //
+    },
+    fs::super_block::Registration, //
+};
 
 module! {
     type: RnullDio,
@@ -28,6 +30,9 @@ module! {
     description: "Null block device, direct I/O engine and scratch file system",
     license: "GPL",
 }
+
+/// A directory of this module in debugfs.
+type Dir = debugfs::Dir<RnullDio>;
 
 /// The module, while it is loaded.
 #[pin_data]
@@ -45,12 +50,12 @@ impl kernel::InPlaceModule for RnullDio {
         let debugfs = Dir::new(c"rnull_dio");
         try_pin_init!(Self {
             disks <- disk::configfs::subsystem(debugfs.subdir(c"disk")),
-            routing <- debugfs.read_callback_file(
-                c"routing",
-                (),
-                &|(): &(), f: &mut fmt::Formatter<'_>| dio::show_table(f),
-            ),
+            routing <- debugfs.read_callback_file(c"routing", (), show_routing),
             diofs <- Registration::new(diofs::Diofs::new(debugfs.subdir(c"diofs"))),
         })
     }
+}
+
+fn show_routing((): &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    dio::show_table(f)
 }

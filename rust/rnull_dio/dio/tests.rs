@@ -5,7 +5,6 @@
 mod defer;
 
 use kernel::{
-    debugfs::Dir,
     prelude::*,
     str::CString,
     sync::{
@@ -47,6 +46,8 @@ use kernel_ext::{
     task_work::Mailboxes,
     workqueue::IoWork, //
 };
+
+use crate::Dir;
 
 use super::{
     route::Route,

@@ -5,15 +5,6 @@
 //! A directory stands for a device, which is set up while it is off, and becomes a disk when it is
 //! switched on.
 
-use super::{
-    config::{
-        self,
-        Attribute,
-        Config, //
-    },
-    Disk,
-    Media, //
-};
 use kernel::{
     configfs::{
         self,
@@ -23,7 +14,6 @@ use kernel::{
         Subsystem, //
     },
     configfs_attrs,
-    debugfs::Dir,
     fmt::Write as _,
     new_mutex,
     page::PAGE_SIZE,
@@ -39,9 +29,22 @@ use kernel::{
         Mutex, //
     }, //
 };
+
 use kernel_ext::{
     block,
     configfs::group_name, //
+};
+
+use crate::Dir;
+
+use super::{
+    config::{
+        self,
+        Attribute,
+        Config, //
+    },
+    Disk,
+    Media, //
 };
 
 /// How much of a value that is refused is repeated in the log.
