@@ -9,6 +9,8 @@ pub(crate) mod config;
 pub(crate) mod configfs;
 mod counters;
 mod driver;
+#[cfg(CONFIG_KUNIT = "y")]
+mod early_end;
 mod media;
 
 use kernel::{
@@ -20,6 +22,7 @@ use kernel::{
 use kernel_ext::{
     block::{
         mq::{
+            Flags,
             GenDisk,
             GenDiskBuilder,
             TagSet,
@@ -131,10 +134,10 @@ fn tag_set_config(config: &Config) -> TagSetConfig {
     TagSetConfig {
         queues: config.queues(),
         queue_depth: config.hw_queue_depth,
-        // Writes allocate pages.
-        blocking: config.memory_backed,
-        // Nothing to gain from one here, and it would add a context switch to each request.
-        no_sched_by_default: true,
+        // A scheduler has nothing to gain here, and adds a context switch to each request.
+        flags: Flags::NoDefaultScheduler
+            // Writes allocate pages.
+            | Flags::Blocking.only_if(config.memory_backed),
         timeout: TIMEOUT_MS,
     }
 }

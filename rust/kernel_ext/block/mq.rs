@@ -25,6 +25,7 @@ mod batch;
 mod gen_disk;
 mod hctx;
 mod operations;
+mod queues;
 mod request;
 mod request_list;
 mod segment;
@@ -45,6 +46,10 @@ pub use self::{
         Operations,
         TimeoutAction, //
     },
+    queues::{
+        QueueCounts,
+        QueueMap, //
+    },
     request::{
         ExpiredRequest,
         IdleRequest,
@@ -60,8 +65,7 @@ pub use self::{
         Source, //
     },
     tag_set::{
-        QueueCounts,
-        QueueMap,
+        Flags,
         TagSet,
         TagSetConfig, //
     },

@@ -165,7 +165,7 @@ impl Operations for NullDisk {
     type RequestData = RequestData;
     type Timer = RequestTimer<Self>;
 
-    fn new_hw_data(_index: u32) -> impl PinInit<HwData, Error> {
+    fn init_hctx(_index: u32) -> impl PinInit<HwData, Error> {
         try_pin_init!(HwData {
             parked <- new_spinlock!(RequestList::new(), "rnull_dio_parked"),
         })

@@ -128,8 +128,8 @@ impl GenDiskBuilder {
         queue_data: T::QueueData,
     ) -> Result<GenDisk<T>> {
         let data = ScopeGuard::new_with_data(queue_data.into_foreign(), |data| {
-            // SAFETY: It came from `into_foreign()`, and the disk that could use it is gone, or was
-            // not made.
+            // SAFETY: It came from `into_foreign()`. The disk that could use it is gone or was not
+            // made. If it was, it was never in the system, so that it had no request.
             drop(unsafe { T::QueueData::from_foreign(data) });
         });
 
@@ -137,7 +137,7 @@ impl GenDiskBuilder {
         // disk. The limits are valid for the call.
         let disk = from_err_ptr(unsafe {
             bindings::__blk_mq_alloc_disk(
-                tag_set.as_ptr(),
+                tag_set.as_raw(),
                 &mut self.limits,
                 *data,
                 static_lock_class!().as_ptr(),
@@ -237,14 +237,17 @@ impl<T: Operations> Drop for GenDisk<T> {
         let disk = self.disk.as_ptr();
         // SAFETY: By the type invariant.
         let queue_data = unsafe { (*(*disk).queue).queuedata };
-        // SAFETY: By the type invariant. This freezes the queue for good, waits for all requests,
-        // pollers and timeout handlers, and undoes `init_hctx`: no callback of the driver runs or
-        // follows.
+        // SAFETY: By the type invariant. This freezes the queue for good: it waits for all requests,
+        // pollers and timeout handlers. Dispatchers may still be in the driver, with all of their
+        // requests ended. (In 7.3 the removal of the I/O scheduler waits for them too. Nothing says
+        // that it has to.)
         unsafe { bindings::del_gendisk(disk) };
-        // SAFETY: The reference of `self`. Others may remain, with those who have the disk open; the
-        // queue that they reach is frozen.
+        self.tag_set.wait_for_dispatchers();
+        // SAFETY: The reference of `self`. Tasks that have the disk open may hold others; the queue
+        // that they reach is frozen.
         unsafe { bindings::put_disk(disk) };
-        // SAFETY: By the type invariant, and nobody is left to borrow it.
+        // SAFETY: By the type invariant the pointer came from `into_foreign()`, and no callback of
+        // the driver, which might borrow it, runs or follows.
         drop(unsafe { T::QueueData::from_foreign(queue_data) });
     }
 }

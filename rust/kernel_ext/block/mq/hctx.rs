@@ -2,16 +2,23 @@
 
 //! Hardware queues.
 
-use super::Operations;
 use core::{
+    cell::Cell,
     marker::PhantomData,
-    ptr::NonNull, //
+    mem,
+    ptr::{
+        self,
+        NonNull, //
+    }, //
 };
+
 use kernel::{
     bindings,
     prelude::*,
     types::ForeignOwnable, //
 };
+
+use super::Operations;
 
 /// What a hardware queue is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,12 +54,91 @@ impl HctxType {
     }
 }
 
+/// What the driver data of a hardware queue points to.
+#[pin_data]
+pub(super) struct HctxData<T: Operations> {
+    #[pin]
+    data: T::HwData,
+    /// The next in a [`RetiredHctxs`], or NULL.
+    next: Cell<*mut c_void>,
+}
+
+impl<T: Operations> HctxData<T> {
+    /// Makes the data of the hardware queue with number `index`.
+    pub(super) fn new(index: u32) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            data <- T::init_hctx(index),
+            next: Cell::new(ptr::null_mut()),
+        })
+    }
+
+    /// # Safety
+    ///
+    /// `foreign` must come from `into_foreign()` of a pinned box of `Self`, and not be freed for `'a`.
+    #[inline]
+    unsafe fn borrow<'a>(foreign: *mut c_void) -> &'a Self {
+        // SAFETY: By the safety requirements of this function. A box that is pinned is borrowed
+        // shared by everything but its drop.
+        unsafe { <Pin<KBox<Self>> as ForeignOwnable>::borrow(foreign) }.get_ref()
+    }
+}
+
+/// The driver data of hardware queues that are gone, on which callbacks may still be running.
+///
+/// `exit_hctx` does not free them, because all it can rely on is that all requests have ended. A
+/// dispatcher may still be in [`Operations::queue_rq`], with the last of them ended there.
+///
+/// # Invariants
+///
+/// `self.0` is NULL or the first of a chain, linked by `next`, of pointers from `into_foreign()` of
+/// pinned boxes of [`HctxData<T>`], which the chain owns.
+pub(super) struct RetiredHctxs<T: Operations>(*mut c_void, PhantomData<KBox<HctxData<T>>>);
+
+// SAFETY: What it owns is `Send`.
+unsafe impl<T: Operations> Send for RetiredHctxs<T> {}
+
+impl<T: Operations> RetiredHctxs<T> {
+    pub(super) const fn new() -> Self {
+        // INVARIANT: No chain.
+        Self(ptr::null_mut(), PhantomData)
+    }
+
+    /// # Safety
+    ///
+    /// `data` must come from `into_foreign()` of a pinned box of [`HctxData<T>`], the ownership of
+    /// which is passed. Shared borrows may exist.
+    pub(super) unsafe fn push(&mut self, data: *mut c_void) {
+        // INVARIANT: By the safety requirements of this function, and what was there follows.
+        // SAFETY: As above. Nothing but this list accesses `next`.
+        unsafe { HctxData::<T>::borrow(data) }.next.set(self.0);
+        self.0 = data;
+    }
+
+    /// Moves all of them to a new list.
+    pub(super) fn take(&mut self) -> Self {
+        mem::replace(self, Self::new())
+    }
+
+    /// # Safety
+    ///
+    /// No borrow of the data may be used any more.
+    pub(super) unsafe fn free(self) {
+        let mut data = self.0;
+        while !data.is_null() {
+            // SAFETY: By the type invariant, the pointer came from `into_foreign()`; by the safety
+            // requirements of this function nothing borrows what it points to.
+            let owned = unsafe { Pin::<KBox<HctxData<T>>>::from_foreign(data) };
+            data = owned.next.get();
+        }
+    }
+}
+
 /// A borrowed hardware queue.
 ///
 /// # Invariants
 ///
-/// For `'a`, `self.0` points to a live `struct blk_mq_hw_ctx`, for which `T`'s `init_hctx` callback
-/// has set the driver data and has not been undone, of a queue whose data was set by
+/// For `'a`, `self.0` points to a live `struct blk_mq_hw_ctx`, the driver data of which `T`'s
+/// `init_hctx` callback has set and which are not freed, of a queue whose data was set by
 /// [`super::GenDiskBuilder::build`] and is not freed.
 pub struct Hctx<'a, T: Operations>(NonNull<bindings::blk_mq_hw_ctx>, PhantomData<&'a T>);
 
@@ -79,11 +165,8 @@ impl<'a, T: Operations> Hctx<'a, T> {
     #[inline]
     pub fn data(self) -> &'a T::HwData {
         // SAFETY: By the type invariant the field was set by `init_hctx`, from a
-        // `Pin<KBox<T::HwData>>`, and is not changed or freed for `'a`.
-        let data = unsafe {
-            <Pin<KBox<T::HwData>> as ForeignOwnable>::borrow((*self.0.as_ptr()).driver_data)
-        };
-        data.get_ref()
+        // `Pin<KBox<HctxData<T>>>`, and is not changed or freed for `'a`.
+        unsafe { &HctxData::<T>::borrow((*self.0.as_ptr()).driver_data).data }
     }
 
     /// Returns the driver's data of the request queue.

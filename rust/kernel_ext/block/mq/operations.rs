@@ -4,25 +4,29 @@
 //!
 //! C header: [`include/linux/blk-mq.h`](srctree/include/linux/blk-mq.h)
 
-use super::{
-    request::Pdu,
-    tag_set, //
-    ExpiredRequest,
-    Hctx,
-    IdleRequest,
-    IoCompBatch,
-    Rejected,
-    Request,
-    TimerSlot,
-};
-use crate::block::BlkError;
 use core::marker::PhantomData;
+
 use kernel::{
     bindings,
     error::from_result,
     module::ModuleMetadata,
     prelude::*,
     types::ForeignOwnable, //
+};
+
+use crate::block::BlkError;
+
+use super::{
+    hctx::HctxData,
+    queues::Queues,
+    request::Pdu,
+    ExpiredRequest,
+    Hctx,
+    IdleRequest,
+    IoCompBatch,
+    Rejected,
+    Request,
+    TimerSlot, //
 };
 
 /// What becomes of a request that took too long.
@@ -54,7 +58,7 @@ pub trait Operations: Sized + 'static {
     type Timer: TimerSlot;
 
     /// Makes the data of the hardware queue with number `index`. May sleep.
-    fn new_hw_data(index: u32) -> impl PinInit<Self::HwData, Error>;
+    fn init_hctx(index: u32) -> impl PinInit<Self::HwData, Error>;
 
     /// Makes the data of a request, once for each that the tag set has. May sleep.
     fn new_request_data() -> impl PinInit<Self::RequestData, Error>;
@@ -96,15 +100,18 @@ pub(super) struct OperationsVTable<T: Operations>(PhantomData<T>);
 impl<T: Operations> OperationsVTable<T> {
     /// # Safety
     ///
-    /// - Only blk-mq may call this, for a `hctx` between `init_hctx` and `exit_hctx`.
+    /// - Only blk-mq may call this, in the read-side critical section of a dispatcher, which has to
+    ///   begin after `init_hctx` and before `exit_hctx` for `hctx`.
     /// - `bd` must be valid, and hand over the request in it: initialised by `init_request`, not
     ///   started.
     unsafe extern "C" fn queue_rq(
         hctx: *mut bindings::blk_mq_hw_ctx,
         bd: *const bindings::blk_mq_queue_data,
     ) -> bindings::blk_status_t {
-        // SAFETY: Between `init_hctx` and `exit_hctx` the invariant holds. `exit_hctx` and the free
-        // of the queue data follow a freeze of the queue, which waits for this call.
+        // SAFETY: By the safety requirements of this function the data of the hardware queue and of
+        // the request queue are set. They are freed after `TagSet::wait_for_dispatchers()`, which
+        // waits for the read-side critical section that blk-mq makes this call in. To freeze the
+        // queue would not do, because this call may have ended the last request.
         let hctx = unsafe { Hctx::from_raw(hctx) };
         // SAFETY: By the safety requirements.
         let (rq, is_last) = unsafe { ((*bd).rq, (*bd).last) };
@@ -118,7 +125,8 @@ impl<T: Operations> OperationsVTable<T> {
 
     /// # Safety
     ///
-    /// Only blk-mq may call this, for a `hctx` between `init_hctx` and `exit_hctx`.
+    /// Only blk-mq may call this, in the read-side critical section of a dispatcher, which has to begin
+    /// after `init_hctx` and before `exit_hctx` for `hctx`.
     unsafe extern "C" fn commit_rqs(hctx: *mut bindings::blk_mq_hw_ctx) {
         // SAFETY: As in `queue_rq`.
         T::commit_rqs(unsafe { Hctx::from_raw(hctx) });
@@ -140,7 +148,8 @@ impl<T: Operations> OperationsVTable<T> {
         hctx: *mut bindings::blk_mq_hw_ctx,
         iob: *mut bindings::io_comp_batch,
     ) -> c_int {
-        // SAFETY: As in `queue_rq`: pollers hold a reference of the queue, which a freeze waits for.
+        // SAFETY: Pollers hold a reference of the queue, not of a request. The freeze that precedes
+        // `exit_hctx` waits for it.
         let hctx = unsafe { Hctx::from_raw(hctx) };
         // SAFETY: By the safety requirements.
         let batch = unsafe { IoCompBatch::from_raw(iob) };
@@ -170,7 +179,7 @@ impl<T: Operations> OperationsVTable<T> {
         hctx_idx: c_uint,
     ) -> c_int {
         from_result(|| {
-            let data = KBox::try_pin_init(T::new_hw_data(hctx_idx), GFP_KERNEL)?;
+            let data = KBox::try_pin_init(HctxData::<T>::new(hctx_idx), GFP_KERNEL)?;
             // SAFETY: `hctx` is ours to initialise; the field belongs to the driver.
             unsafe { (*hctx).driver_data = data.into_foreign() };
             Ok(0)
@@ -179,11 +188,14 @@ impl<T: Operations> OperationsVTable<T> {
 
     /// # Safety
     ///
-    /// Only blk-mq may call this, once after `init_hctx`, when no other callback for `hctx` runs or
-    /// follows.
+    /// Only blk-mq may call this, once after `init_hctx`, for a queue whose tag set is a `TagSet<T>`,
+    /// when no request is left and no other callback for `hctx` begins.
     unsafe extern "C" fn exit_hctx(hctx: *mut bindings::blk_mq_hw_ctx, _hctx_idx: c_uint) {
-        // SAFETY: Set by `init_hctx`, and borrowed by nobody any more.
-        drop(unsafe { Pin::<KBox<T::HwData>>::from_foreign((*hctx).driver_data) });
+        // SAFETY: By the safety requirements of this function; a tag set outlives its queues.
+        let queues = unsafe { Queues::<T>::of((*(*hctx).queue).tag_set) };
+        // SAFETY: The data were set by `init_hctx`, which passed their ownership to the hardware
+        // queue. Callbacks that have not returned may still borrow them.
+        unsafe { queues.retire((*hctx).driver_data) };
     }
 
     /// # Safety
@@ -215,6 +227,14 @@ impl<T: Operations> OperationsVTable<T> {
         unsafe { core::ptr::drop_in_place(Pdu::<T>::of(rq)) };
     }
 
+    /// # Safety
+    ///
+    /// Only blk-mq may call this, for the set of a `TagSet<T>` whose `queues` are initialized.
+    unsafe extern "C" fn map_queues(set: *mut bindings::blk_mq_tag_set) {
+        // SAFETY: By the safety requirements of this function.
+        unsafe { Queues::<T>::of(set).fill_maps(set) };
+    }
+
     const VTABLE: bindings::blk_mq_ops = bindings::blk_mq_ops {
         queue_rq: Some(Self::queue_rq),
         queue_rqs: None,
@@ -240,7 +260,7 @@ impl<T: Operations> OperationsVTable<T> {
         exit_request: Some(Self::exit_request),
         cleanup_rq: None,
         busy: None,
-        map_queues: Some(tag_set::map_queues::<T>),
+        map_queues: Some(Self::map_queues),
         #[cfg(CONFIG_BLK_DEBUG_FS)]
         show_rq: None,
     };
