@@ -11,15 +11,16 @@ use kernel::{
     }, //
 };
 
+pub mod badblocks;
 pub mod bio;
 pub mod block_device;
+pub mod error;
 pub mod mq;
 pub mod plug;
-pub mod status;
 
 pub use self::{
     block_device::BlockDevice,
-    status::{
+    error::{
         BlkError,
         BlkResult, //
     }, //

@@ -29,7 +29,6 @@ pub(crate) mod bindings {
     include!(env!("RNULL_DIO_BINDINGS"));
 }
 
-pub mod badblocks;
 pub mod block;
 pub mod configfs;
 pub mod context;

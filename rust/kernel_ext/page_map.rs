@@ -63,7 +63,7 @@ pub struct MappedPage<'a>(NonNull<bindings::page>, PhantomData<&'a PageMap>);
 impl MappedPage<'_> {
     /// Returns a pointer to the page, valid as long as `self`.
     #[inline]
-    pub(crate) fn as_ptr(&self) -> *mut bindings::page {
+    pub(crate) fn as_raw(&self) -> *mut bindings::page {
         self.0.as_ptr()
     }
 
@@ -72,7 +72,7 @@ impl MappedPage<'_> {
         check_bounds(offset, len, PAGE_SIZE)?;
         // SAFETY: By the type invariant the page is there, and the range is within it. A race with
         // other copies is one between C functions on plain memory, and meant to be allowed.
-        unsafe { bindings::rnull_dio_memzero_page(self.as_ptr(), offset, len) };
+        unsafe { bindings::rnull_dio_memzero_page(self.as_raw(), offset, len) };
         Ok(())
     }
 }

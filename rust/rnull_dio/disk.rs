@@ -11,7 +11,7 @@ mod counters;
 mod driver;
 #[cfg(CONFIG_KUNIT = "y")]
 mod early_end;
-mod media;
+mod storage;
 
 use kernel::{
     fmt,
@@ -44,7 +44,7 @@ use self::driver::{
 pub(crate) use self::{
     config::Config,
     counters::Counters,
-    media::Media, //
+    storage::Storage, //
 };
 #[cfg(CONFIG_KUNIT)]
 pub(crate) use self::{
@@ -70,7 +70,7 @@ pub(crate) struct Disk {
 /// What the file in debugfs shows.
 struct Stats {
     counters: Arc<Counters>,
-    media: Arc<Media>,
+    storage: Arc<Storage>,
 }
 
 impl Disk {
@@ -79,23 +79,23 @@ impl Disk {
     /// The counters are in `NAME/counters` in the directory `debugfs`.
     #[cfg_attr(not(CONFIG_KUNIT = "y"), expect(dead_code))]
     pub(crate) fn new(name: &CStr, config: &Config, debugfs: &Dir) -> Result<Self> {
-        let media = Arc::pin_init(Media::new(), GFP_KERNEL)?;
-        Self::with_media(name, config, media, debugfs)
+        let storage = Arc::pin_init(Storage::new(), GFP_KERNEL)?;
+        Self::with_storage(name, config, storage, debugfs)
     }
 
     /// As [`Disk::new`], with data and bad sectors that outlive the disk.
-    pub(crate) fn with_media(
+    pub(crate) fn with_storage(
         name: &CStr,
         config: &Config,
-        media: Arc<Media>,
+        storage: Arc<Storage>,
         debugfs: &Dir,
     ) -> Result<Self> {
         let counters = Arc::new(Counters::new()?, GFP_KERNEL)?;
         let tag_set = Arc::pin_init(TagSet::new(tag_set_config(config)), GFP_KERNEL)?;
-        let data = QueueData::new(config, media.clone(), counters.clone());
+        let data = QueueData::new(config, storage.clone(), counters.clone());
         let disk = builder(config)?.build(name, tag_set, KBox::new(data, GFP_KERNEL)?)?;
 
-        let stats = Stats { counters, media };
+        let stats = Stats { counters, storage };
         let dir = debugfs.subdir(name);
         let file = KBox::pin_init(
             dir.read_callback_file(c"counters", stats, Stats::show),
@@ -112,8 +112,8 @@ impl Disk {
 
     /// Returns the data and bad sectors.
     #[cfg_attr(not(CONFIG_KUNIT = "y"), expect(dead_code))]
-    pub(crate) fn media(&self) -> &Media {
-        &self.file.media
+    pub(crate) fn storage(&self) -> &Storage {
+        &self.file.storage
     }
 
     /// Returns what the disk has counted.
@@ -126,7 +126,7 @@ impl Disk {
 impl Stats {
     fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.counters.show(f)?;
-        writeln!(f, "pages: {}", self.media.pages())
+        writeln!(f, "pages: {}", self.storage.pages())
     }
 }
 
@@ -147,11 +147,12 @@ fn builder(config: &Config) -> Result<GenDiskBuilder> {
 
     Ok(GenDiskBuilder::new()
         .capacity_sectors(config.size_mib << (20 - SECTOR_SHIFT))
-        .block_size(config.blocksize)?
+        .logical_block_size(config.blocksize)?
+        .physical_block_size(config.blocksize)?
         .rotational(config.rotational)
         .write_cache(config.write_cache)
         .fua(config.fua)
-        .max_discard_sectors(if_set(config.discard))
+        .max_hw_discard_sectors(if_set(config.discard))
         .max_write_zeroes_sectors(if_set(config.memory_backed)))
 }
 
@@ -194,7 +195,7 @@ mod tests {
             let config = config(irqmode, round % 2 == 0, round % 5 % 2);
             let disk = Disk::new(c"rnull_dio_kunit", &config, &debugfs)?;
             assert!(!disk.block_device().as_ptr().is_null());
-            assert!(disk.media().bad().is_empty());
+            assert!(disk.storage().bad().is_empty());
             assert_eq!(disk.counters().get(Counter::Write), 0);
         }
         Ok(())

@@ -51,9 +51,9 @@ pub use self::{
         QueueMap, //
     },
     request::{
+        Command,
         ExpiredRequest,
         IdleRequest,
-        Op,
         Rejected,
         Request, //
     },

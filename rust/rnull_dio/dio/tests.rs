@@ -412,7 +412,7 @@ mod cases {
                 for options in [READ, WRITE] {
                     let fixture: Fixture = Fixture::new(irqmode)?;
                     let sector = sector_of(bad);
-                    fixture.disk.media().bad().set(sector..sector + 1)?;
+                    fixture.disk.storage().bad().set_bad(sector..sector + 1)?;
                     let options = Options { sync, ..options };
                     let io = fixture.run(0, zeroes(BIOS * EXTENT)?, options)?;
                     assert_eq!(io.wait(), Err(EIO));
@@ -441,7 +441,7 @@ mod cases {
         assert!(io.buf() == &pattern(EXTENT, 8)?[..]);
 
         // An error is no reason to leave it to the worker.
-        fixture.disk.media().bad().set(0..1)?;
+        fixture.disk.storage().bad().set_bad(0..1)?;
         let io = fixture.issue(0, zeroes(EXTENT)?, POLLED_WRITE)?;
         assert_eq!(fixture.poll(&io), 1);
         fixture.settle(&io);
@@ -539,7 +539,7 @@ mod cases {
             write_cache: true,
             ..base()
         })?;
-        fixture.disk.media().bad().set(0..1)?;
+        fixture.disk.storage().bad().set_bad(0..1)?;
         let dsync = Options {
             dsync: true,
             ..WRITE

@@ -44,7 +44,7 @@ use super::{
         Config, //
     },
     Disk,
-    Media, //
+    Storage, //
 };
 
 /// How much of a value that is refused is repeated in the log.
@@ -171,7 +171,7 @@ struct Device {
     name: CString,
     debugfs: Dir,
     // Kept over power-off, as in null_blk.
-    media: Arc<Media>,
+    storage: Arc<Storage>,
     // Held while the disk is made and while it goes, which may take as long as its I/O.
     #[pin]
     state: Mutex<State>,
@@ -187,7 +187,7 @@ impl Device {
         try_pin_init!(Self {
             name: name.try_into()?,
             debugfs,
-            media: Arc::pin_init(Media::new(), GFP_KERNEL)?,
+            storage: Arc::pin_init(Storage::new(), GFP_KERNEL)?,
             state <- new_mutex!(State {
                 config: Config::default(),
                 disk: None,
@@ -221,8 +221,8 @@ impl Device {
         if block::disk_name_in_use(&self.name) {
             return Err(EEXIST);
         }
-        let media = self.media.clone();
-        let disk = Disk::with_media(&self.name, &state.config, media, &self.debugfs)?;
+        let storage = self.storage.clone();
+        let disk = Disk::with_storage(&self.name, &state.config, storage, &self.debugfs)?;
         state.disk = Some(disk);
         Ok(())
     }
@@ -236,9 +236,9 @@ impl Device {
     fn set_badblocks(&self, text: &BStr) -> Result {
         let (bad, sectors) = config::sector_range(text)?;
         if bad {
-            self.media.bad().set(sectors)
+            self.storage.bad().set_bad(sectors)
         } else {
-            self.media.bad().clear(sectors)
+            self.storage.bad().set_good(sectors)
         }
     }
 
@@ -286,7 +286,7 @@ impl AttributeOperations<1> for Directory {
     type Data = Directory;
 
     fn show(this: &Directory, page: &mut [u8; PAGE_SIZE]) -> Result<usize> {
-        this.device.media.bad().show(page)
+        this.device.storage.bad().show(page)
     }
 
     fn store(this: &Directory, page: &[u8]) -> Result {

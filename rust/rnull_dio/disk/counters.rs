@@ -7,7 +7,7 @@ use kernel::{
     prelude::*, //
 };
 use kernel_ext::{
-    block::mq::Op,
+    block::mq::Command,
     percpu::PerCpuCounters, //
 };
 
@@ -50,15 +50,15 @@ counters! {
 
 const NR: usize = Counter::ALL.len();
 
-impl From<Op> for Counter {
-    fn from(op: Op) -> Self {
+impl From<Command> for Counter {
+    fn from(op: Command) -> Self {
         match op {
-            Op::Read => Self::Read,
-            Op::Write => Self::Write,
-            Op::Flush => Self::Flush,
-            Op::Discard => Self::Discard,
-            Op::WriteZeroes => Self::WriteZeroes,
-            Op::SecureErase | Op::Other(_) => Self::Other,
+            Command::Read => Self::Read,
+            Command::Write => Self::Write,
+            Command::Flush => Self::Flush,
+            Command::Discard => Self::Discard,
+            Command::WriteZeroes => Self::WriteZeroes,
+            Command::SecureErase | Command::Other(_) => Self::Other,
         }
     }
 }

@@ -11,7 +11,7 @@ use super::{
         Counter,
         Counters, //
     },
-    media::Media,
+    storage::Storage,
 };
 use kernel::{
     new_spinlock,
@@ -28,12 +28,12 @@ use kernel::{
 };
 use kernel_ext::block::{
     mq::{
+        Command,
         ExpiredRequest,
         Hctx,
         HctxType,
         IdleRequest,
         IoCompBatch,
-        Op,
         Operations,
         Rejected,
         Request,
@@ -55,7 +55,7 @@ pub(super) struct QueueData {
     irqmode: IrqMode,
     delay: Delta,
     memory_backed: bool,
-    media: Arc<Media>,
+    storage: Arc<Storage>,
     counters: Arc<Counters>,
 }
 
@@ -91,20 +91,20 @@ impl RequestData {
 }
 
 impl QueueData {
-    pub(super) fn new(config: &Config, media: Arc<Media>, counters: Arc<Counters>) -> Self {
+    pub(super) fn new(config: &Config, storage: Arc<Storage>, counters: Arc<Counters>) -> Self {
         Self {
             irqmode: config.irqmode,
             // Lossless: the configuration limits it to seconds.
             delay: Delta::from_nanos(config.completion_nsec as i64),
             memory_backed: config.memory_backed,
-            media,
+            storage,
             counters,
         }
     }
 
     #[inline]
     fn count(&self, rq: &Request<NullDisk>) {
-        self.counters.inc(rq.op().into());
+        self.counters.inc(rq.command().into());
         if rq.is_fua() {
             self.counters.inc(Counter::Fua);
         }
@@ -122,13 +122,13 @@ impl QueueData {
 
     #[inline]
     fn transfer(&self, rq: &Request<NullDisk>) -> BlkResult {
-        match rq.op() {
+        match rq.command() {
             // Nothing is volatile: the data are where they stay.
-            Op::Flush => return Ok(()),
-            Op::Read | Op::Write | Op::Discard | Op::WriteZeroes => {}
-            Op::SecureErase | Op::Other(_) => return Err(BlkError::NOTSUPP),
+            Command::Flush => return Ok(()),
+            Command::Read | Command::Write | Command::Discard | Command::WriteZeroes => {}
+            Command::SecureErase | Command::Other(_) => return Err(BlkError::NOTSUPP),
         }
-        if self.media.is_bad(rq.sector(), rq.bytes()) {
+        if self.storage.is_bad(rq.sector(), rq.bytes()) {
             return Err(BlkError::IOERR);
         }
         // Otherwise a read leaves its memory alone, as in null_blk.
@@ -140,10 +140,10 @@ impl QueueData {
 
     fn copy(&self, rq: &Request<NullDisk>) -> Result {
         let pos = rq.sector() << SECTOR_SHIFT;
-        match rq.op() {
-            Op::Read => self.media.read(pos, rq.dest()),
-            Op::Write => self.media.write(pos, rq.source()),
-            _ => self.media.zero(pos, u64::from(rq.bytes())),
+        match rq.command() {
+            Command::Read => self.storage.read(pos, rq.dest()),
+            Command::Write => self.storage.write(pos, rq.source()),
+            _ => self.storage.zero(pos, u64::from(rq.bytes())),
         }
     }
 }
@@ -189,7 +189,7 @@ impl Operations for NullDisk {
 
         if hctx.kind() == HctxType::Poll && rq.is_polled() || rq.should_fake_timeout() {
             rq.data().set(result);
-            hctx.data().parked.lock().push_back(rq);
+            hctx.data().parked.lock().push_tail(rq);
             return Ok(());
         }
         match disk.irqmode {
@@ -215,7 +215,7 @@ impl Operations for NullDisk {
         // All of them at once, to end them without the lock.
         let mut done = core::mem::take(&mut *hctx.data().parked.lock());
         let mut nr = 0;
-        while let Some(rq) = done.pop_front() {
+        while let Some(rq) = done.pop() {
             let result = rq.data().get();
             hctx.queue_data().counters.inc(Counter::Polled);
             rq.end_batched(&mut batch, result);

@@ -27,7 +27,7 @@ impl IoCompBatch<'_> {
     }
 
     #[inline]
-    pub(super) fn as_ptr(&mut self) -> *mut bindings::io_comp_batch {
+    pub(super) fn as_raw(&mut self) -> *mut bindings::io_comp_batch {
         self.0
     }
 }

@@ -5,17 +5,6 @@
 //! C headers: [`include/linux/blkdev.h`](srctree/include/linux/blkdev.h),
 //! [`include/linux/blk-mq.h`](srctree/include/linux/blk-mq.h)
 
-use super::{
-    Operations,
-    TagSet, //
-};
-use crate::{
-    bindings,
-    block::{
-        BlockDevice,
-        SECTOR_SHIFT, //
-    }, //
-};
 use core::{
     marker::PhantomData,
     ptr::{
@@ -23,6 +12,7 @@ use core::{
         NonNull, //
     }, //
 };
+
 use kernel::{
     error::{
         from_err_ptr,
@@ -37,6 +27,19 @@ use kernel::{
         ForeignOwnable,
         ScopeGuard, //
     }, //
+};
+
+use crate::{
+    bindings,
+    block::{
+        BlockDevice,
+        SECTOR_SHIFT, //
+    }, //
+};
+
+use super::{
+    Operations,
+    TagSet, //
 };
 
 /// What a disk is to look like.
@@ -69,15 +72,25 @@ impl GenDiskBuilder {
         self
     }
 
-    /// Sets the unit, in bytes, that the disk is addressed in and writes atomically.
+    /// Sets the unit, in bytes, in which the disk is addressed.
     ///
-    /// Fails with [`EINVAL`] unless that is a power of two from 512 to [`PAGE_SIZE`].
-    pub fn block_size(mut self, bytes: u32) -> Result<Self> {
-        if !bytes.is_power_of_two() || !(512..=PAGE_SIZE as u32).contains(&bytes) {
-            return Err(EINVAL);
-        }
-        self.limits.logical_block_size = bytes;
-        self.limits.physical_block_size = bytes;
+    /// # Errors
+    ///
+    /// [`EINVAL`] unless `bytes` is a power of two from 512 to [`PAGE_SIZE`].
+    pub fn logical_block_size(mut self, bytes: u32) -> Result<Self> {
+        self.limits.logical_block_size = check_block_size(bytes)?;
+        Ok(self)
+    }
+
+    /// Sets the unit, in bytes, that the disk writes without reading it before.
+    ///
+    /// The block layer raises it to the logical block size if it is less.
+    ///
+    /// # Errors
+    ///
+    /// [`EINVAL`] unless `bytes` is a power of two from 512 to [`PAGE_SIZE`].
+    pub fn physical_block_size(mut self, bytes: u32) -> Result<Self> {
+        self.limits.physical_block_size = check_block_size(bytes)?;
         Ok(self)
     }
 
@@ -97,7 +110,7 @@ impl GenDiskBuilder {
     }
 
     /// Sets the most sectors that one discard may have. 0 if the disk knows none.
-    pub fn max_discard_sectors(mut self, sectors: u32) -> Self {
+    pub fn max_hw_discard_sectors(mut self, sectors: u32) -> Self {
         self.limits.max_hw_discard_sectors = sectors;
         self
     }
@@ -171,6 +184,15 @@ impl GenDiskBuilder {
 impl Default for GenDiskBuilder {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+fn check_block_size(bytes: u32) -> Result<u32> {
+    // CAST: A page has less than 4 GiB.
+    if bytes.is_power_of_two() && (1 << SECTOR_SHIFT..=PAGE_SIZE as u32).contains(&bytes) {
+        Ok(bytes)
+    } else {
+        Err(EINVAL)
     }
 }
 

@@ -66,7 +66,7 @@ impl<T: Operations> Pdu<T> {
 
 /// What a request asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Op {
+pub enum Command {
     /// Read sectors.
     Read,
     /// Write sectors.
@@ -83,7 +83,7 @@ pub enum Op {
     Other(u32),
 }
 
-impl Op {
+impl Command {
     #[inline]
     fn from_raw(raw: u32) -> Self {
         match raw {
@@ -212,8 +212,8 @@ impl<T: Operations> Request<T> {
 
     /// Returns what the request asks for.
     #[inline]
-    pub fn op(&self) -> Op {
-        Op::from_raw(self.flags() & bindings::EXT_REQ_OP_MASK)
+    pub fn command(&self) -> Command {
+        Command::from_raw(self.flags() & bindings::EXT_REQ_OP_MASK)
     }
 
     /// Returns whether the data must be durable when the request ends.
@@ -265,14 +265,14 @@ impl<T: Operations> Request<T> {
     pub fn source(&self) -> Segments<'_, Source> {
         // SAFETY: The bios belong to the request and live as long. Those of a write have data, which
         // nobody frees before the request ends.
-        unsafe { Segments::new(self.bio_if(Op::Write)) }
+        unsafe { Segments::new(self.bio_if(Command::Write)) }
     }
 
     /// Iterates over the memory that the data of a read go to. Nothing for any other operation.
     #[inline]
     pub fn dest(&self) -> Segments<'_, Dest> {
         // SAFETY: As above. That of a read may be written to.
-        unsafe { Segments::new(self.bio_if(Op::Read)) }
+        unsafe { Segments::new(self.bio_if(Command::Read)) }
     }
 
     /// Ends the request.
@@ -291,7 +291,7 @@ impl<T: Operations> Request<T> {
         let added = unsafe {
             bindings::rnull_dio_blk_mq_add_to_batch(
                 rq,
-                batch.as_ptr(),
+                batch.as_raw(),
                 result.is_err(),
                 Some(bindings::blk_mq_end_request_batch),
             )
@@ -332,8 +332,8 @@ impl<T: Operations> Request<T> {
     }
 
     #[inline]
-    fn bio_if(&self, op: Op) -> *const bindings::bio {
-        if self.op() == op {
+    fn bio_if(&self, command: Command) -> *const bindings::bio {
+        if self.command() == command {
             // SAFETY: By the type invariant; constant while the driver owns the request.
             unsafe { (*self.0.as_ptr()).bio }
         } else {
@@ -371,20 +371,20 @@ impl<'a, T: Operations> ExpiredRequest<'a, T> {
         Self(unsafe { NonNull::new_unchecked(rq) }, PhantomData)
     }
 
-    pub(super) fn as_ptr(&self) -> *mut bindings::request {
+    pub(super) fn as_raw(&self) -> *mut bindings::request {
         self.0.as_ptr()
     }
 
     /// Returns the driver's data in the request.
     pub fn data(&self) -> Pin<&'a T::RequestData> {
         // SAFETY: By the type invariant initialised and kept. It never moves.
-        unsafe { Pin::new_unchecked(&(*Pdu::<T>::of(self.as_ptr())).data) }
+        unsafe { Pin::new_unchecked(&(*Pdu::<T>::of(self.as_raw())).data) }
     }
 
     /// Returns the hardware queue of the request.
     pub fn hctx(&self) -> Hctx<'a, T> {
         // SAFETY: By the type invariant the queue is live. The field is set before the request is
         // started, and not changed before it is used anew.
-        unsafe { Hctx::from_raw((*self.as_ptr()).mq_hctx) }
+        unsafe { Hctx::from_raw((*self.as_raw()).mq_hctx) }
     }
 }

@@ -49,7 +49,7 @@ impl<T: Operations> RequestList<T> {
     }
 
     /// Appends a request.
-    pub fn push_back(&mut self, rq: Request<T>) {
+    pub fn push_tail(&mut self, rq: Request<T>) {
         let rq = rq.into_raw();
         // SAFETY: The request was owned by the caller, so its link is free to use.
         unsafe { set_next(rq, ptr::null_mut()) };
@@ -64,7 +64,7 @@ impl<T: Operations> RequestList<T> {
     }
 
     /// Takes the first request.
-    pub fn pop_front(&mut self) -> Option<Request<T>> {
+    pub fn pop(&mut self) -> Option<Request<T>> {
         if self.head.is_null() {
             return None;
         }
@@ -79,7 +79,7 @@ impl<T: Operations> RequestList<T> {
     pub fn remove(&mut self, expired: &ExpiredRequest<'_, T>) -> Option<Request<T>> {
         let (mut prev, mut rq) = (ptr::null_mut(), self.head);
         while !rq.is_null() {
-            if rq == expired.as_ptr() {
+            if rq == expired.as_raw() {
                 // SAFETY: Both are of the chain, in this order.
                 return Some(unsafe { self.unlink(prev, rq) });
             }
@@ -123,7 +123,7 @@ impl<T: Operations> Default for RequestList<T> {
 
 impl<T: Operations> Drop for RequestList<T> {
     fn drop(&mut self) {
-        while let Some(rq) = self.pop_front() {
+        while let Some(rq) = self.pop() {
             drop(rq);
         }
     }

@@ -174,7 +174,7 @@ impl Segment<'_, Source> {
         // other copies is one between C functions on plain memory, and meant to be allowed.
         unsafe {
             bindings::rnull_dio_memcpy_page(
-                page.as_ptr(),
+                page.as_raw(),
                 offset,
                 self.page.as_ptr(),
                 self.offset + at,
@@ -198,7 +198,7 @@ impl Segment<'_, Dest> {
             bindings::rnull_dio_memcpy_page(
                 self.page.as_ptr(),
                 self.offset + at,
-                page.as_ptr(),
+                page.as_raw(),
                 offset,
                 len,
             )

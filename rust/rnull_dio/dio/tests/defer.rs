@@ -69,7 +69,7 @@ fn take_route(
     let fixture = Fixture::<0>::with(config)?.under(policy);
     if needs == Needs::Task {
         // An error does.
-        fixture.disk.media().bad().set(0..1)?;
+        fixture.disk.storage().bad().set_bad(0..1)?;
     }
     let io = fixture.issue(0, pattern(EXTENT, 1)?, options)?;
     match (arrival, options.defers) {
@@ -197,7 +197,7 @@ mod cases {
         };
         let io = fixture.run(0, zeroes(EXTENT)?, read)?;
         assert_eq!(io.wait(), Ok(EXTENT));
-        fixture.disk.media().bad().set(0..1)?;
+        fixture.disk.storage().bad().set_bad(0..1)?;
         let io = fixture.issue(0, zeroes(EXTENT)?, read)?;
         io.wait_for_hand_over();
         io.run_deferred();

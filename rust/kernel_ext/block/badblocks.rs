@@ -26,18 +26,18 @@ use kernel::{
 ///
 /// `self.inner` was initialised by `badblocks_init()`.
 #[pin_data(PinnedDrop)]
-pub struct Badblocks {
+pub struct BadBlocks {
     #[pin]
     inner: Opaque<bindings::badblocks>,
 }
 
 // SAFETY: `struct badblocks` belongs to no thread.
-unsafe impl Send for Badblocks {}
+unsafe impl Send for BadBlocks {}
 
 // SAFETY: The C functions lock what they change and retry what they read.
-unsafe impl Sync for Badblocks {}
+unsafe impl Sync for BadBlocks {}
 
-impl Badblocks {
+impl BadBlocks {
     /// Creates an empty set. Allocates a page with `GFP_KERNEL`.
     pub fn new() -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
@@ -65,7 +65,7 @@ impl Badblocks {
     }
 
     /// Marks sectors as bad. Fails with [`ENOSPC`] when the set is full.
-    pub fn set(&self, sectors: Range<u64>) -> Result {
+    pub fn set_bad(&self, sectors: Range<u64>) -> Result {
         let nr = sectors.end.saturating_sub(sectors.start);
         // SAFETY: By the type invariant.
         let done = unsafe { bindings::badblocks_set(self.inner.get(), sectors.start, nr, 1) };
@@ -78,7 +78,7 @@ impl Badblocks {
 
     /// Marks sectors as good. Fails with [`ENOSPC`] when the set is full: a range may have to be
     /// split.
-    pub fn clear(&self, sectors: Range<u64>) -> Result {
+    pub fn set_good(&self, sectors: Range<u64>) -> Result {
         let nr = sectors.end.saturating_sub(sectors.start);
         // SAFETY: By the type invariant.
         let done = unsafe { bindings::badblocks_clear(self.inner.get(), sectors.start, nr) };
@@ -90,7 +90,7 @@ impl Badblocks {
     }
 
     /// Returns whether one of `nr` sectors from `sector` on is bad.
-    pub fn hit(&self, sector: u64, nr: u64) -> bool {
+    pub fn check(&self, sector: u64, nr: u64) -> bool {
         if nr == 0 {
             return false;
         }
@@ -112,7 +112,7 @@ impl Badblocks {
 }
 
 #[pinned_drop]
-impl PinnedDrop for Badblocks {
+impl PinnedDrop for BadBlocks {
     fn drop(self: Pin<&mut Self>) {
         // SAFETY: By the type invariant, and nothing uses the set any more.
         unsafe { bindings::badblocks_exit(self.inner.get()) };

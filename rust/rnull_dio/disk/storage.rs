@@ -9,22 +9,24 @@ use kernel::{
     sync::rcu, //
 };
 use kernel_ext::{
-    badblocks::Badblocks,
-    block::mq::{
-        Dest,
-        Segments,
-        Source, //
+    block::{
+        badblocks::BadBlocks,
+        mq::{
+            Dest,
+            Segments,
+            Source, //
+        }, //
     },
     page_map::PageMap, //
 };
 
 /// What a disk keeps from one power-on to the next.
 #[pin_data]
-pub(crate) struct Media {
+pub(crate) struct Storage {
     #[pin]
     pages: PageMap,
     #[pin]
-    bad: Badblocks,
+    bad: BadBlocks,
 }
 
 /// A part of a range that is within a page.
@@ -47,17 +49,17 @@ fn piece(pos: u64, len: usize) -> Piece {
     }
 }
 
-impl Media {
-    /// Makes media without data or bad sectors. May sleep.
+impl Storage {
+    /// Makes storage without data or bad sectors. May sleep.
     pub(crate) fn new() -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             pages <- PageMap::new(),
-            bad <- Badblocks::new(),
+            bad <- BadBlocks::new(),
         })
     }
 
     /// Returns the sectors that fail. They may change at any time.
-    pub(crate) fn bad(&self) -> &Badblocks {
+    pub(crate) fn bad(&self) -> &BadBlocks {
         &self.bad
     }
 
@@ -65,7 +67,7 @@ impl Media {
     #[inline]
     pub(super) fn is_bad(&self, sector: u64, bytes: u32) -> bool {
         // Disks have no bad sectors as a rule: then this costs a load.
-        !self.bad.is_empty() && self.bad.hit(sector, u64::from(bytes) / 512)
+        !self.bad.is_empty() && self.bad.check(sector, u64::from(bytes) / 512)
     }
 
     /// Reads from byte `pos` on. What was never written is zero. Does not sleep.
@@ -190,32 +192,32 @@ mod tests {
 
     #[test]
     fn pages_come_and_go() -> Result {
-        let media = KBox::try_pin_init(Media::new(), GFP_KERNEL)?;
-        assert_eq!(media.pages(), 0);
+        let storage = KBox::try_pin_init(Storage::new(), GFP_KERNEL)?;
+        assert_eq!(storage.pages(), 0);
         for index in [0, 1, 2, 63, 64, 1 << 20, 1 << 40] {
-            media.pages.populate(index)?;
-            media.pages.populate(index)?;
+            storage.pages.populate(index)?;
+            storage.pages.populate(index)?;
         }
-        assert_eq!(media.pages(), 7);
+        assert_eq!(storage.pages(), 7);
         // Less than a page frees none, whole pages are freed, holes are left alone.
-        media.zero(512, P - 512)?;
-        media.zero(P, 512)?;
-        assert_eq!(media.pages(), 7);
-        media.zero(P - 512, P + 1024)?;
-        assert_eq!(media.pages(), 6);
-        media.zero(0, P << 21)?;
-        assert_eq!(media.pages(), 1);
+        storage.zero(512, P - 512)?;
+        storage.zero(P, 512)?;
+        assert_eq!(storage.pages(), 7);
+        storage.zero(P - 512, P + 1024)?;
+        assert_eq!(storage.pages(), 6);
+        storage.zero(0, P << 21)?;
+        assert_eq!(storage.pages(), 1);
         let rcu = rcu::read_lock();
-        assert!(media.pages.get(0, &rcu).is_none());
-        assert!(media.pages.get(1 << 40, &rcu).is_some());
+        assert!(storage.pages.get(0, &rcu).is_none());
+        assert!(storage.pages.get(1 << 40, &rcu).is_some());
         Ok(())
     }
 
     #[test]
     fn bad_sectors_hit() -> Result {
-        let media = KBox::try_pin_init(Media::new(), GFP_KERNEL)?;
-        assert!(!media.is_bad(0, u32::MAX));
-        media.bad().set(8..16)?;
+        let storage = KBox::try_pin_init(Storage::new(), GFP_KERNEL)?;
+        assert!(!storage.is_bad(0, u32::MAX));
+        storage.bad().set_bad(8..16)?;
         for (sector, bytes, hit) in [
             (0, 8 * 512, false),
             (0, 9 * 512, true),
@@ -223,10 +225,10 @@ mod tests {
             (16, 512, false),
             (8, 0, false),
         ] {
-            assert_eq!(media.is_bad(sector, bytes), hit);
+            assert_eq!(storage.is_bad(sector, bytes), hit);
         }
-        media.bad().clear(8..16)?;
-        assert!(media.bad().is_empty());
+        storage.bad().set_good(8..16)?;
+        assert!(storage.bad().is_empty());
         Ok(())
     }
 }
