@@ -3,11 +3,15 @@
 //! The module `rnull_dio`: a null block device, a direct I/O engine, and a scratch file system.
 
 #[forbid(unsafe_code)]
+mod counters;
+#[forbid(unsafe_code)]
 mod dio;
 #[forbid(unsafe_code)]
 mod diofs;
 #[forbid(unsafe_code)]
 mod disk;
+#[forbid(unsafe_code)]
+mod named;
 
 use kernel::{
     configfs::Subsystem,

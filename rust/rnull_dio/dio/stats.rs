@@ -44,15 +44,15 @@ impl Event {
 
 /// Counters of an engine.
 pub(crate) struct Stats {
-    routes: PerCpuCounters<{ Route::ALL.len() }>,
-    events: PerCpuCounters<{ Event::ALL.len() }>,
+    routes: PerCpuCounters,
+    events: PerCpuCounters,
 }
 
 impl Stats {
     pub(super) fn new() -> Result<Self> {
         Ok(Self {
-            routes: PerCpuCounters::new()?,
-            events: PerCpuCounters::new()?,
+            routes: PerCpuCounters::new(Route::ALL.len())?,
+            events: PerCpuCounters::new(Event::ALL.len())?,
         })
     }
 
