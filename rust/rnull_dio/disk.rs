@@ -5,13 +5,14 @@
 //! A disk that does nothing, or keeps its data in memory, and completes I/O when and where it is
 //! told to: at once, in a soft interrupt, when a timer fires, or when it is polled.
 
-pub(crate) mod config;
+mod attributes;
 pub(crate) mod configfs;
 mod counters;
 mod driver;
 #[cfg(CONFIG_KUNIT = "y")]
 mod early_end;
 mod storage;
+mod value;
 
 use kernel::{
     fmt,
@@ -42,14 +43,17 @@ use self::driver::{
 };
 
 pub(crate) use self::{
-    config::Config,
+    attributes::{
+        show_attributes,
+        Config, //
+    },
     counters::Counters,
     storage::Storage, //
 };
 #[cfg(CONFIG_KUNIT)]
 pub(crate) use self::{
-    config::IrqMode,
-    counters::Counter, //
+    counters::Counter,
+    value::IrqMode, //
 };
 
 /// Time in ms after which a polled request that nobody polls is ended, as in null_blk.
@@ -146,7 +150,7 @@ fn builder(config: &Config) -> Result<GenDiskBuilder> {
     let if_set = |yes: bool| if yes { MAX_RANGE_SECTORS } else { 0 };
 
     Ok(GenDiskBuilder::new()
-        .capacity_sectors(config.size_mib << (20 - SECTOR_SHIFT))
+        .capacity_sectors(config.size << (20 - SECTOR_SHIFT))
         .logical_block_size(config.blocksize)?
         .physical_block_size(config.blocksize)?
         .rotational(config.rotational)
@@ -159,8 +163,8 @@ fn builder(config: &Config) -> Result<GenDiskBuilder> {
 #[kunit_tests(rnull_dio_disk)]
 mod tests {
     use super::{
-        config::IrqMode,
         counters::Counter,
+        value::IrqMode,
         *, //
     };
     use kernel::cpu::{
@@ -171,7 +175,7 @@ mod tests {
 
     fn config(irqmode: IrqMode, memory_backed: bool, poll_queues: u32) -> Config {
         Config {
-            size_mib: 16,
+            size: 16,
             irqmode,
             memory_backed,
             poll_queues,

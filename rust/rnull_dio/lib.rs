@@ -46,6 +46,8 @@ struct RnullDio {
     #[pin]
     routing: File<()>,
     #[pin]
+    attributes: File<()>,
+    #[pin]
     diofs: Registration<diofs::Diofs>,
 }
 
@@ -55,6 +57,7 @@ impl kernel::InPlaceModule for RnullDio {
         try_pin_init!(Self {
             disks <- disk::configfs::subsystem(debugfs.subdir(c"disk")),
             routing <- debugfs.read_callback_file(c"routing", (), show_routing),
+            attributes <- debugfs.read_callback_file(c"attributes", (), show_attributes),
             diofs <- Registration::new(diofs::Diofs::new(debugfs.subdir(c"diofs"))),
         })
     }
@@ -62,4 +65,8 @@ impl kernel::InPlaceModule for RnullDio {
 
 fn show_routing((): &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
     dio::show_table(f)
+}
+
+fn show_attributes((): &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    disk::show_attributes(f)
 }

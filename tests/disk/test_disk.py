@@ -57,6 +57,20 @@ def test_features_lists_the_attributes(directory):
     )
 
 
+def test_the_documentation_lists_the_attributes():
+    documented = Path("/src/Documentation/disk.rst").read_text()
+    listed = (lab.DEBUGFS / "attributes").read_text()
+    names = lab.read(lab.CONFIGFS / "features").split(",")
+    assert [line.split("``")[1] for line in listed.splitlines() if line[0] != " "] == names
+    assert listed in documented
+
+
+def test_the_log_says_what_the_limits_are(directory):
+    lines = refused(directory / "hw_queue_depth", 10241, errno.EINVAL)
+    expected = f"{NAME}: hw_queue_depth: '10241' refused: it is not 1 to 10240"
+    assert any(expected in line for line in lines)
+
+
 @pytest.mark.parametrize("attribute", ATTRIBUTES)
 def test_attributes(directory, attribute):
     default, good, bad = ATTRIBUTES[attribute]

@@ -249,7 +249,7 @@ impl<const OWN_PART: usize> Fixture<OWN_PART> {
 
 fn base() -> Config {
     Config {
-        size_mib: 16,
+        size: 16,
         blocksize: 512,
         memory_backed: true,
         ..Config::default()

@@ -7,14 +7,16 @@
 
 use kernel::{
     configfs::{
-        self,
         AttributeOperations,
         Group,
         GroupOperations,
         Subsystem, //
     },
     configfs_attrs,
-    fmt::Write as _,
+    fmt::{
+        self,
+        Write as _, //
+    },
     new_mutex,
     page::PAGE_SIZE,
     prelude::*,
@@ -35,13 +37,22 @@ use kernel_ext::{
     configfs::group_name, //
 };
 
-use crate::Dir;
+use crate::{
+    named::Named,
+    Dir, //
+};
 
 use super::{
-    config::{
-        self,
+    attributes::{
+        with_attributes,
         Attribute,
-        Config, //
+        Config,
+        SECTORS, //
+    },
+    value::{
+        sector_range,
+        Limits,
+        Value, //
     },
     Disk,
     Storage, //
@@ -50,7 +61,31 @@ use super::{
 /// How much of a value that is refused is repeated in the log.
 const LOG_LEN: usize = 40;
 
-/// Returns the initialiser of the subsystem. Its disks have their files in `debugfs`.
+/// Numbers the names of attributes, from 0 on, and makes the type of a [`Directory`] of them.
+macro_rules! item_type {
+    (@number [$($numbered:tt)*] [] [$($_number:literal)*]) => {
+        configfs_attrs! {
+            container: Group<Directory>,
+            data: Directory,
+            attributes: [$($numbered)*],
+        }
+    };
+    (
+        @number [$($numbered:tt)*]
+        [$name:ident $($names:ident)*]
+        [$number:literal $($numbers:literal)*]
+    ) => {
+        item_type!(@number [$($numbered)* $name: $number,] [$($names)*] [$($numbers)*])
+    };
+    ($($name:ident)*) => {
+        item_type!(@number [] [$($name)*] [
+             0  1  2  3  4  5  6  7  8  9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24
+            25 26 27 28 29 30 31 32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49
+        ])
+    };
+}
+
+/// Returns the initializer of the subsystem. Its disks have their files in `debugfs`.
 pub(crate) fn subsystem(debugfs: Dir) -> impl PinInit<Subsystem<Root>, Error> {
     let item_type = configfs_attrs! {
         container: Subsystem<Root>,
@@ -100,11 +135,11 @@ impl AttributeOperations<0> for Root {
 
     fn show(_: &Root, page: &mut [u8; PAGE_SIZE]) -> Result<usize> {
         let mut f = Formatter::new(page);
-        for attribute in Attribute::ALL {
+        for (index, attribute) in Attribute::ALL.iter().enumerate() {
+            f.write_str(if index == 0 { "" } else { "," })?;
             f.write_str(attribute.name())?;
-            f.write_str(",")?;
         }
-        f.write_str("badblocks,power\n")?;
+        f.write_str("\n")?;
         Ok(f.bytes_written())
     }
 }
@@ -114,29 +149,15 @@ impl GroupOperations for Root {
     type Child = Directory;
 
     fn make_group(&self, name: &CStr) -> Result<impl PinInit<Group<Directory>, Error>> {
-        let item_type = configfs_attrs! {
-            container: Group<Directory>,
-            data: Directory,
-            attributes: [
-                power: 0,
-                badblocks: 1,
-                size: 2,
-                blocksize: 3,
-                rotational: 4,
-                memory_backed: 5,
-                irqmode: 6,
-                completion_nsec: 7,
-                submit_queues: 8,
-                poll_queues: 9,
-                hw_queue_depth: 10,
-                write_cache: 11,
-                fua: 12,
-                discard: 13,
-            ],
-        };
+        let item_type = with_attributes!(item_type);
 
-        if !config::is_disk_name(name.to_bytes()) {
-            refused(name, "name", name.to_bytes(), EINVAL);
+        if !is_disk_name(name.to_bytes()) {
+            log_refused(
+                name,
+                "name",
+                name.to_bytes(),
+                &"it cannot be the name of a disk",
+            );
             return Err(EINVAL);
         }
         let path: CString = name.try_into()?;
@@ -195,7 +216,31 @@ impl Device {
         })
     }
 
-    fn set(&self, attribute: Attribute, text: &BStr) -> Result {
+    /// Writes the value of an attribute, and returns how many bytes that took.
+    fn show(&self, attribute: Attribute, page: &mut [u8; PAGE_SIZE]) -> Result<usize> {
+        if attribute == Attribute::badblocks {
+            return self.storage.bad().show(page);
+        }
+        let mut f = Formatter::new(page);
+        let state = self.state.lock();
+        match attribute {
+            Attribute::power => f.write_fmt(fmt!("{}", u32::from(state.disk.is_some())))?,
+            setup => state.config.show(setup, &mut f)?,
+        }
+        f.write_str("\n")?;
+        Ok(f.bytes_written())
+    }
+
+    /// Sets an attribute from the text of a user.
+    fn store(&self, attribute: Attribute, text: &BStr) -> Result {
+        match attribute {
+            Attribute::power => self.power(text),
+            Attribute::badblocks => self.set_badblocks(text),
+            setup => self.set_up(setup, text),
+        }
+    }
+
+    fn set_up(&self, attribute: Attribute, text: &BStr) -> Result {
         let mut state = self.state.lock();
         if state.disk.is_some() {
             return Err(EBUSY);
@@ -204,7 +249,7 @@ impl Device {
     }
 
     fn power(&self, text: &BStr) -> Result {
-        if config::boolean(text)? {
+        if Value::parse(text, Limits::Flag)? {
             self.power_on()
         } else {
             self.power_off();
@@ -221,6 +266,10 @@ impl Device {
         if block::disk_name_in_use(&self.name) {
             return Err(EEXIST);
         }
+        state.config.check().map_err(|conflict| {
+            log_refused(&self.name, conflict.attribute.name(), b"", &conflict.reason);
+            EINVAL
+        })?;
         let storage = self.storage.clone();
         let disk = Disk::with_storage(&self.name, &state.config, storage, &self.debugfs)?;
         state.disk = Some(disk);
@@ -234,104 +283,105 @@ impl Device {
     }
 
     fn set_badblocks(&self, text: &BStr) -> Result {
-        let (bad, sectors) = config::sector_range(text)?;
+        let (bad, sectors) = sector_range(text, SECTORS)?;
         if bad {
             self.storage.bad().set_bad(sectors)
         } else {
             self.storage.bad().set_good(sectors)
         }
     }
+}
 
-    /// Calls `store` with the text that the user wrote, and logs if that is refused.
-    fn store(&self, name: &str, page: &[u8], store: impl FnOnce(&BStr) -> Result) -> Result {
+/// Returns whether a disk can have this name: letters, digits, `-`, `_` and `.`, a letter or a digit
+/// first, and short enough.
+fn is_disk_name(name: &[u8]) -> bool {
+    // `DISK_NAME_LEN` is 32, with the NUL. The names of partitions need a few more.
+    const MAX: usize = 31 - "p128".len();
+    let good = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+
+    name.len() <= MAX
+        && name.first().is_some_and(u8::is_ascii_alphanumeric)
+        && name.iter().all(good)
+}
+
+/// Logs that the value `text` of an attribute of a device was refused, and why.
+fn log_refused(device: &CStr, attribute: &str, text: &[u8], reason: &dyn fmt::Display) {
+    let device = device.to_bytes();
+    let device = BStr::from_bytes(&device[..device.len().min(LOG_LEN)]);
+    let text = BStr::from_bytes(&text[..text.len().min(LOG_LEN)]);
+    pr_err!("{device}: {attribute}: '{text}' refused: {reason}\n");
+}
+
+/// Why a value was refused.
+struct Reason {
+    error: Error,
+    limits: Option<Limits>,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.error, self.limits) {
+            (EINVAL, Some(limits)) => f.write_fmt(fmt!("it is not {limits}")),
+            (EINVAL, None) => f.write_str("invalid value"),
+            (EBUSY, _) => f.write_str("the device is on"),
+            (EEXIST, _) => f.write_str("there is another disk of this name"),
+            (ENOSPC, _) => f.write_str("the list is full"),
+            (ENOMEM, _) => f.write_str("out of memory"),
+            (error, _) => write!(f, "{error:?}"),
+        }
+    }
+}
+
+/// The file of the attribute with the index `ID`.
+#[vtable]
+impl<const ID: u64> AttributeOperations<ID> for Directory {
+    type Data = Directory;
+
+    fn show(this: &Directory, page: &mut [u8; PAGE_SIZE]) -> Result<usize> {
+        this.device.show(attribute::<ID>(), page)
+    }
+
+    fn store(this: &Directory, page: &[u8]) -> Result {
+        let attribute = attribute::<ID>();
         let text = page.trim_ascii();
-        store(BStr::from_bytes(text)).inspect_err(|&error| refused(&self.name, name, text, error))
+        this.device
+            .store(attribute, BStr::from_bytes(text))
+            .inspect_err(|&error| {
+                let limits = attribute.limits();
+                let reason = Reason { error, limits };
+                log_refused(&this.device.name, attribute.name(), text, &reason);
+            })
     }
 }
 
-/// Logs that `value` of the attribute `name` of a device was refused.
-fn refused(device: &CStr, name: &str, value: &[u8], error: Error) {
-    let device = BStr::from_bytes(&device.to_bytes()[..device.to_bytes().len().min(LOG_LEN)]);
-    let value = BStr::from_bytes(&value[..value.len().min(LOG_LEN)]);
-    let reason = match error {
-        EINVAL => "invalid value",
-        EBUSY => "the device is on",
-        EEXIST => "there is another disk of this name",
-        ENOSPC => "the list is full",
-        ENOMEM => "out of memory",
-        _ => "failed",
-    };
-    pr_err!("{device}: {name}: '{value}' refused: {reason} ({error:?})\n");
+/// Returns the attribute with the index `ID`.
+fn attribute<const ID: u64>() -> Attribute {
+    // CAST: From 64 bits to at least 32, in which the number of attributes fits.
+    const { Attribute::ALL[ID as usize] }
 }
 
-#[vtable]
-impl AttributeOperations<0> for Directory {
-    type Data = Directory;
+#[kunit_tests(rnull_dio_disk_configfs)]
+mod tests {
+    use super::*;
 
-    fn show(this: &Directory, page: &mut [u8; PAGE_SIZE]) -> Result<usize> {
-        let mut f = Formatter::new(page);
-        let on = this.device.state.lock().disk.is_some();
-        f.write_str(if on { "1\n" } else { "0\n" })?;
-        Ok(f.bytes_written())
+    #[test]
+    fn disk_names() {
+        for (name, good) in [
+            ("nullb0", true),
+            ("a", true),
+            ("9-_.", true),
+            ("", false),
+            (".", false),
+            ("..", false),
+            (".hidden", false),
+            ("a b", false),
+            ("a/b", false),
+            ("a!b", false),
+            ("a%d", false),
+            ("abcdefghijklmnopqrstuvwxyz0", true),
+            ("abcdefghijklmnopqrstuvwxyz01", false),
+        ] {
+            assert_eq!(is_disk_name(name.as_bytes()), good);
+        }
     }
-
-    fn store(this: &Directory, page: &[u8]) -> Result {
-        let device = &this.device;
-        device.store("power", page, |text| device.power(text))
-    }
-}
-
-#[vtable]
-impl AttributeOperations<1> for Directory {
-    type Data = Directory;
-
-    fn show(this: &Directory, page: &mut [u8; PAGE_SIZE]) -> Result<usize> {
-        this.device.storage.bad().show(page)
-    }
-
-    fn store(this: &Directory, page: &[u8]) -> Result {
-        let device = &this.device;
-        device.store("badblocks", page, |text| device.set_badblocks(text))
-    }
-}
-
-/// Implements the files of the attributes that are set before power-on.
-macro_rules! setup_attributes {
-    ($($id:literal: $attribute:ident,)*) => {
-        $(
-            #[vtable]
-            impl configfs::AttributeOperations<$id> for Directory {
-                type Data = Directory;
-
-                fn show(this: &Directory, page: &mut [u8; PAGE_SIZE]) -> Result<usize> {
-                    let mut f = Formatter::new(page);
-                    let state = this.device.state.lock();
-                    state.config.show(Attribute::$attribute, &mut f)?;
-                    Ok(f.bytes_written())
-                }
-
-                fn store(this: &Directory, page: &[u8]) -> Result {
-                    let device = &this.device;
-                    device.store(Attribute::$attribute.name(), page, |text| {
-                        device.set(Attribute::$attribute, text)
-                    })
-                }
-            }
-        )*
-    };
-}
-
-setup_attributes! {
-    2: Size,
-    3: BlockSize,
-    4: Rotational,
-    5: MemoryBacked,
-    6: IrqMode,
-    7: CompletionNsec,
-    8: SubmitQueues,
-    9: PollQueues,
-    10: HwQueueDepth,
-    11: WriteCache,
-    12: Fua,
-    13: Discard,
 }

@@ -3,15 +3,13 @@
 //! The driver: what happens to a request.
 
 use super::{
-    config::{
-        Config,
-        IrqMode, //
-    },
+    attributes::Config,
     counters::{
         Counter,
         Counters, //
     },
     storage::Storage,
+    value::IrqMode, //
 };
 use kernel::{
     new_spinlock,

@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The attributes of a disk, a line each: type, limits, default and documentation.
+
+use kernel::{
+    fmt,
+    prelude::*,
+    str::BStr, //
+};
+
+use kernel_ext::block::mq::QueueCounts;
+
+use crate::named::{
+    named_enum,
+    Named, //
+};
+
+use super::value::{
+    IrqMode,
+    Limits,
+    Value, //
+};
+
+/// Limit of `size`: beyond it the number of bytes does not fit into a `loff_t`.
+const MAX_SIZE_MIB: u64 = (1 << 43) - 1;
+
+/// Limits of the number of a sector.
+pub(super) const SECTORS: Limits = Limits::Range(0, MAX_SIZE_MIB << 11);
+
+/// Limit of `completion_nsec`: 10 s. Power-off waits for it, less long than hung tasks are reported
+/// after.
+const MAX_COMPLETION_NSEC: u64 = 10_000_000_000;
+
+/// Limit of `hw_queue_depth`, that of blk-mq.
+const MAX_QUEUE_DEPTH: u64 = 10240;
+
+/// Generates everything that depends on the list of attributes.
+///
+/// Those under `setup` are fields of [`Config`]. Their lines are
+/// `NAME: TYPE = DEFAULT, LIMITS;`, below their documentation. Those under `always` can be written
+/// while the disk is on, and are implemented in `configfs.rs`. Their lines are
+/// `NAME = DEFAULT, VALUES;`.
+macro_rules! attributes {
+    (
+        setup {
+            $($(#[doc = $doc:literal])+ $name:ident: $type:ty = $default:expr, $limits:expr;)*
+        }
+        always {
+            $($(#[doc = $other_doc:literal])+ $other:ident = $other_default:literal, $values:literal;)*
+        }
+    ) => {
+        /// The attributes of a disk that are set up before power-on. [`Default`] has the values that a
+        /// new directory has.
+        #[derive(Clone, PartialEq, Eq, Debug)]
+        pub(crate) struct Config {
+            $($(#[doc = $doc])+ pub(crate) $name: $type,)*
+        }
+
+        impl Default for Config {
+            fn default() -> Self {
+                Self { $($name: $default,)* }
+            }
+        }
+
+        named_enum! {
+            /// A file in the directory of a disk.
+            #[allow(non_camel_case_types)]
+            pub(super) enum Attribute {
+                $($(#[doc = $doc])+ $name = stringify!($name),)*
+                $($(#[doc = $other_doc])+ $other = stringify!($other),)*
+            }
+        }
+
+        impl Attribute {
+            /// Returns the limits of an attribute of a [`Config`].
+            pub(super) fn limits(self) -> Option<Limits> {
+                match self {
+                    $(Self::$name => Some($limits),)*
+                    $(Self::$other => None,)*
+                }
+            }
+
+            /// Returns which values an attribute has by default and can have, if it is in no
+            /// [`Config`].
+            fn literals(self) -> (&'static str, &'static str) {
+                match self {
+                    $(Self::$name => ("", ""),)*
+                    $(Self::$other => ($other_default, $values),)*
+                }
+            }
+
+            /// Returns the lines of the documentation, each of which begins with a blank.
+            fn lines(self) -> &'static [&'static str] {
+                match self {
+                    $(Self::$name => &[$($doc,)+],)*
+                    $(Self::$other => &[$($other_doc,)+],)*
+                }
+            }
+        }
+
+        impl Config {
+            /// Sets an attribute from the text of a user.
+            ///
+            /// # Errors
+            ///
+            /// [`EINVAL`] if the text is no value of the attribute.
+            pub(super) fn set(&mut self, attribute: Attribute, text: &BStr) -> Result {
+                match attribute {
+                    $(Attribute::$name => self.$name = Value::parse(text, $limits)?,)*
+                    $(Attribute::$other => return Err(EINVAL),)*
+                }
+                Ok(())
+            }
+
+            /// Writes the value of an attribute.
+            pub(super) fn show(&self, attribute: Attribute, f: &mut dyn fmt::Write) -> fmt::Result {
+                match attribute {
+                    $(Attribute::$name => self.$name.show(f),)*
+                    $(Attribute::$other => f.write_str($other_default),)*
+                }
+            }
+
+            /// Returns an attribute that is beyond its limits, if there is one.
+            fn beyond_limits(&self) -> Option<Attribute> {
+                $(
+                    if !self.$name.is_within($limits) {
+                        return Some(Attribute::$name);
+                    }
+                )*
+                None
+            }
+        }
+
+        /// Calls the macro of this name with the names of all attributes, in the order of
+        /// [`Attribute`].
+        macro_rules! with_attributes {
+            ($callback:ident) => {
+                $callback! { $($name)* $($other)* }
+            };
+        }
+    };
+}
+
+attributes! {
+    setup {
+        /// Capacity in MiB.
+        size: u64 = 4096, Limits::Range(1, MAX_SIZE_MIB);
+        /// Logical and physical block size in bytes.
+        blocksize: u32 = 4096, Limits::BlockSize;
+        /// Whether the disk says that it rotates.
+        rotational: bool = false, Limits::Flag;
+        /// Whether the disk keeps data, in pages that are allocated when they are
+        /// written. Otherwise writes go nowhere, and reads leave the memory of the
+        /// reader as it is.
+        memory_backed: bool = false, Limits::Flag;
+        /// Where requests end that are not polled. 0: in the context of the
+        /// submitter, at once. 1: in a soft interrupt. 2: in the hard interrupt of a
+        /// timer.
+        irqmode: IrqMode = IrqMode::None, Limits::Range(0, 2);
+        /// Time in ns from submission to completion, if ``irqmode`` is 2.
+        completion_nsec: u64 = 10_000, Limits::Range(0, MAX_COMPLETION_NSEC);
+        /// Hardware queues for I/O that is not polled.
+        submit_queues: u32 = 1, Limits::UpToCpus(1);
+        /// Hardware queues for polled I/O.
+        poll_queues: u32 = 0, Limits::UpToCpus(0);
+        /// Requests of each hardware queue.
+        hw_queue_depth: u32 = 64, Limits::Range(1, MAX_QUEUE_DEPTH);
+        /// Whether the disk says that it has a volatile write cache. If so, it gets
+        /// flushes.
+        write_cache: bool = false, Limits::Flag;
+        /// Whether the disk says that it can write through its cache (FUA). Without
+        /// ``write_cache`` it means nothing.
+        fua: bool = false, Limits::Flag;
+        /// Whether the disk supports discards. Without ``memory_backed`` they do
+        /// nothing.
+        discard: bool = false, Limits::Flag;
+    }
+    always {
+        /// Sectors of 512 bytes that fail with ``EIO``. To write ``+FIRST-LAST`` adds
+        /// the sectors from one to the other, to write ``-FIRST-LAST`` removes them.
+        badblocks = "none", "ranges of sectors";
+        /// Whether the disk is in the system.
+        power = "0", "0 or 1";
+    }
+}
+
+pub(super) use with_attributes;
+
+/// Why a [`Config`] cannot be used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Conflict {
+    pub(super) attribute: Attribute,
+    pub(super) reason: &'static str,
+}
+
+impl Config {
+    /// Checks the attributes by themselves and against each other, before a disk is made.
+    pub(crate) fn check(&self) -> Result<(), Conflict> {
+        if let Some(attribute) = self.beyond_limits() {
+            return Err(Conflict {
+                attribute,
+                reason: "it is beyond its limits",
+            });
+        }
+        Ok(())
+    }
+
+    /// Returns the hardware queues.
+    pub(super) fn queues(&self) -> QueueCounts {
+        QueueCounts {
+            default: self.submit_queues,
+            read: 0,
+            poll: self.poll_queues,
+        }
+    }
+}
+
+/// Writes the list of attributes as `Documentation/disk.rst` has it.
+pub(crate) fn show_attributes(f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let defaults = Config::default();
+    for &attribute in Attribute::ALL {
+        write!(f, "``{}``: ", attribute.name())?;
+        match attribute.limits() {
+            Some(limits) => f.write_fmt(fmt!("{limits}"))?,
+            None => f.write_str(attribute.literals().1)?,
+        }
+        f.write_str(" (default: ")?;
+        defaults.show(attribute, f)?;
+        f.write_str(")\n")?;
+        for line in attribute.lines() {
+            writeln!(f, "   {line}")?;
+        }
+    }
+    Ok(())
+}
+
+#[kunit_tests(rnull_dio_disk_attributes)]
+mod tests {
+    use super::*;
+
+    fn set(attribute: Attribute, text: &str) -> Result<Config> {
+        let mut config = Config::default();
+        config.set(attribute, BStr::from_bytes(text.as_bytes()))?;
+        Ok(config)
+    }
+
+    fn shown(config: &Config, attribute: Attribute) -> Result<([u8; 32], usize)> {
+        let mut buf = [0; 32];
+        let mut f = kernel::str::Formatter::new(&mut buf);
+        config.show(attribute, &mut f)?;
+        let len = f.bytes_written();
+        Ok((buf, len))
+    }
+
+    #[test]
+    fn good_values_are_shown_as_set() -> Result {
+        for (attribute, text) in [
+            (Attribute::size, "1"),
+            (Attribute::size, "8796093022207"),
+            (Attribute::blocksize, "512"),
+            (Attribute::blocksize, "2048"),
+            (Attribute::rotational, "1"),
+            (Attribute::memory_backed, "1"),
+            (Attribute::irqmode, "0"),
+            (Attribute::irqmode, "1"),
+            (Attribute::irqmode, "2"),
+            (Attribute::completion_nsec, "0"),
+            (Attribute::completion_nsec, "10000000000"),
+            (Attribute::submit_queues, "1"),
+            (Attribute::poll_queues, "0"),
+            (Attribute::poll_queues, "1"),
+            (Attribute::hw_queue_depth, "1"),
+            (Attribute::hw_queue_depth, "10240"),
+            (Attribute::write_cache, "1"),
+            (Attribute::fua, "1"),
+            (Attribute::discard, "1"),
+        ] {
+            let config = set(attribute, text)?;
+            let (buf, len) = shown(&config, attribute)?;
+            assert_eq!(&buf[..len], text.as_bytes());
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for (attribute, text) in [
+            (Attribute::size, "0"),
+            (Attribute::size, "-1"),
+            (Attribute::size, "many"),
+            (Attribute::size, ""),
+            (Attribute::size, "8796093022208"),
+            (Attribute::size, "99999999999999999999"),
+            (Attribute::blocksize, "0"),
+            (Attribute::blocksize, "256"),
+            (Attribute::blocksize, "513"),
+            (Attribute::badblocks, "1"),
+            (Attribute::power, "1"),
+            (Attribute::blocksize, "512 4096"),
+            (Attribute::rotational, "2"),
+            (Attribute::memory_backed, "maybe"),
+            (Attribute::irqmode, "3"),
+            (Attribute::irqmode, "-1"),
+            (Attribute::completion_nsec, "10000000001"),
+            (Attribute::submit_queues, "0"),
+            (Attribute::submit_queues, "100000"),
+            (Attribute::poll_queues, "100000"),
+            (Attribute::hw_queue_depth, "0"),
+            (Attribute::hw_queue_depth, "10241"),
+            (Attribute::write_cache, ""),
+            (Attribute::fua, "-"),
+            (Attribute::discard, "x"),
+        ] {
+            assert_eq!(set(attribute, text).err(), Some(EINVAL));
+        }
+    }
+
+    #[test]
+    fn prefixes_and_words_are_understood() -> Result {
+        assert_eq!(set(Attribute::blocksize, "0x200")?.blocksize, 512);
+        assert!(set(Attribute::discard, "on")?.discard);
+        assert!(!set(Attribute::discard, "off")?.discard);
+        assert!(set(Attribute::discard, "y")?.discard);
+        Ok(())
+    }
+
+    #[test]
+    fn a_config_is_checked_as_a_whole() {
+        assert_eq!(Config::default().check(), Ok(()));
+        for (config, attribute) in [
+            (
+                Config {
+                    submit_queues: 0,
+                    ..Config::default()
+                },
+                Attribute::submit_queues,
+            ),
+            (
+                Config {
+                    blocksize: 513,
+                    ..Config::default()
+                },
+                Attribute::blocksize,
+            ),
+        ] {
+            assert_eq!(config.check().map_err(|it| it.attribute), Err(attribute));
+        }
+    }
+}

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Values of attributes: how they are parsed, shown and limited.
+
+use kernel::{
+    cpu::nr_cpu_ids,
+    fmt,
+    page::PAGE_SIZE,
+    prelude::*,
+    str::{
+        kstrtobool_bytes,
+        parse_int::ParseInt,
+        BStr, //
+    }, //
+};
+
+use kernel_ext::block::SECTOR_SHIFT;
+
+use crate::named::{
+    named_enum,
+    Named, //
+};
+
+/// Which values an attribute can have, shown as its documentation has it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Limits {
+    /// A flag.
+    Flag,
+    /// From one number to another.
+    Range(u64, u64),
+    /// From a number to the number of CPUs.
+    UpToCpus(u64),
+    /// A size of blocks.
+    BlockSize,
+}
+
+impl Limits {
+    /// Returns whether `value` is within the limits.
+    pub(super) fn allow(self, value: u64) -> bool {
+        match self {
+            Self::Flag => value <= 1,
+            Self::Range(min, max) => (min..=max).contains(&value),
+            Self::UpToCpus(min) => (min..=u64::from(nr_cpu_ids())).contains(&value),
+            // CAST: From at most 64 bits to 64.
+            Self::BlockSize => {
+                value.is_power_of_two() && (1 << SECTOR_SHIFT..=PAGE_SIZE as u64).contains(&value)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Limits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag => f.write_str("0 or 1"),
+            Self::Range(min, max) => write!(f, "{min} to {max}"),
+            Self::UpToCpus(min) => write!(f, "{min} to the number of CPUs"),
+            Self::BlockSize => write!(
+                f,
+                "a power of two from {} to the size of a page",
+                1 << SECTOR_SHIFT
+            ),
+        }
+    }
+}
+
+/// A type of attributes.
+pub(super) trait Value: Sized {
+    /// Parses the text of a user, which has no white space around it.
+    ///
+    /// # Errors
+    ///
+    /// [`EINVAL`] if that is no such value, or beyond `limits`.
+    fn parse(text: &BStr, limits: Limits) -> Result<Self>;
+
+    /// Writes the value as a user would.
+    fn show(&self, f: &mut dyn fmt::Write) -> fmt::Result;
+
+    /// Returns whether the value is within `limits`.
+    fn is_within(&self, limits: Limits) -> bool;
+}
+
+impl Value for u64 {
+    fn parse(text: &BStr, limits: Limits) -> Result<Self> {
+        let value = Self::from_str(text).map_err(|_| EINVAL)?;
+        value.is_within(limits).then_some(value).ok_or(EINVAL)
+    }
+
+    fn show(&self, f: &mut dyn fmt::Write) -> fmt::Result {
+        f.write_fmt(fmt!("{self}"))
+    }
+
+    fn is_within(&self, limits: Limits) -> bool {
+        limits.allow(*self)
+    }
+}
+
+impl Value for u32 {
+    fn parse(text: &BStr, limits: Limits) -> Result<Self> {
+        u64::parse(text, limits)?.try_into().map_err(|_| EINVAL)
+    }
+
+    fn show(&self, f: &mut dyn fmt::Write) -> fmt::Result {
+        u64::from(*self).show(f)
+    }
+
+    fn is_within(&self, limits: Limits) -> bool {
+        limits.allow((*self).into())
+    }
+}
+
+impl Value for bool {
+    /// Parses a flag as `kstrtobool()` does: `1`, `y`, `on`, `0`, `n`, `off` and the like.
+    fn parse(text: &BStr, _limits: Limits) -> Result<Self> {
+        kstrtobool_bytes(text)
+    }
+
+    fn show(&self, f: &mut dyn fmt::Write) -> fmt::Result {
+        u64::from(*self).show(f)
+    }
+
+    fn is_within(&self, _limits: Limits) -> bool {
+        true
+    }
+}
+
+named_enum! {
+    /// Where and when a request ends that is not polled.
+    pub(crate) enum IrqMode {
+        /// At once, in the context of the submitter.
+        None = "none",
+        /// In a soft interrupt, or wherever the block layer completes requests.
+        SoftIrq = "softirq",
+        /// In a hard interrupt, when a timer fires.
+        Timer = "timer",
+    }
+}
+
+/// A mode is shown as its number.
+impl Value for IrqMode {
+    fn parse(text: &BStr, limits: Limits) -> Result<Self> {
+        // CAST: From 32 bits to at least as many.
+        let index = u32::parse(text, limits)? as usize;
+        Self::ALL.get(index).copied().ok_or(EINVAL)
+    }
+
+    fn show(&self, f: &mut dyn fmt::Write) -> fmt::Result {
+        f.write_fmt(fmt!("{}", self.index()))
+    }
+
+    fn is_within(&self, _limits: Limits) -> bool {
+        true
+    }
+}
+
+/// Parses a range of sectors with its sign, `+FIRST-LAST` or `-FIRST-LAST`, as null_blk takes it:
+/// plus for sectors that become bad. `limits` are those of a sector. The last one is included.
+pub(super) fn sector_range(text: &BStr, limits: Limits) -> Result<(bool, core::ops::Range<u64>)> {
+    let (sign, rest) = text.split_first().ok_or(EINVAL)?;
+    let bad = match sign {
+        b'+' => true,
+        b'-' => false,
+        _ => return Err(EINVAL),
+    };
+    let dash = rest.iter().position(|&byte| byte == b'-').ok_or(EINVAL)?;
+    let (first, last) = (&rest[..dash], &rest[dash + 1..]);
+    let first = u64::parse(BStr::from_bytes(first), limits)?;
+    let last = u64::parse(BStr::from_bytes(last), limits)?;
+    if first > last {
+        return Err(EINVAL);
+    }
+    Ok((bad, first..last + 1))
+}
+
+#[kunit_tests(rnull_dio_disk_value)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_allow_what_is_within() {
+        // CAST: From at most 64 bits to 64.
+        let page = PAGE_SIZE as u64;
+        let cpus = u64::from(nr_cpu_ids());
+        for (limits, allowed, refused) in [
+            (Limits::Flag, [0, 1], [2, u64::MAX]),
+            (Limits::Range(3, 9), [3, 9], [2, 10]),
+            (Limits::UpToCpus(1), [1, cpus], [0, cpus + 1]),
+            (Limits::BlockSize, [512, page], [256, 2 * page]),
+            (Limits::BlockSize, [1024, 2048], [0, 513]),
+        ] {
+            assert!(allowed.into_iter().all(|value| limits.allow(value)));
+            assert!(!refused.into_iter().any(|value| limits.allow(value)));
+        }
+    }
+
+    #[test]
+    fn sector_ranges() {
+        for (text, expected) in [
+            ("+0-0", Some((true, 0..1))),
+            ("+8-15", Some((true, 8..16))),
+            ("-8-15", Some((false, 8..16))),
+            ("+8-100", Some((true, 8..101))),
+            ("+8-101", None),
+            ("8-15", None),
+            ("+8", None),
+            ("+-15", None),
+            ("+15-8", None),
+            ("+8-", None),
+            ("+8--15", None),
+            ("", None),
+            ("+", None),
+        ] {
+            let text = BStr::from_bytes(text.as_bytes());
+            assert_eq!(sector_range(text, Limits::Range(0, 100)).ok(), expected);
+        }
+    }
+}
