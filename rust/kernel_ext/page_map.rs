@@ -5,12 +5,15 @@
 //! C headers: [`include/linux/xarray.h`](srctree/include/linux/xarray.h),
 //! [`include/linux/highmem.h`](srctree/include/linux/highmem.h)
 
-use crate::bindings;
 use core::{
     marker::PhantomData,
     ops::Range,
-    ptr::NonNull, //
+    ptr::{
+        self,
+        NonNull, //
+    }, //
 };
+
 use kernel::{
     page::PAGE_SIZE,
     prelude::*,
@@ -24,22 +27,47 @@ use kernel::{
     types::Opaque, //
 };
 
+use crate::bindings;
+
 /// An array of pages with holes, for many readers and writers at once.
 ///
-/// To find a page takes the RCU read lock only, so copies to and from pages that exist neither wait
-/// for each other nor share a cache line. A lock is taken to fill a hole and to make one. A page
-/// that is removed is freed after a grace period: whoever still copies, copies to memory that exists
-/// and that nobody sees any more, which is what an overlapping write and discard may do.
+/// To find a page takes the RCU read lock only, so that copies to and from pages that exist neither
+/// wait for each other nor share a cache line. A lock is taken to fill a hole and to make one. A page
+/// that is erased is freed after a grace period: a copy that is under way goes to memory that is
+/// still there, but is no longer found, which is a possible outcome of a write and a discard that
+/// overlap.
 ///
 /// # Invariants
 ///
-/// - `self.pages` is an initialised xarray, all entries of which are pages that it owns: lowmem, of
-///   order 0, and removed from it only through [`PageMap::erase`] or by the drop.
-/// - `self.retired` is set if a page was ever handed to RCU to be freed.
+/// - `self.pages` is an initialized xarray, all entries of which are pages that it owns: lowmem, of
+///   order 0, and removed from it only by [`PageMap::erase`] or by the drop.
+/// - `self.retired` is set if a page was ever passed to RCU to be freed.
+///
+/// # Examples
+///
+/// ```
+/// # use kernel::{page::PAGE_SIZE, prelude::*, sync::rcu};
+/// # use kernel_ext::page_map::PageMap;
+/// let map = KBox::pin_init(PageMap::new(), GFP_KERNEL)?;
+/// map.populate(7)?;
+/// assert_eq!(map.len(), 1);
+/// {
+///     let rcu = rcu::read_lock();
+///     if let Some(page) = map.get(7, &rcu) {
+///         page.zero(0, PAGE_SIZE)?;
+///     }
+///     assert!(map.get(8, &rcu).is_none());
+/// }
+/// map.erase(0..8);
+/// assert!(map.is_empty());
+/// # Ok::<(), Error>(())
+/// ```
 #[pin_data(PinnedDrop)]
 pub struct PageMap {
     #[pin]
     pages: Opaque<bindings::xarray>,
+    // Counted here, because to count the entries takes long: a disk may have millions of them.
+    len: Atomic<usize>,
     retired: Atomic<bool>,
 }
 
@@ -51,8 +79,7 @@ unsafe impl Sync for PageMap {}
 
 /// A page of a [`PageMap`].
 ///
-/// Others may change its contents at any time: no reference to them is handed out, they can only be
-/// copied.
+/// Its contents may change at any time, so that they can only be copied: there is no reference to them.
 ///
 /// # Invariants
 ///
@@ -67,17 +94,25 @@ impl MappedPage<'_> {
         self.0.as_ptr()
     }
 
-    /// Writes zeroes. Fails with [`EINVAL`] when the range is not within the page.
+    /// Writes zeroes.
+    ///
+    /// # Errors
+    ///
+    /// [`EINVAL`] if the range is not within the page.
     pub fn zero(&self, offset: usize, len: usize) -> Result {
         check_bounds(offset, len, PAGE_SIZE)?;
         // SAFETY: By the type invariant the page is there, and the range is within it. A race with
-        // other copies is one between C functions on plain memory, and meant to be allowed.
+        // other copies is one between C functions on memory that Rust has no reference to.
         unsafe { bindings::rnull_dio_memzero_page(self.as_raw(), offset, len) };
         Ok(())
     }
 }
 
-/// Fails with [`EINVAL`] unless `len` bytes at `offset` are within `size` bytes.
+/// Checks that `len` bytes at `offset` are within `size` bytes.
+///
+/// # Errors
+///
+/// [`EINVAL`] if they are not.
 #[inline]
 pub(crate) fn check_bounds(offset: usize, len: usize, size: usize) -> Result {
     match offset.checked_add(len) {
@@ -90,9 +125,10 @@ impl PageMap {
     /// Creates an array that consists of a hole.
     pub fn new() -> impl PinInit<Self> {
         pin_init!(Self {
-            // INVARIANT: Initialised, and empty.
+            // INVARIANT: Initialized, and empty.
             // SAFETY: The pointer is to memory for an xarray.
             pages <- Opaque::ffi_init(|pages| unsafe { bindings::xa_init_flags(pages, 0) }),
+            len: Atomic::new(0),
             retired: Atomic::new(false),
         })
     }
@@ -102,48 +138,65 @@ impl PageMap {
     pub fn get<'a>(&'a self, index: usize, _rcu: &'a rcu::Guard) -> Option<MappedPage<'a>> {
         // SAFETY: By the type invariant.
         let page = unsafe { bindings::xa_load(self.pages.get(), index) };
-        // INVARIANT: All entries are pages, and the guard is borrowed for `'a`: even if the page is
-        // erased now, RCU does not free it before the guard is gone.
+        // INVARIANT: All entries are pages. The guard is borrowed for `'a`, so that RCU does not free
+        // the page before that, even if it is erased now.
         Some(MappedPage(NonNull::new(page.cast())?, PhantomData))
     }
 
-    /// Makes sure that there is a page at `index`, zeroed if it is new.
+    /// Fills the hole at `index`, if there is one, with a page of zeroes.
     ///
     /// Another task may erase it before it is looked up. Allocates with `GFP_NOIO`, as a block device
-    /// must: may sleep, never waits for I/O.
+    /// must: may sleep, but does not wait for I/O.
+    ///
+    /// # Errors
+    ///
+    /// [`ENOMEM`].
     pub fn populate(&self, index: usize) -> Result {
-        // SAFETY: An allocation without requirements but the context, which the caller sees to.
+        // SAFETY: An allocation without requirements but the context, which may sleep.
         let page = unsafe { bindings::alloc_pages(bindings::EXT_GFP_NOIO_ZERO, 0) };
         let page = NonNull::new(page).ok_or(ENOMEM)?;
+        // SAFETY: The page has just been allocated, from lowmem, because the flags do not allow
+        // anything else.
+        let old = unsafe { self.insert(index, page) };
+        if old.is_null() {
+            return Ok(());
+        }
+        // SAFETY: The page was not stored, so that nothing else knows of it.
+        unsafe { bindings::__free_pages(page.as_ptr(), 0) };
+        // SAFETY: `old` was returned by a function of xarray.
+        match unsafe { bindings::xa_err(old) } {
+            // Another task has filled the hole.
+            0 => Ok(()),
+            errno => Err(Error::from_errno(errno)),
+        }
+    }
 
+    /// Stores a page in the hole at `index`, and returns NULL, or what is there instead.
+    ///
+    /// # Safety
+    ///
+    /// `page` must be a lowmem page of order 0, the ownership of which is passed if this returns NULL.
+    unsafe fn insert(&self, index: usize, page: NonNull<bindings::page>) -> *mut c_void {
         // SAFETY: By the type invariant.
         unsafe { bindings::xa_lock(self.pages.get()) };
-        // INVARIANT: `page` is lowmem, as the flags do not allow anything else. It is ours and goes
-        // to the array when it is stored, that is, when NULL comes back.
+        // INVARIANT: By the safety requirements of this function.
         // SAFETY: The lock is held; the function may drop it to allocate, and takes it again.
         let old = unsafe {
             bindings::__xa_cmpxchg(
                 self.pages.get(),
                 index,
-                core::ptr::null_mut(),
+                ptr::null_mut(),
                 page.as_ptr().cast(),
                 bindings::EXT_GFP_NOIO,
             )
         };
+        if old.is_null() {
+            // Under the lock, so that it is counted before it can be erased.
+            self.len.add(1, Relaxed);
+        }
         // SAFETY: Taken above.
         unsafe { bindings::xa_unlock(self.pages.get()) };
-
-        if old.is_null() {
-            return Ok(());
-        }
-        // SAFETY: Not stored, so still ours, and never seen by anybody.
-        unsafe { bindings::__free_pages(page.as_ptr(), 0) };
-        // SAFETY: `old` is what an xarray function returned.
-        match unsafe { bindings::xa_err(old) } {
-            // Somebody else was faster.
-            0 => Ok(()),
-            errno => Err(Error::from_errno(errno)),
-        }
+        old
     }
 
     /// Makes a hole. May sleep; takes time in proportion to the pages that are there.
@@ -152,14 +205,15 @@ impl PageMap {
         while index < indices.end && self.find(&mut index, indices.end - 1).is_some() {
             // SAFETY: By the type invariant.
             let page = unsafe { bindings::xa_erase(self.pages.get(), index) };
-            // None if somebody else erases the same range.
+            // NULL if another task has erased it since.
             if let Some(page) = NonNull::new(page.cast()) {
+                self.len.fetch_sub(1, Relaxed);
                 // INVARIANT: Set before the page goes to RCU.
                 if !self.retired.load(Relaxed) {
                     self.retired.store(true, Relaxed);
                 }
-                // SAFETY: The page was owned by the array and is out of it, so nobody finds it any
-                // more; those who have found it hold the RCU read lock.
+                // SAFETY: The array owned the page, which is no longer in it, so that it is not
+                // found any more; users that have found it hold the RCU read lock.
                 unsafe { bindings::rnull_dio_free_page_rcu(page.as_ptr()) };
             }
             // SAFETY: May be called wherever sleeping is allowed.
@@ -167,22 +221,19 @@ impl PageMap {
         }
     }
 
-    /// Returns how many pages there are. Walks the whole array.
-    pub fn count(&self) -> usize {
-        let (mut index, mut nr) = (0, 0);
-        while self.find(&mut index, usize::MAX).is_some() {
-            nr += 1;
-            let Some(next) = index.checked_add(1) else {
-                break;
-            };
-            index = next;
-        }
-        nr
+    /// Returns how many pages there are. Not exact while pages come and go.
+    pub fn len(&self) -> usize {
+        self.len.load(Relaxed)
+    }
+
+    /// Returns whether there is no page. Not exact while pages come and go.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Looks for the first page from `*index` to `max` and sets `*index` to where it is.
     ///
-    /// The page may be gone by the time that the caller looks.
+    /// The page may be erased before the caller uses the index.
     fn find(&self, index: &mut usize, max: usize) -> Option<NonNull<bindings::page>> {
         // SAFETY: By the type invariant.
         let page = unsafe { bindings::xa_find(self.pages.get(), index, max, bindings::XA_PRESENT) };
@@ -195,10 +246,10 @@ impl PinnedDrop for PageMap {
     fn drop(self: Pin<&mut Self>) {
         let mut index = 0;
         while let Some(page) = self.find(&mut index, usize::MAX) {
-            // SAFETY: The array owns the page, and nobody else can look any more. The entry dangles
-            // until `xa_destroy()`, which does not look at entries, and the walk goes on behind it.
+            // SAFETY: The array owns the page, and has no other user. The entry dangles until
+            // `xa_destroy()`, which does not access pages, and the walk goes on behind it.
             unsafe { bindings::__free_pages(page.as_ptr(), 0) };
-            // SAFETY: What holds pages is dropped in process context.
+            // SAFETY: The drop of a map may sleep, as its `erase()` may.
             unsafe { bindings::rnull_dio_cond_resched() };
             let Some(next) = index.checked_add(1) else {
                 break;

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The module `rnull_dio`: a null block device, a direct I/O engine, and a scratch file system.
+//!
+//! For 64-bit kernels.
+
+// Positions and sizes of 64 bits are converted to `usize`, as the index of a page or a length.
+#[cfg(not(CONFIG_64BIT))]
+compile_error!("rnull_dio needs a kernel with CONFIG_64BIT");
 
 #[forbid(unsafe_code)]
 mod counters;

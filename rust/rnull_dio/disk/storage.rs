@@ -123,9 +123,9 @@ impl Storage {
         Ok(())
     }
 
-    /// Returns how many pages hold data. Walks all of them.
+    /// Returns how many pages hold data. Not exact during I/O.
     pub(crate) fn pages(&self) -> usize {
-        self.pages.count()
+        self.pages.len()
     }
 }
 
