@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! configfs: what `kernel::configfs` does not tell.
+//! configfs: the names of groups, which `kernel::configfs` does not give.
 //!
 //! C header: [`include/linux/configfs.h`](srctree/include/linux/configfs.h)
 
@@ -14,8 +14,8 @@ use kernel::{
 
 /// Returns the name of the directory that stands for `group`.
 ///
-/// `GroupOperations::drop_item` is given a [`Group`] whose data it cannot reach: it knows the
-/// directory that goes away by this name.
+/// `GroupOperations::drop_item` gets a [`Group`] whose data it cannot reach, and recognizes the
+/// directory by this name.
 pub fn group_name<Data>(group: &Group<Data>) -> &CStr {
     // SAFETY: `group` is a valid reference.
     let raw = unsafe { <Group<Data> as HasGroup<Data>>::group(group) };

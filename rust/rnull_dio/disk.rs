@@ -2,8 +2,8 @@
 
 //! The null block device.
 //!
-//! A disk that does nothing, or keeps its data in memory, and completes I/O when and where it is
-//! told to: at once, in a soft interrupt, when a timer fires, or when it is polled.
+//! It keeps its data in memory or not at all, and completes I/O at once, in a soft interrupt, when a
+//! timer fires, or when it is polled.
 
 mod attributes;
 pub(crate) mod configfs;
@@ -56,17 +56,17 @@ pub(crate) use self::{
     value::IrqMode, //
 };
 
-/// Time in ms after which a polled request that nobody polls is ended, as in null_blk.
+/// Time in ms after which a request that is not polled fails, as in null_blk.
 const TIMEOUT_MS: u32 = 5000;
 
-/// The most sectors of a discard or a write of zeroes: what fits into the 32 bits of its bytes.
+/// Limit of the sectors of a discard or a write of zeroes, whose bytes are counted by 32 bits.
 const MAX_RANGE_SECTORS: u32 = u32::MAX >> SECTOR_SHIFT;
 
 /// A null disk that is in the system.
 ///
-/// Its drop takes it out of the system and waits for all I/O in flight. May sleep.
+/// Its drop removes it and waits for the I/O in flight. May sleep.
 pub(crate) struct Disk {
-    // First to go: the file has references of its own, but the name is to be free.
+    // Dropped first, so that a disk of the same name finds no file when this one is gone.
     file: Pin<KBox<File<Stats>>>,
     disk: GenDisk<NullDisk>,
 }

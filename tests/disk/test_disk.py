@@ -246,8 +246,8 @@ def test_disks_go_under_a_file_system(null_disk):
                 attempt()
 
 
-def test_polled_requests_that_nobody_polls_time_out(null_disk):
-    # Nobody polls for a synchronous request, so it must not be sent to a queue that needs it.
+def test_synchronous_polled_requests_do_not_time_out(null_disk):
+    # A synchronous request is not polled, so it must not be sent to a queue that has to be polled.
     device = null_disk(memory_backed=1, size=64, poll_queues=1)
     job = fio.run(device, rw="randwrite", ioengine="pvsync2", hipri=1, size="64k", verify="crc32c")
     assert job["error"] == 0

@@ -4,8 +4,8 @@
 //!
 //! C header: [`include/linux/badblocks.h`](srctree/include/linux/badblocks.h)
 
-use crate::bindings;
 use core::ops::Range;
+
 use kernel::{
     error::to_result,
     page::PAGE_SIZE,
@@ -17,14 +17,29 @@ use kernel::{
     types::Opaque, //
 };
 
+use crate::bindings;
+
 /// A set of ranges of bad sectors.
 ///
-/// Holds a page's worth of ranges. May be used in any context: the C side protects readers by a
-/// sequence lock and writers by a spinlock.
+/// The set has room for as many ranges as fit into a page. May be used in any context: readers use a
+/// sequence lock, and writers take a spinlock.
 ///
 /// # Invariants
 ///
-/// `self.inner` was initialised by `badblocks_init()`.
+/// `self.inner` was initialized by `badblocks_init()`.
+///
+/// # Examples
+///
+/// ```
+/// # use kernel::prelude::*;
+/// # use kernel_ext::block::badblocks::BadBlocks;
+/// let bad = KBox::pin_init(BadBlocks::new(), GFP_KERNEL)?;
+/// bad.set_bad(8..16)?;
+/// assert!(bad.check(0, 9));
+/// bad.set_good(8..16)?;
+/// assert!(bad.is_empty());
+/// # Ok::<(), Error>(())
+/// ```
 #[pin_data(PinnedDrop)]
 pub struct BadBlocks {
     #[pin]
@@ -41,12 +56,12 @@ impl BadBlocks {
     /// Creates an empty set. Allocates a page with `GFP_KERNEL`.
     pub fn new() -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            // INVARIANT: Initialised here, or the initialiser fails.
+            // INVARIANT: Initialized here, or the initializer fails.
             inner <- Opaque::try_ffi_init(|inner: *mut bindings::badblocks| {
                 // SAFETY: `inner` is memory for a `struct badblocks`, which becomes all zeroes, as
                 // `badblocks_init()` expects: it writes only a part of the fields.
                 unsafe { inner.write_bytes(0, 1) };
-                // SAFETY: As above.
+                // SAFETY: `inner` is memory for a `struct badblocks`.
                 to_result(unsafe { bindings::badblocks_init(inner, 1) })
             }),
         })
@@ -64,7 +79,11 @@ impl BadBlocks {
         count.load(Relaxed) == 0
     }
 
-    /// Marks sectors as bad. Fails with [`ENOSPC`] when the set is full.
+    /// Marks sectors as bad.
+    ///
+    /// # Errors
+    ///
+    /// [`ENOSPC`] if the set is full.
     pub fn set_bad(&self, sectors: Range<u64>) -> Result {
         let nr = sectors.end.saturating_sub(sectors.start);
         // SAFETY: By the type invariant.
@@ -76,8 +95,11 @@ impl BadBlocks {
         }
     }
 
-    /// Marks sectors as good. Fails with [`ENOSPC`] when the set is full: a range may have to be
-    /// split.
+    /// Marks sectors as good.
+    ///
+    /// # Errors
+    ///
+    /// [`ENOSPC`] if the set is full, because a range has to be split.
     pub fn set_good(&self, sectors: Range<u64>) -> Result {
         let nr = sectors.end.saturating_sub(sectors.start);
         // SAFETY: By the type invariant.
@@ -103,7 +125,11 @@ impl BadBlocks {
     }
 
     /// Writes the set to `page`, a line of start and length for each range, and returns how many
-    /// bytes that took. What does not fit is left out.
+    /// bytes that took. Ranges that do not fit are left out.
+    ///
+    /// # Errors
+    ///
+    /// [`EIO`] if the C function fails, which it does not.
     pub fn show(&self, page: &mut [u8; PAGE_SIZE]) -> Result<usize> {
         // SAFETY: By the type invariant; the function writes at most `PAGE_SIZE` bytes.
         let len = unsafe { bindings::badblocks_show(self.inner.get(), page.as_mut_ptr(), 0) };

@@ -4,11 +4,13 @@
 //!
 //! C header: [`include/linux/blk_types.h`](srctree/include/linux/blk_types.h)
 
-use crate::bindings;
 use core::num::NonZeroU8;
+
 use kernel::error::Error;
 
-/// The outcome of an I/O, as the block layer sees it.
+use crate::bindings;
+
+/// The outcome of a request or bio.
 pub type BlkResult = core::result::Result<(), BlkError>;
 
 /// A `blk_status_t` other than `BLK_STS_OK`.

@@ -4,7 +4,7 @@
 //!
 //! # Who owns a request
 //!
-//! A request belongs to the block layer or to the driver, never to both, and types say to whom.
+//! A request belongs to the block layer or to the driver, never to both, and its type says to which.
 //! There is no reference count.
 //!
 //! | state | type | how it ends |
@@ -12,12 +12,13 @@
 //! | handed to the driver, not started | [`IdleRequest`] | `start()`, or `busy()`/`fail()`, which give it back |
 //! | started, owned by the driver | [`Request`] | `end()`, or one of the next three |
 //! | kept by the driver for later | in a [`RequestList`] | taken out of the list: [`Request`] |
-//! | waits for a timer | in its [`RequestTimer`] | [`TimerOperations::timer_expired`]: [`Request`] |
+//! | owned by a timer | in its [`RequestTimer`] | [`TimerOperations::timer_expired`]: [`Request`] |
 //! | on its way to the completing CPU | nothing | [`Operations::complete`]: [`Request`] |
-//! | seen by the timeout handler | [`ExpiredRequest`] | a borrow: may belong to anybody |
+//! | seen by the timeout handler | [`ExpiredRequest`] | a borrow, whatever state it is in |
 //! | ended | nothing | the block layer has it |
 //!
-//! What the driver drops by mistake ends with an error, so that nobody waits for it forever.
+//! A request that the driver drops by mistake ends with an error, so that its issuer does not wait
+//! forever.
 //!
 //! C header: [`include/linux/blk-mq.h`](srctree/include/linux/blk-mq.h)
 

@@ -2,8 +2,7 @@
 
 //! Disks in configfs.
 //!
-//! A directory stands for a device, which is set up while it is off, and becomes a disk when it is
-//! switched on.
+//! A directory stands for a device, which is set up while it is off, and is a disk while it is on.
 
 use kernel::{
     configfs::{
@@ -58,7 +57,7 @@ use super::{
     Storage, //
 };
 
-/// How much of a value that is refused is repeated in the log.
+/// How many bytes of a refused value are logged.
 const LOG_LEN: usize = 40;
 
 /// Numbers the names of attributes, from 0 on, and makes the type of a [`Directory`] of them.
@@ -110,7 +109,7 @@ pub(crate) fn subsystem(debugfs: Dir) -> impl PinInit<Subsystem<Root>, Error> {
 #[pin_data]
 pub(crate) struct Root {
     debugfs: Dir,
-    // configfs does not tell which device a directory that goes away stands for, only its name.
+    // configfs passes `drop_item` the name of the directory, not the device that it stands for.
     #[pin]
     devices: Mutex<KVec<Arc<Device>>>,
 }
@@ -172,8 +171,8 @@ impl GroupOperations for Root {
     }
 
     fn drop_item(&self, child: ArcBorrow<'_, Group<Directory>>) {
-        // Now, and not when the last reference of the directory goes: somebody may have a file in it
-        // open, and the name is free from now on.
+        // Not when the last reference of the directory is dropped, because the name can be used again
+        // from now on, while a task may have a file of the directory open.
         if let Some(device) = self.remove(group_name(&child)) {
             device.power_off();
         }
@@ -186,14 +185,14 @@ pub(crate) struct Directory {
     device: Arc<Device>,
 }
 
-/// A device: what a disk is made from.
+/// A device, which a disk is made from.
 #[pin_data]
 struct Device {
     name: CString,
     debugfs: Dir,
     // Kept over power-off, as in null_blk.
     storage: Arc<Storage>,
-    // Held while the disk is made and while it goes, which may take as long as its I/O.
+    // Held while the disk is made and removed, which may take as long as its I/O.
     #[pin]
     state: Mutex<State>,
 }
@@ -278,7 +277,7 @@ impl Device {
 
     /// Waits for all I/O in flight.
     fn power_off(&self) {
-        // Under the lock: who switches it on again finds the name free.
+        // Under the lock, so that the name is free for the next power-on.
         self.state.lock().disk = None;
     }
 

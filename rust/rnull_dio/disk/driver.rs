@@ -1,16 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The driver: what happens to a request.
+//! The blk-mq driver of null disks: how a request is processed and ended.
 
-use super::{
-    attributes::Config,
-    counters::{
-        Counter,
-        Counters, //
-    },
-    storage::Storage,
-    value::IrqMode, //
-};
 use kernel::{
     new_spinlock,
     prelude::*,
@@ -24,6 +15,7 @@ use kernel::{
     },
     time::Delta, //
 };
+
 use kernel_ext::block::{
     mq::{
         Command,
@@ -45,10 +37,20 @@ use kernel_ext::block::{
     SECTOR_SHIFT, //
 };
 
-/// The blk-mq driver of null disks.
+use super::{
+    attributes::Config,
+    counters::{
+        Counter,
+        Counters, //
+    },
+    storage::Storage,
+    value::IrqMode, //
+};
+
+/// The operations of null disks.
 pub(super) struct NullDisk;
 
-/// What all queues of a disk use, and nobody changes.
+/// The data that all queues of a disk use, and that do not change.
 pub(super) struct QueueData {
     irqmode: IrqMode,
     delay: Delta,
@@ -57,22 +59,22 @@ pub(super) struct QueueData {
     counters: Arc<Counters>,
 }
 
-/// What a hardware queue has for itself.
+/// The data of a hardware queue.
 #[pin_data]
 pub(super) struct HwData {
-    /// Requests that wait for a poll or, when fault injection has them forgotten, for the timeout.
+    /// Requests that wait for a poll or, because of fault injection, for the timeout.
     ///
-    /// A lock on the I/O path, but only on the polled one: requests go from one task to another
-    /// here. Submitters and pollers of one hardware queue share it, different queues do not. Never
+    /// The lock is on the path of polled I/O only, where requests pass from one task to another.
+    /// Submitters and pollers of one hardware queue share it, different queues do not. It is never
     /// taken in interrupts.
     #[pin]
     parked: SpinLock<RequestList<NullDisk>>,
 }
 
-/// What a request has for itself: how it will end, as a `blk_status_t`.
+/// The data of a request: the `blk_status_t` that it is going to end with.
 ///
-/// Written and read by the owner of the request only. The hand-over from one owner to the next
-/// orders the accesses, so they are relaxed.
+/// Only the owner of the request writes and reads it. Relaxed ordering is enough, because passing the
+/// ownership orders the accesses.
 pub(super) struct RequestData(Atomic<u32>);
 
 impl RequestData {
@@ -83,7 +85,7 @@ impl RequestData {
 
     #[inline]
     fn get(&self) -> BlkResult {
-        // Lossless: made from a `blk_status_t`.
+        // CAST: made from a `blk_status_t`.
         BlkError::from_raw(self.0.load(Relaxed) as u8)
     }
 }
@@ -92,7 +94,7 @@ impl QueueData {
     pub(super) fn new(config: &Config, storage: Arc<Storage>, counters: Arc<Counters>) -> Self {
         Self {
             irqmode: config.irqmode,
-            // Lossless: the configuration limits it to seconds.
+            // CAST: the configuration limits it to seconds.
             delay: Delta::from_nanos(config.completion_nsec as i64),
             memory_backed: config.memory_backed,
             storage,
@@ -108,7 +110,7 @@ impl QueueData {
         }
     }
 
-    /// Does what the request asks for, and returns how it is to end.
+    /// Carries out the request, and returns what it has to end with.
     #[inline]
     fn process(&self, rq: &Request<NullDisk>) -> BlkResult {
         let result = self.transfer(rq);
@@ -121,7 +123,7 @@ impl QueueData {
     #[inline]
     fn transfer(&self, rq: &Request<NullDisk>) -> BlkResult {
         match rq.command() {
-            // Nothing is volatile: the data are where they stay.
+            // A flush has nothing to do, because the data are where they stay.
             Command::Flush => return Ok(()),
             Command::Read | Command::Write | Command::Discard | Command::WriteZeroes => {}
             Command::SecureErase | Command::Other(_) => return Err(BlkError::NOTSUPP),
@@ -129,7 +131,7 @@ impl QueueData {
         if self.storage.is_bad(rq.sector(), rq.bytes()) {
             return Err(BlkError::IOERR);
         }
-        // Otherwise a read leaves its memory alone, as in null_blk.
+        // Otherwise a read leaves the memory of the reader as it is, as in null_blk.
         if self.memory_backed {
             self.copy(rq).map_err(to_blk_error)?;
         }
@@ -148,7 +150,7 @@ impl QueueData {
 
 fn to_blk_error(error: Error) -> BlkError {
     if error == ENOMEM {
-        // As null_blk: a sparse device that cannot grow.
+        // As in null_blk: a sparse device that cannot grow.
         BlkError::NOSPC
     } else {
         BlkError::IOERR
@@ -182,7 +184,7 @@ impl Operations for NullDisk {
         let disk = hctx.queue_data();
         let rq = rq.start();
         disk.count(&rq);
-        // Here rather than where the request ends: only here may a write sleep for memory.
+        // Not where the request ends, because only here may a write sleep for memory.
         let result = disk.process(&rq);
 
         if hctx.kind() == HctxType::Poll && rq.is_polled() || rq.should_fake_timeout() {
@@ -210,7 +212,7 @@ impl Operations for NullDisk {
     }
 
     fn poll(hctx: Hctx<'_, Self>, mut batch: IoCompBatch<'_>) -> u32 {
-        // All of them at once, to end them without the lock.
+        // Take all of them, so that they are ended without the lock.
         let mut done = core::mem::take(&mut *hctx.data().parked.lock());
         let mut nr = 0;
         while let Some(rq) = done.pop() {
@@ -231,7 +233,7 @@ impl Operations for NullDisk {
                 rq.end(Err(BlkError::TIMEOUT));
                 TimeoutAction::Done
             }
-            // Waits for its timer or for memory, or is about to end.
+            // It waits for its timer or for memory, or is about to end.
             None => TimeoutAction::ResetTimer,
         }
     }

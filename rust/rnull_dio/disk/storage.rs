@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The data and the bad sectors of a disk.
+//! The data and the bad sectors of a disk, in memory.
 
 use core::ops::Range;
+
 use kernel::{
     page::PAGE_SIZE,
     prelude::*,
     sync::rcu, //
 };
+
 use kernel_ext::{
     block::{
         badblocks::BadBlocks,
@@ -20,7 +22,7 @@ use kernel_ext::{
     page_map::PageMap, //
 };
 
-/// What a disk keeps from one power-on to the next.
+/// The data and the bad sectors, which are kept from one power-on to the next.
 #[pin_data]
 pub(crate) struct Storage {
     #[pin]
@@ -40,7 +42,7 @@ struct Piece {
 /// Returns the first piece of the `len` bytes at `pos`.
 fn piece(pos: u64, len: usize) -> Piece {
     let size = PAGE_SIZE as u64;
-    // Lossless: both are at most as large as the capacity in pages, or the size of a page.
+    // CAST: both are at most as large as the capacity in pages, or the size of a page.
     let (index, offset) = ((pos / size) as usize, (pos % size) as usize);
     Piece {
         index,
@@ -50,7 +52,7 @@ fn piece(pos: u64, len: usize) -> Piece {
 }
 
 impl Storage {
-    /// Makes storage without data or bad sectors. May sleep.
+    /// Creates storage without data or bad sectors. May sleep.
     pub(crate) fn new() -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             pages <- PageMap::new(),
@@ -66,11 +68,11 @@ impl Storage {
     /// Returns whether one of the sectors from `sector` on, `bytes` long, is bad.
     #[inline]
     pub(super) fn is_bad(&self, sector: u64, bytes: u32) -> bool {
-        // Disks have no bad sectors as a rule: then this costs a load.
+        // A disk without bad sectors takes one load.
         !self.bad.is_empty() && self.bad.check(sector, u64::from(bytes) / 512)
     }
 
-    /// Reads from byte `pos` on. What was never written is zero. Does not sleep.
+    /// Reads from byte `pos` on. Holes read as zeroes. Does not sleep.
     pub(super) fn read(&self, mut pos: u64, segments: Segments<'_, Dest>) -> Result {
         for segment in segments {
             let mut done = 0;
@@ -88,7 +90,11 @@ impl Storage {
         Ok(())
     }
 
-    /// Writes from byte `pos` on. May sleep; fails with [`ENOMEM`] when there is no page for it.
+    /// Writes from byte `pos` on. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// [`ENOMEM`] if there is no page for it.
     pub(super) fn write(&self, mut pos: u64, segments: Segments<'_, Source>) -> Result {
         for segment in segments {
             let mut done = 0;
@@ -97,7 +103,7 @@ impl Storage {
                 let rcu = rcu::read_lock();
                 let Some(page) = self.pages.get(at.index, &rcu) else {
                     drop(rcu);
-                    // Then look again: a discard may be faster than we are.
+                    // A discard may erase the page again, so it is looked up once more.
                     self.pages.populate(at.index)?;
                     continue;
                 };
@@ -129,12 +135,12 @@ impl Storage {
     }
 }
 
-/// Splits a range into whole pages and what is left at both ends. Either piece may be empty.
+/// Splits a range into whole pages and a piece at either end, which may be empty.
 fn split(pos: u64, len: u64) -> (Range<usize>, [Piece; 2]) {
     let size = PAGE_SIZE as u64;
     let end = pos + len;
     let (first, last) = (pos.div_ceil(size), end / size);
-    // Lossless: at most the capacity in pages.
+    // CAST: at most the capacity in pages.
     let (first_page, last_page) = (first as usize, last as usize);
     if first > last {
         // Within a page, and up to neither end of it.

@@ -42,7 +42,25 @@ use super::{
     TagSet, //
 };
 
-/// What a disk is to look like.
+/// The capacity, limits and features of a disk that is going to be made.
+///
+/// # Examples
+///
+/// ```
+/// # use kernel::{prelude::*, sync::Arc};
+/// # use kernel_ext::block::mq::{GenDisk, GenDiskBuilder, Operations, TagSet};
+/// fn add<T: Operations>(
+///     tag_set: Arc<TagSet<T>>,
+///     queue_data: T::QueueData,
+/// ) -> Result<GenDisk<T>> {
+///     GenDiskBuilder::new()
+///         .capacity_sectors(2048)
+///         .logical_block_size(4096)?
+///         .physical_block_size(4096)?
+///         .write_cache(true)
+///         .build(c"my_disk", tag_set, queue_data)
+/// }
+/// ```
 pub struct GenDiskBuilder {
     limits: bindings::queue_limits,
     capacity: u64,
@@ -94,28 +112,29 @@ impl GenDiskBuilder {
         Ok(self)
     }
 
-    /// Says whether the disk rotates.
+    /// Sets whether the disk rotates.
     pub fn rotational(self, yes: bool) -> Self {
         self.feature(bindings::EXT_BLK_FEAT_ROTATIONAL, yes)
     }
 
-    /// Says whether the disk has a volatile write cache, which flushes empty.
+    /// Sets whether the disk has a volatile write cache, which a flush empties.
     pub fn write_cache(self, yes: bool) -> Self {
         self.feature(bindings::EXT_BLK_FEAT_WRITE_CACHE, yes)
     }
 
-    /// Says whether the disk can write through its cache. Means nothing if it has none.
+    /// Sets whether the disk can write through its cache (FUA). Without a cache it means nothing.
     pub fn fua(self, yes: bool) -> Self {
         self.feature(bindings::EXT_BLK_FEAT_FUA, yes)
     }
 
-    /// Sets the most sectors that one discard may have. 0 if the disk knows none.
+    /// Sets the limit of the sectors of a discard. 0, the default, means no discards.
     pub fn max_hw_discard_sectors(mut self, sectors: u32) -> Self {
         self.limits.max_hw_discard_sectors = sectors;
         self
     }
 
-    /// Sets the most sectors that one write of zeroes may have. 0 if the disk knows none.
+    /// Sets the limit of the sectors of a write of zeroes without data. 0, the default, means none of
+    /// them.
     pub fn max_write_zeroes_sectors(mut self, sectors: u32) -> Self {
         self.limits.max_write_zeroes_sectors = sectors;
         self
@@ -130,10 +149,14 @@ impl GenDiskBuilder {
         self
     }
 
-    /// Makes the disk and adds it to the system: user space sees it, and I/O may come before this
-    /// returns. May sleep.
+    /// Makes the disk and adds it to the system. May sleep.
     ///
-    /// Fails with [`EINVAL`] when the name is empty or too long, and with what the block layer says.
+    /// User space sees the disk, and its I/O reaches the driver, before this returns.
+    ///
+    /// # Errors
+    ///
+    /// - [`EINVAL`] if the name is empty or too long, or the limits contradict each other.
+    /// - [`ENOMEM`], and what [`Operations::init_hctx`] returns.
     pub fn build<T: Operations>(
         mut self,
         name: &CStr,
@@ -146,8 +169,8 @@ impl GenDiskBuilder {
             drop(unsafe { T::QueueData::from_foreign(data) });
         });
 
-        // SAFETY: The tag set is initialised, and by the struct that this returns it outlives the
-        // disk. The limits are valid for the call.
+        // SAFETY: The tag set is initialized, and outlives the disk, because the returned object has
+        // a reference of it. The limits are valid for the call.
         let disk = from_err_ptr(unsafe {
             bindings::__blk_mq_alloc_disk(
                 tag_set.as_raw(),
@@ -161,7 +184,7 @@ impl GenDiskBuilder {
             unsafe { bindings::put_disk(disk) };
         });
 
-        // SAFETY: The disk is ours until it is added.
+        // SAFETY: Nothing else uses the disk until it is added.
         unsafe {
             let disk = *disk;
             (*disk).fops = &GenDisk::<T>::FOPS;
@@ -200,7 +223,7 @@ fn check_block_size(bytes: u32) -> Result<u32> {
 ///
 /// `disk` must be valid, and not added to the system.
 unsafe fn set_name(disk: *mut bindings::gendisk, name: &CStr) -> Result {
-    // SAFETY: By the safety requirements nobody else uses the name.
+    // SAFETY: By the safety requirements of this function nothing else uses the name.
     let disk_name = unsafe { &mut (*disk).disk_name };
     let name = name.to_bytes_with_nul();
     if name.len() < 2 {
@@ -215,8 +238,8 @@ unsafe fn set_name(disk: *mut bindings::gendisk, name: &CStr) -> Result {
 
 /// A disk that is in the system.
 ///
-/// Its drop takes it out: new I/O fails, I/O in flight is waited for. Whoever still has it open
-/// keeps the module of the driver loaded, but reaches the driver no more.
+/// Its drop removes it: new I/O fails, and I/O in flight is waited for. A task that still has it open
+/// keeps the module of the driver loaded, but its I/O no longer reaches the driver.
 ///
 /// # Invariants
 ///
@@ -232,7 +255,7 @@ pub struct GenDisk<T: Operations> {
 // queue.
 unsafe impl<T: Operations> Send for GenDisk<T> {}
 
-// SAFETY: As above; `&self` methods only read what does not change.
+// SAFETY: `&self` methods only read what does not change, and the tag set is `Sync`.
 unsafe impl<T: Operations> Sync for GenDisk<T> {}
 
 impl<T: Operations> GenDisk<T> {

@@ -20,7 +20,7 @@ use kernel::{
 
 use super::Operations;
 
-/// What a hardware queue is for.
+/// The kind of I/O that a hardware queue is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum HctxType {
     /// All I/O that no other queue is for.
@@ -109,7 +109,7 @@ impl<T: Operations> RetiredHctxs<T> {
     /// which is passed. Shared borrows may exist.
     pub(super) unsafe fn push(&mut self, data: *mut c_void) {
         // INVARIANT: By the safety requirements of this function, and what was there follows.
-        // SAFETY: As above. Nothing but this list accesses `next`.
+        // SAFETY: By the safety requirements of this function. Nothing but this list accesses `next`.
         unsafe { HctxData::<T>::borrow(data) }.next.set(self.0);
         self.0 = data;
     }
@@ -156,7 +156,7 @@ impl<'a, T: Operations> Hctx<'a, T> {
     /// The type invariant must hold for `ptr` for `'a`.
     #[inline]
     pub(super) unsafe fn from_raw(ptr: *mut bindings::blk_mq_hw_ctx) -> Self {
-        // INVARIANT: By the safety requirements.
+        // INVARIANT: By the safety requirements of this function.
         // SAFETY: A live `struct blk_mq_hw_ctx` is not at NULL.
         Self(unsafe { NonNull::new_unchecked(ptr) }, PhantomData)
     }
@@ -177,7 +177,7 @@ impl<'a, T: Operations> Hctx<'a, T> {
         unsafe { T::QueueData::borrow((*(*self.0.as_ptr()).queue).queuedata) }
     }
 
-    /// Returns what this hardware queue is for.
+    /// Returns the kind of I/O that this hardware queue is for.
     #[inline]
     pub fn kind(self) -> HctxType {
         // SAFETY: By the type invariant. The field is set before the queue is used.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a blk-mq driver implements, and the C callbacks that call it.
+//! The operations of a blk-mq driver, and the C callbacks that call them.
 //!
 //! C header: [`include/linux/blk-mq.h`](srctree/include/linux/blk-mq.h)
 
@@ -29,12 +29,13 @@ use super::{
     TimerSlot, //
 };
 
-/// What becomes of a request that took too long.
+/// What the block layer does with a request that took too long.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TimeoutAction {
     /// The driver has ended the request.
     Done,
-    /// Whoever owns the request is still at it: look again after another timeout.
+    /// The owner of the request goes on with it, so that the block layer looks again after another
+    /// timeout.
     ResetTimer,
 }
 
@@ -63,7 +64,7 @@ pub trait Operations: Sized + 'static {
     /// Makes the data of a request, once for each that the tag set has. May sleep.
     fn new_request_data() -> impl PinInit<Self::RequestData, Error>;
 
-    /// Takes a request. The block layer says by `is_last` whether no other follows at once.
+    /// Takes a request. `is_last` is whether no other follows at once.
     ///
     /// Runs in process context with nothing held if the tag set is `blocking`; may not sleep
     /// otherwise.
@@ -73,7 +74,7 @@ pub trait Operations: Sized + 'static {
         is_last: bool,
     ) -> Result<(), Rejected<'a, Self>>;
 
-    /// Tells the device about what was queued with `is_last` being false.
+    /// Notifies the device of the requests that were queued with `is_last` being false.
     fn commit_rqs(_hctx: Hctx<'_, Self>) {
         kernel::build_error!(kernel::error::VTABLE_DEFAULT_ERROR)
     }
@@ -82,13 +83,13 @@ pub trait Operations: Sized + 'static {
     /// sleep.
     fn complete(rq: Request<Self>);
 
-    /// Ends what is finished on a queue for polled I/O, and returns how many requests that were.
+    /// Ends the requests of a queue for polled I/O that are finished, and returns how many there were.
     /// May not sleep.
     fn poll(_hctx: Hctx<'_, Self>, _batch: IoCompBatch<'_>) -> u32 {
         kernel::build_error!(kernel::error::VTABLE_DEFAULT_ERROR)
     }
 
-    /// Looks after a request that was started long ago and not ended yet. Runs in process context.
+    /// Handles a request that was started long ago and has not ended. Runs in process context.
     fn timeout(_rq: &ExpiredRequest<'_, Self>) -> TimeoutAction {
         kernel::build_error!(kernel::error::VTABLE_DEFAULT_ERROR)
     }
@@ -102,8 +103,8 @@ impl<T: Operations> OperationsVTable<T> {
     ///
     /// - Only blk-mq may call this, in the read-side critical section of a dispatcher, which has to
     ///   begin after `init_hctx` and before `exit_hctx` for `hctx`.
-    /// - `bd` must be valid, and hand over the request in it: initialised by `init_request`, not
-    ///   started.
+    /// - `bd` must be valid. It passes the ownership of the request in it, which must be initialized by
+    ///   `init_request` and not started.
     unsafe extern "C" fn queue_rq(
         hctx: *mut bindings::blk_mq_hw_ctx,
         bd: *const bindings::blk_mq_queue_data,
@@ -113,9 +114,9 @@ impl<T: Operations> OperationsVTable<T> {
         // waits for the read-side critical section that blk-mq makes this call in. To freeze the
         // queue would not do, because this call may have ended the last request.
         let hctx = unsafe { Hctx::from_raw(hctx) };
-        // SAFETY: By the safety requirements.
+        // SAFETY: By the safety requirements of this function.
         let (rq, is_last) = unsafe { ((*bd).rq, (*bd).last) };
-        // SAFETY: By the safety requirements. The lifetime is of this call only, and `T::queue_rq()`
+        // SAFETY: By the safety requirements of this function. The lifetime is of this call only, and `T::queue_rq()`
         // works with any, so what it returns cannot be another request.
         let rq = unsafe { IdleRequest::from_raw(rq) };
 
@@ -143,7 +144,7 @@ impl<T: Operations> OperationsVTable<T> {
     /// # Safety
     ///
     /// Only blk-mq may call this, for a `hctx` between `init_hctx` and `exit_hctx`. `iob` must be
-    /// NULL or valid and used by nobody else.
+    /// NULL, or valid and used by nothing else.
     unsafe extern "C" fn poll(
         hctx: *mut bindings::blk_mq_hw_ctx,
         iob: *mut bindings::io_comp_batch,
@@ -151,7 +152,7 @@ impl<T: Operations> OperationsVTable<T> {
         // SAFETY: Pollers hold a reference of the queue, not of a request. The freeze that precedes
         // `exit_hctx` waits for it.
         let hctx = unsafe { Hctx::from_raw(hctx) };
-        // SAFETY: By the safety requirements.
+        // SAFETY: By the safety requirements of this function.
         let batch = unsafe { IoCompBatch::from_raw(iob) };
         c_int::try_from(T::poll(hctx, batch)).unwrap_or(c_int::MAX)
     }
@@ -161,7 +162,7 @@ impl<T: Operations> OperationsVTable<T> {
     /// Only blk-mq may call this, for a request that was started, with a reference that keeps it
     /// from being used anew.
     unsafe extern "C" fn timeout(rq: *mut bindings::request) -> bindings::blk_eh_timer_return {
-        // SAFETY: By the safety requirements. The timeout handler also holds a reference of the
+        // SAFETY: By the safety requirements of this function. The timeout handler also holds a reference of the
         // queue, so its hardware queues are live.
         let rq = unsafe { ExpiredRequest::from_raw(rq) };
         match T::timeout(&rq) {
@@ -180,7 +181,7 @@ impl<T: Operations> OperationsVTable<T> {
     ) -> c_int {
         from_result(|| {
             let data = KBox::try_pin_init(HctxData::<T>::new(hctx_idx), GFP_KERNEL)?;
-            // SAFETY: `hctx` is ours to initialise; the field belongs to the driver.
+            // SAFETY: blk-mq has this function initialize `hctx`; the field belongs to the driver.
             unsafe { (*hctx).driver_data = data.into_foreign() };
             Ok(0)
         })
@@ -222,8 +223,8 @@ impl<T: Operations> OperationsVTable<T> {
         rq: *mut bindings::request,
         _hctx_idx: c_uint,
     ) {
-        // SAFETY: Initialised by `init_request`. Not in flight, so nobody owns it; a timer callback
-        // that has just ended it is waited for by the drop of the timer.
+        // SAFETY: Initialized by `init_request`. The request is not in flight, so that nothing borrows
+        // the data; the drop of the timer waits for a callback that has just ended the request.
         unsafe { core::ptr::drop_in_place(Pdu::<T>::of(rq)) };
     }
 

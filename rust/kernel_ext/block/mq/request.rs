@@ -4,14 +4,14 @@
 //!
 //! C header: [`include/linux/blk-mq.h`](srctree/include/linux/blk-mq.h)
 
-use super::{
-    segment::{
-        Dest,
-        Segments,
-        Source, //
-    },
-    Hctx, IoCompBatch, Operations, TimerSlot,
+use core::{
+    marker::PhantomData,
+    mem::ManuallyDrop,
+    ptr::NonNull, //
 };
+
+use kernel::prelude::*;
+
 use crate::{
     bindings,
     block::{
@@ -19,14 +19,20 @@ use crate::{
         BlkResult, //
     }, //
 };
-use core::{
-    marker::PhantomData,
-    mem::ManuallyDrop,
-    ptr::NonNull, //
-};
-use kernel::prelude::*;
 
-/// What lies behind the `struct request` of a driver.
+use super::{
+    segment::{
+        Dest,
+        Segments,
+        Source, //
+    },
+    Hctx,
+    IoCompBatch,
+    Operations,
+    TimerSlot, //
+};
+
+/// The driver data behind a `struct request`.
 #[pin_data]
 pub(super) struct Pdu<T: Operations> {
     #[pin]
@@ -59,12 +65,12 @@ impl<T: Operations> Pdu<T> {
             data <- T::new_request_data(),
             timer <- T::Timer::init(),
         });
-        // SAFETY: By the safety requirements.
+        // SAFETY: By the safety requirements of this function.
         unsafe { pin_init::raw_try_init(this, init) }
     }
 }
 
-/// What a request asks for.
+/// The operation of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Command {
     /// Read sectors.
@@ -73,9 +79,9 @@ pub enum Command {
     Write,
     /// Flush the volatile write cache.
     Flush,
-    /// Forget sectors.
+    /// Discard sectors.
     Discard,
-    /// Forget sectors for good.
+    /// Erase sectors so that their data cannot be recovered.
     SecureErase,
     /// Write sectors of zeroes, without data.
     WriteZeroes,
@@ -105,7 +111,7 @@ impl Command {
 ///
 /// # Invariants
 ///
-/// - `self.0` is a request of `T`, initialised by `init_request`, owned by `self`, and not started.
+/// - `self.0` is a request of `T`, initialized by `init_request`, owned by `self`, and not started.
 /// - `'a` is used for no other request.
 pub struct IdleRequest<'a, T: Operations>(
     NonNull<bindings::request>,
@@ -119,12 +125,12 @@ impl<'a, T: Operations> IdleRequest<'a, T> {
     /// The type invariants must hold for `rq`, the ownership of which is passed.
     #[inline]
     pub(super) unsafe fn from_raw(rq: *mut bindings::request) -> Self {
-        // INVARIANT: By the safety requirements.
+        // INVARIANT: By the safety requirements of this function.
         // SAFETY: A request is not at NULL.
         Self(unsafe { NonNull::new_unchecked(rq) }, PhantomData)
     }
 
-    /// Starts the request: from now on the block layer watches the time.
+    /// Starts the request, and with it the timeout of the block layer.
     #[inline]
     pub fn start(self) -> Request<T> {
         let rq = ManuallyDrop::new(self).0;
@@ -134,8 +140,10 @@ impl<'a, T: Operations> IdleRequest<'a, T> {
         Request(rq, PhantomData)
     }
 
-    /// Gives the request back because resources lack. The block layer tries again: soon, or when
-    /// `in_flight` is set, as soon as another request of this driver ends.
+    /// Returns the request to the block layer because of a lack of resources.
+    ///
+    /// The block layer tries again after a short time or, if `in_flight` is set, when another request
+    /// of this driver ends.
     pub fn busy(self, in_flight: bool) -> Rejected<'a, T> {
         self.fail(if in_flight {
             BlkError::DEV_RESOURCE
@@ -144,8 +152,8 @@ impl<'a, T: Operations> IdleRequest<'a, T> {
         })
     }
 
-    /// Gives the request back to be ended with an error, or for a later try if the error is
-    /// [`BlkError::RESOURCE`] or [`BlkError::DEV_RESOURCE`].
+    /// Returns the request to the block layer, which ends it with `error`, or tries again later if that
+    /// is [`BlkError::RESOURCE`] or [`BlkError::DEV_RESOURCE`].
     pub fn fail(self, error: BlkError) -> Rejected<'a, T> {
         Rejected { rq: self, error }
     }
@@ -153,15 +161,15 @@ impl<'a, T: Operations> IdleRequest<'a, T> {
 
 impl<T: Operations> Drop for IdleRequest<'_, T> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant the request is ours; requests that were not started may be
-        // ended as well.
+        // SAFETY: By the type invariant `self` owns the request; requests that were not started may
+        // be ended as well.
         unsafe {
             bindings::blk_mq_end_request(self.0.as_ptr(), BlkError::into_raw(Err(BlkError::IOERR)))
         };
     }
 }
 
-/// A request that [`Operations::queue_rq`] gives back.
+/// A request that [`Operations::queue_rq`] returns to the block layer.
 #[must_use = "a rejected request must be returned from queue_rq()"]
 pub struct Rejected<'a, T: Operations> {
     rq: IdleRequest<'a, T>,
@@ -169,7 +177,7 @@ pub struct Rejected<'a, T: Operations> {
 }
 
 impl<T: Operations> Rejected<'_, T> {
-    /// Passes the request to the block layer, which must be told the error that this returns.
+    /// Passes the request to the block layer, which must get the returned error from `queue_rq`.
     pub(super) fn into_error(self) -> BlkError {
         let _ = ManuallyDrop::new(self.rq);
         self.error
@@ -178,11 +186,11 @@ impl<T: Operations> Rejected<'_, T> {
 
 /// A request that the driver owns.
 ///
-/// To drop it ends it with an error.
+/// Dropping it ends the request with an error.
 ///
 /// # Invariants
 ///
-/// `self.0` is a request of `T`, initialised by `init_request`, started, and owned by `self`: the
+/// `self.0` is a request of `T`, initialized by `init_request`, started, and owned by `self`: the
 /// block layer and others only look at it, as the timeout handler does.
 pub struct Request<T: Operations>(NonNull<bindings::request>, PhantomData<fn(T) -> T>);
 
@@ -199,7 +207,7 @@ impl<T: Operations> Request<T> {
     /// The type invariant must hold for `rq`, the ownership of which is passed.
     #[inline]
     pub(super) unsafe fn from_raw(rq: *mut bindings::request) -> Self {
-        // INVARIANT: By the safety requirements.
+        // INVARIANT: By the safety requirements of this function.
         // SAFETY: A request is not at NULL.
         Self(unsafe { NonNull::new_unchecked(rq) }, PhantomData)
     }
@@ -210,7 +218,7 @@ impl<T: Operations> Request<T> {
         ManuallyDrop::new(self).0.as_ptr()
     }
 
-    /// Returns what the request asks for.
+    /// Returns the operation.
     #[inline]
     pub fn command(&self) -> Command {
         Command::from_raw(self.flags() & bindings::EXT_REQ_OP_MASK)
@@ -224,8 +232,8 @@ impl<T: Operations> Request<T> {
 
     /// Returns whether the issuer polls for the request.
     ///
-    /// On a queue for polled I/O this may be false: for a flush that the block layer put before or
-    /// behind a polled write nobody polls.
+    /// On a queue for polled I/O this may be false: a flush that the block layer has put before or
+    /// behind a polled write is not polled.
     #[inline]
     pub fn is_polled(&self) -> bool {
         self.flags() & bindings::EXT_REQ_POLLED != 0
@@ -248,8 +256,8 @@ impl<T: Operations> Request<T> {
     /// Returns the driver's data in the request.
     #[inline]
     pub fn data(&self) -> Pin<&T::RequestData> {
-        // SAFETY: By the type invariant initialised, and not dropped before the request is ended,
-        // which takes `self`. It never moves.
+        // SAFETY: By the type invariant the data are initialized. They are not dropped before the
+        // request ends, which takes `self`, and never move.
         unsafe { Pin::new_unchecked(&(*Pdu::<T>::of(self.0.as_ptr())).data) }
     }
 
@@ -264,21 +272,21 @@ impl<T: Operations> Request<T> {
     #[inline]
     pub fn source(&self) -> Segments<'_, Source> {
         // SAFETY: The bios belong to the request and live as long. Those of a write have data, which
-        // nobody frees before the request ends.
+        // the issuer keeps until the request ends.
         unsafe { Segments::new(self.bio_if(Command::Write)) }
     }
 
     /// Iterates over the memory that the data of a read go to. Nothing for any other operation.
     #[inline]
     pub fn dest(&self) -> Segments<'_, Dest> {
-        // SAFETY: As above. That of a read may be written to.
+        // SAFETY: As in `source()`. The memory of a read may be written to.
         unsafe { Segments::new(self.bio_if(Command::Read)) }
     }
 
     /// Ends the request.
     #[inline]
     pub fn end(self, result: BlkResult) {
-        // SAFETY: By the type invariant the request is ours to end, and we forget it.
+        // SAFETY: By the type invariant `self` owns the request, and gives it up.
         unsafe { bindings::blk_mq_end_request(self.into_raw(), BlkError::into_raw(result)) };
     }
 
@@ -286,8 +294,8 @@ impl<T: Operations> Request<T> {
     #[inline]
     pub fn end_batched(self, batch: &mut IoCompBatch<'_>, result: BlkResult) {
         let rq = self.0.as_ptr();
-        // SAFETY: By the type invariants the request is ours to end, and the batch is ours to add
-        // to. A request that is added ends with the batch.
+        // SAFETY: By the type invariants `self` owns the request, and nothing else uses the batch. A
+        // request that is added ends with the batch.
         let added = unsafe {
             bindings::rnull_dio_blk_mq_add_to_batch(
                 rq,
@@ -303,20 +311,20 @@ impl<T: Operations> Request<T> {
         }
     }
 
-    /// Has [`Operations::complete`] called for the request: here and now, or in an interrupt of the
-    /// CPU that issued it.
+    /// Passes the request to [`Operations::complete`], which is called at once, or in a soft interrupt
+    /// on the CPU that issued the request.
     #[inline]
     pub fn complete(self) {
         let rq = self.into_raw();
-        // SAFETY: By the type invariant. We have given up the ownership, which
-        // `OperationsVTable::complete` takes up, now or later.
+        // SAFETY: By the type invariant. The ownership passes to `OperationsVTable::complete`, unless
+        // this returns false.
         if !unsafe { bindings::blk_mq_complete_request_remote(rq) } {
-            // SAFETY: The block layer leaves it to us.
+            // SAFETY: The ownership has not passed.
             T::complete(unsafe { Self::from_raw(rq) });
         }
     }
 
-    /// Returns whether fault injection wants this request to be forgotten. Never without
+    /// Returns whether fault injection has this request time out. Never without
     /// `CONFIG_FAIL_IO_TIMEOUT`.
     #[inline]
     pub fn should_fake_timeout(&self) -> bool {
@@ -344,7 +352,7 @@ impl<T: Operations> Request<T> {
 
 impl<T: Operations> Drop for Request<T> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant the request is ours to end.
+        // SAFETY: By the type invariant `self` owns the request.
         unsafe {
             bindings::blk_mq_end_request(self.0.as_ptr(), BlkError::into_raw(Err(BlkError::IOERR)))
         };
@@ -353,11 +361,11 @@ impl<T: Operations> Drop for Request<T> {
 
 /// A request that was started long ago and not ended when the timeout handler looked.
 ///
-/// The driver may own it, wherever it keeps it, or be about to end it on another CPU.
+/// The driver may still own it, in a list or a timer, or be about to end it on another CPU.
 ///
 /// # Invariants
 ///
-/// `self.0` is a request of `T`, initialised by `init_request`, whose memory is not used for another
+/// `self.0` is a request of `T`, initialized by `init_request`, whose memory is not used for another
 /// request for `'a`, on a live queue.
 pub struct ExpiredRequest<'a, T: Operations>(NonNull<bindings::request>, PhantomData<&'a T>);
 
@@ -366,7 +374,7 @@ impl<'a, T: Operations> ExpiredRequest<'a, T> {
     ///
     /// The type invariant must hold for `rq` for `'a`.
     pub(super) unsafe fn from_raw(rq: *mut bindings::request) -> Self {
-        // INVARIANT: By the safety requirements.
+        // INVARIANT: By the safety requirements of this function.
         // SAFETY: A request is not at NULL.
         Self(unsafe { NonNull::new_unchecked(rq) }, PhantomData)
     }
@@ -377,7 +385,7 @@ impl<'a, T: Operations> ExpiredRequest<'a, T> {
 
     /// Returns the driver's data in the request.
     pub fn data(&self) -> Pin<&'a T::RequestData> {
-        // SAFETY: By the type invariant initialised and kept. It never moves.
+        // SAFETY: By the type invariant the data are initialized and not dropped. They never move.
         unsafe { Pin::new_unchecked(&(*Pdu::<T>::of(self.as_raw())).data) }
     }
 

@@ -2,21 +2,23 @@
 
 //! Lists of requests.
 
+use core::{
+    marker::PhantomData,
+    ptr, //
+};
+
+use kernel::bindings;
+
 use super::{
     ExpiredRequest,
     Operations,
     Request, //
 };
-use core::{
-    marker::PhantomData,
-    ptr, //
-};
-use kernel::bindings;
 
 /// A queue of requests that the driver keeps for later.
 ///
-/// Uses the link that a request has for whoever owns it: takes no memory. What is in the list when
-/// it is dropped ends with an error.
+/// It is linked by the field that a request has for its owner, so that it takes no memory. Requests
+/// that are in the list when it is dropped end with an error.
 ///
 /// # Invariants
 ///
@@ -68,14 +70,14 @@ impl<T: Operations> RequestList<T> {
         if self.head.is_null() {
             return None;
         }
-        // SAFETY: By the type invariant, the first request is not NULL and ours.
+        // SAFETY: By the type invariant the list owns its first request, which is not NULL.
         Some(unsafe { self.unlink(ptr::null_mut(), self.head) })
     }
 
     /// Takes `expired`, if it is in the list.
     ///
-    /// If it is, the list owned it, so nobody else was about to end it. Walks the list: this is for
-    /// the timeout handler, where a search is cheaper than a mark in every request.
+    /// A request in the list is owned by it, so that nothing else is about to end it. Walks the list,
+    /// because for a timeout handler a search is cheaper than a mark in every request.
     pub fn remove(&mut self, expired: &ExpiredRequest<'_, T>) -> Option<Request<T>> {
         let (mut prev, mut rq) = (ptr::null_mut(), self.head);
         while !rq.is_null() {
@@ -133,7 +135,7 @@ impl<T: Operations> Drop for RequestList<T> {
 ///
 /// `rq` must be in a list that the caller has exclusive access to.
 unsafe fn next(rq: *mut bindings::request) -> *mut bindings::request {
-    // SAFETY: By the safety requirements. Lists write the union through this field only.
+    // SAFETY: By the safety requirements of this function. Lists write the union through this field only.
     unsafe { (*rq).__bindgen_anon_1.rq_next }
 }
 
@@ -141,6 +143,6 @@ unsafe fn next(rq: *mut bindings::request) -> *mut bindings::request {
 ///
 /// The caller must own `rq`, by itself or by a list that it has exclusive access to.
 unsafe fn set_next(rq: *mut bindings::request, next: *mut bindings::request) {
-    // SAFETY: By the safety requirements: the link belongs to whoever owns the request.
+    // SAFETY: By the safety requirements of this function; the link belongs to the owner.
     unsafe { (*rq).__bindgen_anon_1.rq_next = next };
 }

@@ -5,20 +5,22 @@
 //! C headers: [`include/linux/bvec.h`](srctree/include/linux/bvec.h),
 //! [`include/linux/bio.h`](srctree/include/linux/bio.h)
 
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
+
+use kernel::{
+    page::PAGE_SIZE,
+    prelude::*, //
+};
+
 use crate::{
     bindings,
     page_map::{
         check_bounds,
         MappedPage, //
     }, //
-};
-use core::{
-    marker::PhantomData,
-    ptr::NonNull, //
-};
-use kernel::{
-    page::PAGE_SIZE,
-    prelude::*, //
 };
 
 /// Memory that is read: that of a write.
@@ -42,8 +44,8 @@ pub struct Segments<'a, D> {
 
 /// Memory within a page.
 ///
-/// Others, such as the process that the page belongs to, may change the contents at any time: no
-/// reference to them is handed out, they can only be copied.
+/// The process that the page belongs to may change its contents at any time, so that they can only be
+/// copied: there is no reference to them.
 ///
 /// # Invariants
 ///
@@ -109,7 +111,7 @@ impl<D> Segments<'_, D> {
     /// `len` must be at most the rest of the vector, `rest`, and that of the bio.
     #[inline]
     unsafe fn advance(&mut self, len: usize, rest: usize) {
-        // The casts are lossless: both were made from 32 bits.
+        // CAST: Both were made from 32 bits.
         self.iter.bi_size -= len as u32;
         if len == rest {
             // INVARIANT: The next vector, unless there are no more bytes.
@@ -165,7 +167,9 @@ impl<D> Segment<'_, D> {
 impl Segment<'_, Source> {
     /// Copies `len` bytes at `at` of the segment to `offset` of a page.
     ///
-    /// Fails with [`EINVAL`] when either range is out of bounds.
+    /// # Errors
+    ///
+    /// [`EINVAL`] if either range is out of bounds.
     #[inline]
     pub fn copy_to(&self, at: usize, page: &MappedPage<'_>, offset: usize, len: usize) -> Result {
         check_bounds(at, len, self.len)?;
@@ -188,7 +192,9 @@ impl Segment<'_, Source> {
 impl Segment<'_, Dest> {
     /// Copies `len` bytes at `offset` of a page to `at` of the segment.
     ///
-    /// Fails with [`EINVAL`] when either range is out of bounds.
+    /// # Errors
+    ///
+    /// [`EINVAL`] if either range is out of bounds.
     #[inline]
     pub fn copy_from(&self, at: usize, page: &MappedPage<'_>, offset: usize, len: usize) -> Result {
         check_bounds(at, len, self.len)?;
@@ -208,7 +214,9 @@ impl Segment<'_, Dest> {
 
     /// Writes `len` bytes of zeroes at `at` of the segment.
     ///
-    /// Fails with [`EINVAL`] when the range is out of bounds.
+    /// # Errors
+    ///
+    /// [`EINVAL`] if the range is out of bounds.
     #[inline]
     pub fn zero(&self, at: usize, len: usize) -> Result {
         check_bounds(at, len, self.len)?;

@@ -117,7 +117,7 @@ pub struct TagSet<T: Operations> {
 // of hardware queues that it may own are `Send`.
 unsafe impl<T: Operations> Send for TagSet<T> {}
 
-// SAFETY: As above.
+// SAFETY: `&self` methods only use what the block layer or `Queues` lock.
 unsafe impl<T: Operations> Sync for TagSet<T> {}
 
 impl<T: Operations> TagSet<T> {

@@ -1,17 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Timers that requests wait for.
+//! Timers that end requests.
 //!
 //! C header: [`include/linux/hrtimer.h`](srctree/include/linux/hrtimer.h)
 
-use super::{
-    request::{
-        Pdu,
-        Request, //
-    },
-    Operations,
-};
 use core::marker::PhantomData;
+
 use kernel::{
     bindings,
     container_of,
@@ -20,7 +14,15 @@ use kernel::{
     types::Opaque, //
 };
 
-/// A timer, or none, in every request of a driver.
+use super::{
+    request::{
+        Pdu,
+        Request, //
+    },
+    Operations, //
+};
+
+/// The timer in every request of a driver, or nothing.
 pub trait TimerSlot: Send + Sync + Sized {
     /// Makes the timer of a request.
     fn init() -> impl PinInit<Self>;
@@ -37,16 +39,16 @@ impl TimerSlot for NoTimer {
 
 /// A high resolution timer that a request can be handed to.
 ///
-/// It owns the request from [`Request::start_timer`] until it fires, so it needs no handle and cannot
-/// be cancelled by its user: whoever wants to wait for it waits for the request to end.
+/// It owns the request from [`Request::start_timer`] until it fires, so that it needs no handle and
+/// cannot be cancelled. To wait for the timer, wait for the request to end.
 ///
-/// The callback may still run when the request that it has ended is used anew on another CPU, and
-/// started with the same timer: the timer core allows that, and queues the timer again. When the
-/// memory of the request goes away, the drop waits for the callback.
+/// The callback may still be running when the request that it has ended is used anew on another CPU,
+/// and started with the same timer. The timer core allows that, and queues the timer again. When the
+/// memory of the request is freed, the drop waits for the callback.
 ///
 /// # Invariants
 ///
-/// - `self.timer` was initialised by `hrtimer_setup()` with [`Self::fire`] for a callback.
+/// - `self.timer` was initialized by `hrtimer_setup()` with [`Self::fire`] for a callback.
 /// - `self` is the timer of a [`Pdu<T>`] behind a request of `T`.
 /// - While the timer is queued, it owns this request, in the sense of [`Request`].
 #[pin_data(PinnedDrop)]
@@ -56,7 +58,7 @@ pub struct RequestTimer<T: TimerOperations> {
     _p: PhantomData<fn() -> T>,
 }
 
-/// Drivers, the requests of which wait for timers.
+/// Operations of drivers whose requests are ended by timers.
 pub trait TimerOperations: Operations<Timer = RequestTimer<Self>> {
     /// Ends a request when its timer fires. Runs in hard interrupt context (on `PREEMPT_RT`, in soft
     /// interrupt context).
@@ -72,7 +74,7 @@ unsafe impl<T: TimerOperations> Sync for RequestTimer<T> {}
 impl<T: TimerOperations> TimerSlot for RequestTimer<T> {
     fn init() -> impl PinInit<Self> {
         pin_init!(Self {
-            // INVARIANT: Set up here. The only user of this trait is the initialiser of a `Pdu`.
+            // INVARIANT: Set up here. The only user of this trait is the initializer of a `Pdu`.
             timer <- Opaque::ffi_init(|timer| {
                 // SAFETY: `timer` points to memory for an hrtimer.
                 unsafe {
@@ -123,9 +125,9 @@ impl<T: TimerOperations> Request<T> {
     #[inline]
     pub fn start_timer(self, delay: Delta) {
         let pdu = Pdu::<T>::of(self.into_raw());
-        // INVARIANT: We have given up the ownership to the timer.
-        // SAFETY: The request was started and owned by us, so its `Pdu` is initialised and its timer
-        // not queued. It lives until the request is ended, which only the timer does now.
+        // INVARIANT: The ownership passes to the timer.
+        // SAFETY: The request was started and owned, so that its `Pdu` is initialized and its timer
+        // is not queued. It lives until the request is ended, which only the timer does now.
         unsafe {
             bindings::hrtimer_start_range_ns(
                 (*pdu).timer.timer.get(),
