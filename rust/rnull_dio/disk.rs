@@ -5,6 +5,7 @@
 //! It keeps its data in memory or not at all, and completes I/O at once, in a soft interrupt, when a
 //! timer fires, or when it is polled.
 
+#[macro_use]
 mod attributes;
 pub(crate) mod configfs;
 mod counters;

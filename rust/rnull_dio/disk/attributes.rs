@@ -184,8 +184,6 @@ attributes! {
     }
 }
 
-pub(super) use with_attributes;
-
 /// Why a [`Config`] cannot be used.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Conflict {

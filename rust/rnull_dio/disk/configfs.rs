@@ -43,7 +43,6 @@ use crate::{
 
 use super::{
     attributes::{
-        with_attributes,
         Attribute,
         Config,
         SECTORS, //
