@@ -9,6 +9,7 @@
 mod attributes;
 pub(crate) mod configfs;
 mod counters;
+mod device;
 mod driver;
 #[cfg(CONFIG_KUNIT = "y")]
 mod early_end;

@@ -38,15 +38,15 @@ const MAX_QUEUE_DEPTH: u64 = 10240;
 ///
 /// Those under `setup` are fields of [`Config`]. Their lines are
 /// `NAME: TYPE = DEFAULT, LIMITS;`, below their documentation. Those under `always` can be written
-/// while the disk is on, and are implemented in `configfs.rs`. Their lines are
-/// `NAME = DEFAULT, VALUES;`.
+/// while the disk is on, and are implemented in `device.rs`. Their lines are
+/// `NAME = DEFAULT, LIMITS;`.
 macro_rules! attributes {
     (
         setup {
             $($(#[doc = $doc:literal])+ $name:ident: $type:ty = $default:expr, $limits:expr;)*
         }
         always {
-            $($(#[doc = $other_doc:literal])+ $other:ident = $other_default:literal, $values:literal;)*
+            $($(#[doc = $other_doc:literal])+ $other:ident = $other_default:literal, $other_limits:expr;)*
         }
     ) => {
         /// The attributes of a disk that are set up before power-on. [`Default`] has the values that a
@@ -72,20 +72,11 @@ macro_rules! attributes {
         }
 
         impl Attribute {
-            /// Returns the limits of an attribute of a [`Config`].
-            pub(super) fn limits(self) -> Option<Limits> {
+            /// Returns the limits of the values.
+            pub(super) fn limits(self) -> Limits {
                 match self {
-                    $(Self::$name => Some($limits),)*
-                    $(Self::$other => None,)*
-                }
-            }
-
-            /// Returns which values an attribute has by default and can have, if it is in no
-            /// [`Config`].
-            fn literals(self) -> (&'static str, &'static str) {
-                match self {
-                    $(Self::$name => ("", ""),)*
-                    $(Self::$other => ($other_default, $values),)*
+                    $(Self::$name => $limits,)*
+                    $(Self::$other => $other_limits,)*
                 }
             }
 
@@ -112,7 +103,7 @@ macro_rules! attributes {
                 Ok(())
             }
 
-            /// Writes the value of an attribute.
+            /// Writes the value of an attribute, or its default if it is no field.
             pub(super) fn show(&self, attribute: Attribute, f: &mut dyn fmt::Write) -> fmt::Result {
                 match attribute {
                     $(Attribute::$name => self.$name.show(f),)*
@@ -178,17 +169,23 @@ attributes! {
     always {
         /// Sectors of 512 bytes that fail with ``EIO``. To write ``+FIRST-LAST`` adds
         /// the sectors from one to the other, to write ``-FIRST-LAST`` removes them.
-        badblocks = "none", "ranges of sectors";
+        badblocks = "none", Limits::Text("a range of sectors with its sign");
         /// Whether the disk is in the system.
-        power = "0", "0 or 1";
+        power = "0", Limits::Flag;
     }
 }
 
 /// Why a [`Config`] cannot be used.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Conflict {
-    pub(super) attribute: Attribute,
-    pub(super) reason: &'static str,
+    attribute: Attribute,
+    reason: &'static str,
+}
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_fmt(fmt!("{} {}", self.attribute, self.reason))
+    }
 }
 
 impl Config {
@@ -197,7 +194,7 @@ impl Config {
         if let Some(attribute) = self.beyond_limits() {
             return Err(Conflict {
                 attribute,
-                reason: "it is beyond its limits",
+                reason: "is beyond its limits",
             });
         }
         Ok(())
@@ -217,12 +214,7 @@ impl Config {
 pub(crate) fn show_attributes(f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let defaults = Config::default();
     for &attribute in Attribute::ALL {
-        write!(f, "``{}``: ", attribute.name())?;
-        match attribute.limits() {
-            Some(limits) => f.write_fmt(fmt!("{limits}"))?,
-            None => f.write_str(attribute.literals().1)?,
-        }
-        f.write_str(" (default: ")?;
+        f.write_fmt(fmt!("``{attribute}``: {} (default: ", attribute.limits()))?;
         defaults.show(attribute, f)?;
         f.write_str(")\n")?;
         for line in attribute.lines() {

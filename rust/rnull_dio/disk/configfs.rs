@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Disks in configfs.
-//!
-//! A directory stands for a device, which is set up while it is off, and is a disk while it is on.
+//! The configfs subsystem, with a directory for each device.
 
 use kernel::{
     configfs::{
@@ -12,10 +10,7 @@ use kernel::{
         Subsystem, //
     },
     configfs_attrs,
-    fmt::{
-        self,
-        Write as _, //
-    },
+    fmt::Write as _,
     new_mutex,
     page::PAGE_SIZE,
     prelude::*,
@@ -31,10 +26,7 @@ use kernel::{
     }, //
 };
 
-use kernel_ext::{
-    block,
-    configfs::group_name, //
-};
+use kernel_ext::configfs::group_name;
 
 use crate::{
     named::Named,
@@ -42,22 +34,9 @@ use crate::{
 };
 
 use super::{
-    attributes::{
-        Attribute,
-        Config,
-        SECTORS, //
-    },
-    value::{
-        sector_range,
-        Limits,
-        Value, //
-    },
-    Disk,
-    Storage, //
+    attributes::Attribute,
+    device::Device, //
 };
-
-/// How many bytes of a refused value are logged.
-const LOG_LEN: usize = 40;
 
 /// Numbers the names of attributes, from 0 on, and makes the type of a [`Directory`] of them.
 macro_rules! item_type {
@@ -122,7 +101,7 @@ impl Root {
 
     fn remove(&self, name: &CStr) -> Option<Arc<Device>> {
         let mut devices = self.devices.lock();
-        let index = devices.iter().position(|device| *device.name == *name)?;
+        let index = devices.iter().position(|device| device.name() == name)?;
         devices.remove(index).ok()
     }
 }
@@ -150,12 +129,7 @@ impl GroupOperations for Root {
         let item_type = with_attributes!(item_type);
 
         if !is_disk_name(name.to_bytes()) {
-            log_refused(
-                name,
-                "name",
-                name.to_bytes(),
-                &"it cannot be the name of a disk",
-            );
+            pr_err!("a disk cannot have the name of this directory\n");
             return Err(EINVAL);
         }
         let path: CString = name.try_into()?;
@@ -184,110 +158,25 @@ pub(crate) struct Directory {
     device: Arc<Device>,
 }
 
-/// A device, which a disk is made from.
-#[pin_data]
-struct Device {
-    name: CString,
-    debugfs: Dir,
-    // Kept over power-off, as in null_blk.
-    storage: Arc<Storage>,
-    // Held while the disk is made and removed, which may take as long as its I/O.
-    #[pin]
-    state: Mutex<State>,
+/// The file of the attribute with the index `ID`.
+#[vtable]
+impl<const ID: u64> AttributeOperations<ID> for Directory {
+    type Data = Directory;
+
+    fn show(this: &Directory, page: &mut [u8; PAGE_SIZE]) -> Result<usize> {
+        this.device.show(attribute::<ID>(), page)
+    }
+
+    fn store(this: &Directory, page: &[u8]) -> Result {
+        let text = BStr::from_bytes(page.trim_ascii());
+        this.device.store(attribute::<ID>(), text)
+    }
 }
 
-struct State {
-    config: Config,
-    disk: Option<Disk>,
-}
-
-impl Device {
-    fn new(name: &CStr, debugfs: Dir) -> impl PinInit<Self, Error> + '_ {
-        try_pin_init!(Self {
-            name: name.try_into()?,
-            debugfs,
-            storage: Arc::pin_init(Storage::new(), GFP_KERNEL)?,
-            state <- new_mutex!(State {
-                config: Config::default(),
-                disk: None,
-            }),
-        })
-    }
-
-    /// Writes the value of an attribute, and returns how many bytes that took.
-    fn show(&self, attribute: Attribute, page: &mut [u8; PAGE_SIZE]) -> Result<usize> {
-        if attribute == Attribute::badblocks {
-            return self.storage.bad().show(page);
-        }
-        let mut f = Formatter::new(page);
-        let state = self.state.lock();
-        match attribute {
-            Attribute::power => f.write_fmt(fmt!("{}", u32::from(state.disk.is_some())))?,
-            setup => state.config.show(setup, &mut f)?,
-        }
-        f.write_str("\n")?;
-        Ok(f.bytes_written())
-    }
-
-    /// Sets an attribute from the text of a user.
-    fn store(&self, attribute: Attribute, text: &BStr) -> Result {
-        match attribute {
-            Attribute::power => self.power(text),
-            Attribute::badblocks => self.set_badblocks(text),
-            setup => self.set_up(setup, text),
-        }
-    }
-
-    fn set_up(&self, attribute: Attribute, text: &BStr) -> Result {
-        let mut state = self.state.lock();
-        if state.disk.is_some() {
-            return Err(EBUSY);
-        }
-        state.config.set(attribute, text)
-    }
-
-    fn power(&self, text: &BStr) -> Result {
-        if Value::parse(text, Limits::Flag)? {
-            self.power_on()
-        } else {
-            self.power_off();
-            Ok(())
-        }
-    }
-
-    fn power_on(&self) -> Result {
-        let mut state = self.state.lock();
-        if state.disk.is_some() {
-            return Ok(());
-        }
-        // The driver core would refuse it too, but with a stack trace in the log.
-        if block::disk_name_in_use(&self.name) {
-            return Err(EEXIST);
-        }
-        state.config.check().map_err(|conflict| {
-            log_refused(&self.name, conflict.attribute.name(), b"", &conflict.reason);
-            EINVAL
-        })?;
-        let storage = self.storage.clone();
-        let disk = Disk::with_storage(&self.name, &state.config, storage, &self.debugfs)?;
-        state.disk = Some(disk);
-        Ok(())
-    }
-
-    /// Waits for all I/O in flight.
-    fn power_off(&self) {
-        // Under the lock, so that the name is free for the next power-on.
-        self.state.lock().disk = None;
-    }
-
-    fn set_badblocks(&self, text: &BStr) -> Result {
-        let (bad, sectors) = sector_range(text, SECTORS)?;
-        if bad {
-            self.storage.bad().set_bad(sectors)
-        } else {
-            self.storage.bad().set_good(sectors)
-        }
-    }
+/// Returns the attribute with the index `ID`.
+fn attribute<const ID: u64>() -> Attribute {
+    // CAST: From 64 bits to at least 32, in which the number of attributes fits.
+    const { Attribute::ALL[ID as usize] }
 }
 
 /// Returns whether a disk can have this name: letters, digits, `-`, `_` and `.`, a letter or a digit
@@ -300,62 +189,6 @@ fn is_disk_name(name: &[u8]) -> bool {
     name.len() <= MAX
         && name.first().is_some_and(u8::is_ascii_alphanumeric)
         && name.iter().all(good)
-}
-
-/// Logs that the value `text` of an attribute of a device was refused, and why.
-fn log_refused(device: &CStr, attribute: &str, text: &[u8], reason: &dyn fmt::Display) {
-    let device = device.to_bytes();
-    let device = BStr::from_bytes(&device[..device.len().min(LOG_LEN)]);
-    let text = BStr::from_bytes(&text[..text.len().min(LOG_LEN)]);
-    pr_err!("{device}: {attribute}: '{text}' refused: {reason}\n");
-}
-
-/// Why a value was refused.
-struct Reason {
-    error: Error,
-    limits: Option<Limits>,
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.error, self.limits) {
-            (EINVAL, Some(limits)) => f.write_fmt(fmt!("it is not {limits}")),
-            (EINVAL, None) => f.write_str("invalid value"),
-            (EBUSY, _) => f.write_str("the device is on"),
-            (EEXIST, _) => f.write_str("there is another disk of this name"),
-            (ENOSPC, _) => f.write_str("the list is full"),
-            (ENOMEM, _) => f.write_str("out of memory"),
-            (error, _) => write!(f, "{error:?}"),
-        }
-    }
-}
-
-/// The file of the attribute with the index `ID`.
-#[vtable]
-impl<const ID: u64> AttributeOperations<ID> for Directory {
-    type Data = Directory;
-
-    fn show(this: &Directory, page: &mut [u8; PAGE_SIZE]) -> Result<usize> {
-        this.device.show(attribute::<ID>(), page)
-    }
-
-    fn store(this: &Directory, page: &[u8]) -> Result {
-        let attribute = attribute::<ID>();
-        let text = page.trim_ascii();
-        this.device
-            .store(attribute, BStr::from_bytes(text))
-            .inspect_err(|&error| {
-                let limits = attribute.limits();
-                let reason = Reason { error, limits };
-                log_refused(&this.device.name, attribute.name(), text, &reason);
-            })
-    }
-}
-
-/// Returns the attribute with the index `ID`.
-fn attribute<const ID: u64>() -> Attribute {
-    // CAST: From 64 bits to at least 32, in which the number of attributes fits.
-    const { Attribute::ALL[ID as usize] }
 }
 
 #[kunit_tests(rnull_dio_disk_configfs)]

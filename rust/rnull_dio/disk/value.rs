@@ -32,6 +32,8 @@ pub(super) enum Limits {
     UpToCpus(u64),
     /// A size of blocks.
     BlockSize,
+    /// No number, but this.
+    Text(&'static str),
 }
 
 impl Limits {
@@ -45,6 +47,7 @@ impl Limits {
             Self::BlockSize => {
                 value.is_power_of_two() && (1 << SECTOR_SHIFT..=PAGE_SIZE as u64).contains(&value)
             }
+            Self::Text(_) => false,
         }
     }
 }
@@ -60,6 +63,7 @@ impl fmt::Display for Limits {
                 "a power of two from {} to the size of a page",
                 1 << SECTOR_SHIFT
             ),
+            Self::Text(text) => f.write_str(text),
         }
     }
 }

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Devices: disks that are set up while they are off.
+
+use kernel::{
+    fmt::{
+        self,
+        Write as _, //
+    },
+    new_mutex,
+    page::PAGE_SIZE,
+    prelude::*,
+    str::{
+        BStr,
+        CString,
+        Formatter, //
+    },
+    sync::{
+        Arc,
+        Mutex, //
+    }, //
+};
+
+use kernel_ext::block;
+
+use crate::{
+    named::Named,
+    Dir, //
+};
+
+use super::{
+    attributes::{
+        Attribute,
+        Config,
+        Conflict,
+        SECTORS, //
+    },
+    value::{
+        sector_range,
+        Limits,
+        Value, //
+    },
+    Disk,
+    Storage, //
+};
+
+/// How many bytes of a refused value are logged.
+const LOG_LEN: usize = 40;
+
+/// A device, which a disk is made from.
+#[pin_data]
+pub(super) struct Device {
+    name: CString,
+    debugfs: Dir,
+    // Kept over power-off, as in null_blk.
+    storage: Arc<Storage>,
+    // Held while the disk is made and removed, which may take as long as its I/O.
+    #[pin]
+    state: Mutex<State>,
+}
+
+struct State {
+    config: Config,
+    disk: Option<Disk>,
+}
+
+impl Device {
+    pub(super) fn new(name: &CStr, debugfs: Dir) -> impl PinInit<Self, Error> + '_ {
+        try_pin_init!(Self {
+            name: name.try_into()?,
+            debugfs,
+            storage: Arc::pin_init(Storage::new(), GFP_KERNEL)?,
+            state <- new_mutex!(State {
+                config: Config::default(),
+                disk: None,
+            }),
+        })
+    }
+
+    /// Returns the name of the disk.
+    pub(super) fn name(&self) -> &CStr {
+        &self.name
+    }
+
+    /// Writes the value of an attribute, and returns how many bytes that took.
+    pub(super) fn show(&self, attribute: Attribute, page: &mut [u8; PAGE_SIZE]) -> Result<usize> {
+        if attribute == Attribute::badblocks {
+            return self.storage.bad().show(page);
+        }
+        let mut f = Formatter::new(page);
+        let state = self.state.lock();
+        match attribute {
+            Attribute::power => state.disk.is_some().show(&mut f)?,
+            setup => state.config.show(setup, &mut f)?,
+        }
+        f.write_str("\n")?;
+        Ok(f.bytes_written())
+    }
+
+    /// Sets an attribute from the text of a user, and logs why if that fails.
+    pub(super) fn store(&self, attribute: Attribute, text: &BStr) -> Result {
+        let result = match attribute {
+            Attribute::power => self.power(text),
+            Attribute::badblocks => self.set_badblocks(text),
+            setup => self.set_up(setup, text),
+        };
+        result.map_err(|refusal| {
+            let text = BStr::from_bytes(&text[..text.len().min(LOG_LEN)]);
+            let (device, name) = (&*self.name, attribute.name());
+            pr_err!("{device}: {name}: '{text}' refused: {refusal}\n");
+            refusal.into()
+        })
+    }
+
+    fn set_up(&self, attribute: Attribute, text: &BStr) -> Result<(), Refusal> {
+        let mut state = self.state.lock();
+        if state.disk.is_some() {
+            return Err(Refusal::Error(EBUSY));
+        }
+        let parsed = state.config.set(attribute, text);
+        parsed.map_err(|_| Refusal::Limits(attribute.limits()))
+    }
+
+    fn power(&self, text: &BStr) -> Result<(), Refusal> {
+        let limits = Attribute::power.limits();
+        if bool::parse(text, limits).map_err(|_| Refusal::Limits(limits))? {
+            self.power_on()
+        } else {
+            self.power_off();
+            Ok(())
+        }
+    }
+
+    fn power_on(&self) -> Result<(), Refusal> {
+        let mut state = self.state.lock();
+        if state.disk.is_some() {
+            return Ok(());
+        }
+        state.config.check().map_err(Refusal::Conflict)?;
+        // The driver core would refuse it too, but with a stack trace in the log.
+        if block::disk_name_in_use(&self.name) {
+            return Err(Refusal::Error(EEXIST));
+        }
+        let storage = self.storage.clone();
+        let disk = Disk::with_storage(&self.name, &state.config, storage, &self.debugfs);
+        state.disk = Some(disk.map_err(Refusal::Error)?);
+        Ok(())
+    }
+
+    /// Waits for all I/O in flight.
+    pub(super) fn power_off(&self) {
+        // Under the lock, so that the name is free for the next power-on.
+        self.state.lock().disk = None;
+    }
+
+    fn set_badblocks(&self, text: &BStr) -> Result<(), Refusal> {
+        let limits = Attribute::badblocks.limits();
+        let (bad, sectors) =
+            sector_range(text, SECTORS).map_err(|_| Refusal::Limits(limits))?;
+        let blocks = self.storage.bad();
+        let set = if bad {
+            blocks.set_bad(sectors)
+        } else {
+            blocks.set_good(sectors)
+        };
+        set.map_err(Refusal::Error)
+    }
+}
+
+/// Why a value was refused.
+enum Refusal {
+    /// It is beyond these limits.
+    Limits(Limits),
+    /// The attributes do not go together.
+    Conflict(Conflict),
+    /// Any other reason.
+    Error(Error),
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Limits(_) | Refusal::Conflict(_) => EINVAL,
+            Refusal::Error(error) => error,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Limits(limits) => f.write_fmt(fmt!("it is not {limits}")),
+            Self::Conflict(conflict) => f.write_fmt(fmt!("{conflict}")),
+            Self::Error(EBUSY) => f.write_str("the device is on"),
+            Self::Error(EEXIST) => f.write_str("there is another disk of this name"),
+            Self::Error(ENOSPC) => f.write_str("the list is full"),
+            Self::Error(ENOMEM) => f.write_str("out of memory"),
+            Self::Error(error) => write!(f, "{error:?}"),
+        }
+    }
+}
