@@ -31,11 +31,13 @@ use kernel_ext::{
             TagSet,
             TagSetConfig, //
         },
-        BlockDevice,
         SECTOR_SHIFT, //
     },
     debugfs::File, //
 };
+
+#[cfg(CONFIG_KUNIT = "y")]
+use kernel_ext::block::BlockDevice;
 
 use crate::Dir;
 
@@ -52,7 +54,7 @@ pub(crate) use self::{
     counters::Counters,
     storage::Storage, //
 };
-#[cfg(CONFIG_KUNIT)]
+#[cfg(CONFIG_KUNIT = "y")]
 pub(crate) use self::{
     counters::Counter,
     value::IrqMode, //
@@ -67,6 +69,7 @@ const MAX_RANGE_SECTORS: u32 = u32::MAX >> SECTOR_SHIFT;
 /// A null disk that is in the system.
 ///
 /// Its drop removes it and waits for the I/O in flight. May sleep.
+#[cfg_attr(not(CONFIG_KUNIT = "y"), expect(dead_code))]
 pub(crate) struct Disk {
     // Dropped first, so that a disk of the same name finds no file when this one is gone.
     file: Pin<KBox<File<Stats>>>,
@@ -80,16 +83,10 @@ struct Stats {
 }
 
 impl Disk {
-    /// Makes an empty disk and adds it to the system as `/dev/NAME`. May sleep.
+    /// Makes a disk and adds it to the system as `/dev/NAME`. May sleep.
     ///
-    /// The counters are in `NAME/counters` in the directory `debugfs`.
-    #[cfg_attr(not(CONFIG_KUNIT = "y"), expect(dead_code))]
-    pub(crate) fn new(name: &CStr, config: &Config, debugfs: &Dir) -> Result<Self> {
-        let storage = Arc::pin_init(Storage::new(), GFP_KERNEL)?;
-        Self::with_storage(name, config, storage, debugfs)
-    }
-
-    /// As [`Disk::new`], with data and bad sectors that outlive the disk.
+    /// Its data and bad sectors are in `storage`, and outlive it. Its counters are shown by
+    /// `NAME/counters` in the directory `debugfs`.
     pub(crate) fn with_storage(
         name: &CStr,
         config: &Config,
@@ -109,21 +106,27 @@ impl Disk {
         )?;
         Ok(Self { file, disk })
     }
+}
+
+#[cfg(CONFIG_KUNIT = "y")]
+impl Disk {
+    /// Makes a disk as [`Self::with_storage`] does, without data or bad sectors.
+    pub(crate) fn new(name: &CStr, config: &Config, debugfs: &Dir) -> Result<Self> {
+        let storage = Arc::pin_init(Storage::new(), GFP_KERNEL)?;
+        Self::with_storage(name, config, storage, debugfs)
+    }
 
     /// Returns the block device to send bios to.
-    #[cfg_attr(not(CONFIG_KUNIT = "y"), expect(dead_code))]
     pub(crate) fn block_device(&self) -> &BlockDevice {
         self.disk.part0()
     }
 
     /// Returns the data and bad sectors.
-    #[cfg_attr(not(CONFIG_KUNIT = "y"), expect(dead_code))]
     pub(crate) fn storage(&self) -> &Storage {
         &self.file.storage
     }
 
-    /// Returns what the disk has counted.
-    #[cfg_attr(not(CONFIG_KUNIT = "y"), expect(dead_code))]
+    /// Returns the counters.
     pub(crate) fn counters(&self) -> &Counters {
         &self.file.counters
     }

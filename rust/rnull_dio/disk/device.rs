@@ -155,8 +155,7 @@ impl Device {
 
     fn set_badblocks(&self, text: &BStr) -> Result<(), Refusal> {
         let limits = Attribute::badblocks.limits();
-        let (bad, sectors) =
-            sector_range(text, SECTORS).map_err(|_| Refusal::Limits(limits))?;
+        let (bad, sectors) = sector_range(text, SECTORS).map_err(|_| Refusal::Limits(limits))?;
         let blocks = self.storage.bad();
         let set = if bad {
             blocks.set_bad(sectors)

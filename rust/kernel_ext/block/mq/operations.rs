@@ -39,20 +39,60 @@ pub enum TimeoutAction {
     ResetTimer,
 }
 
-/// A blk-mq driver.
+/// The operations of a blk-mq driver.
+///
+/// # Examples
+///
+/// A driver that ends all requests at once:
+///
+/// ```
+/// # use kernel::prelude::*;
+/// # use kernel_ext::block::mq::{Hctx, IdleRequest, NoTimer, Operations, Rejected, Request};
+/// struct MyDriver;
+///
+/// #[vtable]
+/// impl Operations for MyDriver {
+///     type Module = LocalModule;
+///     type QueueData = ();
+///     type HwData = ();
+///     type RequestData = ();
+///     type Timer = NoTimer;
+///
+///     fn init_hctx(_index: u32) -> impl PinInit<(), Error> {
+///         Ok(())
+///     }
+///
+///     fn new_request_data() -> impl PinInit<(), Error> {
+///         Ok(())
+///     }
+///
+///     fn queue_rq<'a>(
+///         _hctx: Hctx<'_, Self>,
+///         rq: IdleRequest<'a, Self>,
+///         _is_last: bool,
+///     ) -> Result<(), Rejected<'a, Self>> {
+///         rq.start().end(Ok(()));
+///         Ok(())
+///     }
+///
+///     fn complete(rq: Request<Self>) {
+///         rq.end(Ok(()));
+///     }
+/// }
+/// ```
 #[vtable]
 pub trait Operations: Sized + 'static {
     /// The module that the driver is in. An open disk keeps it loaded.
     type Module: ModuleMetadata;
 
-    /// The driver's data of a request queue.
+    /// The driver's data of a request queue. Dropped when the disk has been removed.
     type QueueData: ForeignOwnable + Send + Sync;
 
-    /// The driver's data of a hardware queue.
+    /// The driver's data of a hardware queue. Dropped when the disk has been removed.
     type HwData: Send + Sync;
 
-    /// The driver's data of a request. It lives as long as the memory of the request, from one use
-    /// of it to the next.
+    /// The driver's data of a request. It lives as long as the memory of the request, and is kept from
+    /// one use of that to the next.
     type RequestData: Send + Sync;
 
     /// [`super::RequestTimer<Self>`] if requests wait for timers, otherwise [`super::NoTimer`].
@@ -66,8 +106,10 @@ pub trait Operations: Sized + 'static {
 
     /// Takes a request. `is_last` is whether no other follows at once.
     ///
-    /// Runs in process context with nothing held if the tag set is `blocking`; may not sleep
-    /// otherwise.
+    /// May sleep if the tag set has [`super::Flags::Blocking`].
+    ///
+    /// The driver may end the request, here or elsewhere, and this go on: `hctx` and what is borrowed
+    /// from it stay valid until this returns, even if the disk is removed.
     fn queue_rq<'a>(
         hctx: Hctx<'_, Self>,
         rq: IdleRequest<'a, Self>,
