@@ -2,6 +2,8 @@
 
 //! Enums whose variants have names.
 
+use kernel::prelude::*;
+
 /// An enum whose variants have names, declared by [`named_enum!`].
 pub(crate) trait Named: Copy + 'static {
     /// All variants, in the order of their discriminants, which are those of an array.
@@ -74,9 +76,13 @@ macro_rules! named_enum {
 
 pub(crate) use named_enum;
 
-#[kernel::macros::kunit_tests(rnull_dio_named)]
+#[kunit_tests(rnull_dio_named)]
 mod tests {
     use super::*;
+    use kernel::{
+        fmt::Write as _,
+        str::Formatter, //
+    };
 
     named_enum! {
         enum Size {
@@ -98,13 +104,12 @@ mod tests {
     }
 
     #[test]
-    fn variants_are_displayed_as_their_names() {
+    fn variants_are_displayed_as_their_names() -> Result {
         let mut buf = [0; 16];
-        let mut f = kernel::str::Formatter::new(&mut buf);
-        let written =
-            kernel::fmt::Write::write_fmt(&mut f, kernel::prelude::fmt!("{}", Size::Large));
-        assert!(written.is_ok());
+        let mut f = Formatter::new(&mut buf);
+        f.write_fmt(fmt!("{}", Size::Large))?;
         let len = f.bytes_written();
         assert_eq!(&buf[..len], b"rather large");
+        Ok(())
     }
 }

@@ -151,7 +151,7 @@ fn split(pos: u64, len: u64) -> (Range<usize>, [Piece; 2]) {
     (first_page..last_page, [head, tail])
 }
 
-#[kunit_tests(rnull_dio_disk_media)]
+#[kunit_tests(rnull_dio_disk_storage)]
 mod tests {
     use super::*;
 
