@@ -109,7 +109,7 @@ impl Drop for Entry {
     }
 }
 
-/// A directory in debugfs, for files of the module `M`.
+/// A directory in debugfs, for files of the module `M`, which is the one that has the code.
 ///
 /// It is removed when the last clone of it, the last file in it and the last directory in it are
 /// dropped.

@@ -85,7 +85,7 @@ impl RequestData {
 
     #[inline]
     fn get(&self) -> BlkResult {
-        // CAST: made from a `blk_status_t`.
+        // CAST: It was made from a `blk_status_t`, which has 8 bits.
         BlkError::from_raw(self.0.load(Relaxed) as u8)
     }
 }
@@ -94,7 +94,7 @@ impl QueueData {
     pub(super) fn new(config: &Config, storage: Arc<Storage>, counters: Arc<Counters>) -> Self {
         Self {
             irqmode: config.irqmode,
-            // CAST: the configuration limits it to seconds.
+            // CAST: The configuration limits it to 10 s.
             delay: Delta::from_nanos(config.completion_nsec as i64),
             memory_backed: config.memory_backed,
             storage,

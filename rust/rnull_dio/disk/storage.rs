@@ -17,7 +17,8 @@ use kernel_ext::{
             Dest,
             Segments,
             Source, //
-        }, //
+        },
+        SECTOR_SHIFT, //
     },
     page_map::PageMap, //
 };
@@ -31,6 +32,10 @@ pub(crate) struct Storage {
     bad: BadBlocks,
 }
 
+/// The size of a page.
+// CAST: From 64 bits to 64.
+const PAGE: u64 = PAGE_SIZE as u64;
+
 /// A part of a range that is within a page.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Piece {
@@ -41,9 +46,8 @@ struct Piece {
 
 /// Returns the first piece of the `len` bytes at `pos`.
 fn piece(pos: u64, len: usize) -> Piece {
-    let size = PAGE_SIZE as u64;
-    // CAST: both are at most as large as the capacity in pages, or the size of a page.
-    let (index, offset) = ((pos / size) as usize, (pos % size) as usize);
+    // CAST: From 64 bits to 64.
+    let (index, offset) = ((pos / PAGE) as usize, (pos % PAGE) as usize);
     Piece {
         index,
         offset,
@@ -69,7 +73,7 @@ impl Storage {
     #[inline]
     pub(super) fn is_bad(&self, sector: u64, bytes: u32) -> bool {
         // A disk without bad sectors takes one load.
-        !self.bad.is_empty() && self.bad.check(sector, u64::from(bytes) / 512)
+        !self.bad.is_empty() && self.bad.check(sector, u64::from(bytes >> SECTOR_SHIFT))
     }
 
     /// Reads from byte `pos` on. Holes read as zeroes. Does not sleep.
@@ -84,6 +88,7 @@ impl Storage {
                     None => segment.zero(done, at.len)?,
                 }
                 done += at.len;
+                // CAST: From 64 bits to 64.
                 pos += at.len as u64;
             }
         }
@@ -109,6 +114,7 @@ impl Storage {
                 };
                 segment.copy_to(done, &page, at.offset, at.len)?;
                 done += at.len;
+                // CAST: From 64 bits to 64.
                 pos += at.len as u64;
             }
         }
@@ -137,17 +143,16 @@ impl Storage {
 
 /// Splits a range into whole pages and a piece at either end, which may be empty.
 fn split(pos: u64, len: u64) -> (Range<usize>, [Piece; 2]) {
-    let size = PAGE_SIZE as u64;
     let end = pos + len;
-    let (first, last) = (pos.div_ceil(size), end / size);
-    // CAST: at most the capacity in pages.
+    let (first, last) = (pos.div_ceil(PAGE), end / PAGE);
+    // CAST: From 64 bits to 64, here and below.
     let (first_page, last_page) = (first as usize, last as usize);
     if first > last {
         // Within a page, and up to neither end of it.
         return (0..0, [piece(pos, len as usize), piece(pos, 0)]);
     }
-    let head = piece(pos, (first * size - pos) as usize);
-    let tail = piece(last * size, (end - last * size) as usize);
+    let head = piece(pos, (first * PAGE - pos) as usize);
+    let tail = piece(last * PAGE, (end - last * PAGE) as usize);
     (first_page..last_page, [head, tail])
 }
 
@@ -155,17 +160,15 @@ fn split(pos: u64, len: u64) -> (Range<usize>, [Piece; 2]) {
 mod tests {
     use super::*;
 
-    const P: u64 = PAGE_SIZE as u64;
-
     #[test]
     fn pieces_end_with_the_page() {
         for (pos, len, index, offset, piece_len) in [
             (0, 1, 0, 0, 1),
             (0, 2 * PAGE_SIZE, 0, 0, PAGE_SIZE),
-            (P - 512, 4096, 0, PAGE_SIZE - 512, 512),
-            (P, 512, 1, 0, 512),
-            (P + 512, PAGE_SIZE, 1, 512, PAGE_SIZE - 512),
-            (5 * P + 1, 0, 5, 1, 0),
+            (PAGE - 512, 4096, 0, PAGE_SIZE - 512, 512),
+            (PAGE, 512, 1, 0, 512),
+            (PAGE + 512, PAGE_SIZE, 1, 512, PAGE_SIZE - 512),
+            (5 * PAGE + 1, 0, 5, 1, 0),
         ] {
             let expected = Piece {
                 index,
@@ -180,14 +183,14 @@ mod tests {
     fn ranges_split_into_pages_and_edges() {
         for (pos, len, pages, head, tail) in [
             (0, 0, 0..0, 0, 0),
-            (0, P, 0..1, 0, 0),
-            (P, 3 * P, 1..4, 0, 0),
+            (0, PAGE, 0..1, 0, 0),
+            (PAGE, 3 * PAGE, 1..4, 0, 0),
             (512, 512, 0..0, 512, 0),
             (0, 512, 0..0, 0, 512),
-            (P - 512, 512, 1..1, 512, 0),
-            (P - 512, 1024, 1..1, 512, 512),
-            (512, P, 1..1, PAGE_SIZE - 512, 512),
-            (512, 2 * P, 1..2, PAGE_SIZE - 512, 512),
+            (PAGE - 512, 512, 1..1, 512, 0),
+            (PAGE - 512, 1024, 1..1, 512, 512),
+            (512, PAGE, 1..1, PAGE_SIZE - 512, 512),
+            (512, 2 * PAGE, 1..2, PAGE_SIZE - 512, 512),
         ] {
             let (found, [first, last]) = split(pos, len);
             assert_eq!(found.is_empty(), pages.is_empty());
@@ -206,12 +209,12 @@ mod tests {
         }
         assert_eq!(storage.pages(), 7);
         // Less than a page frees none, whole pages are freed, holes are left alone.
-        storage.zero(512, P - 512)?;
-        storage.zero(P, 512)?;
+        storage.zero(512, PAGE - 512)?;
+        storage.zero(PAGE, 512)?;
         assert_eq!(storage.pages(), 7);
-        storage.zero(P - 512, P + 1024)?;
+        storage.zero(PAGE - 512, PAGE + 1024)?;
         assert_eq!(storage.pages(), 6);
-        storage.zero(0, P << 21)?;
+        storage.zero(0, PAGE << 21)?;
         assert_eq!(storage.pages(), 1);
         let rcu = rcu::read_lock();
         assert!(storage.pages.get(0, &rcu).is_none());
