@@ -50,9 +50,9 @@ struct RnullDio {
     #[pin]
     disks: Subsystem<disk::configfs::Root>,
     #[pin]
-    routing: File<()>,
-    #[pin]
     attributes: File<()>,
+    #[pin]
+    routing: File<()>,
     #[pin]
     diofs: Registration<diofs::Diofs>,
 }
@@ -62,8 +62,8 @@ impl kernel::InPlaceModule for RnullDio {
         let debugfs = Dir::new(c"rnull_dio");
         try_pin_init!(Self {
             disks <- disk::configfs::subsystem(debugfs.subdir(c"disk")),
-            routing <- debugfs.read_callback_file(c"routing", (), show_routing),
             attributes <- debugfs.read_callback_file(c"attributes", (), show_attributes),
+            routing <- debugfs.read_callback_file(c"routing", (), show_routing),
             diofs <- Registration::new(diofs::Diofs::new(debugfs.subdir(c"diofs"))),
         })
     }
