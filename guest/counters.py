@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The module's counters in debugfs, as dictionaries."""
 
+import os
 from pathlib import Path
 
 from guest import system
@@ -15,8 +16,9 @@ def parse(text: str) -> dict[str, int]:
 
 
 def diofs_directory(device: Path) -> Path:
-    """Returns the debugfs directory of the diofs on DEVICE."""
-    return DEBUGFS / "diofs" / device.name
+    """Returns the debugfs directory of the diofs on DEVICE, which has the number of the device."""
+    number = device.stat().st_rdev
+    return DEBUGFS / "diofs" / f"{os.major(number)}:{os.minor(number)}"
 
 
 def routes(device: Path) -> dict[str, int]:

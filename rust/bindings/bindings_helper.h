@@ -9,11 +9,13 @@
 #include <linux/blk-mq.h>
 #include <linux/blkdev.h>
 #include <linux/falloc.h>
+#include <linux/filelock.h>
 #include <linux/fs.h>
 #include <linux/fs_context.h>
 #include <linux/io_uring/cmd.h>
 #include <linux/iomap.h>
 #include <linux/kallsyms.h>
+#include <linux/kthread.h>
 #include <linux/task_work.h>
 
 #include "../../include/uapi/rnull_dio.h"
@@ -30,7 +32,6 @@ const blk_opf_t EXT_REQ_POLLED = REQ_POLLED;
 const int EXT_IOCB_HIPRI = IOCB_HIPRI;
 const int EXT_IOCB_DSYNC = IOCB_DSYNC;
 const int EXT_IOCB_NOWAIT = IOCB_NOWAIT;
-const int EXT_IOCB_APPEND = IOCB_APPEND;
 const fmode_t EXT_FMODE_CAN_ODIRECT = FMODE_CAN_ODIRECT;
 const fmode_t EXT_FMODE_NOWAIT = FMODE_NOWAIT;
 const fmode_t EXT_FMODE_READ = FMODE_READ;
@@ -50,6 +51,7 @@ const __u32 EXT_RNULL_DIO_DSYNC = RNULL_DIO_DSYNC;
 const __u32 EXT_RNULL_DIO_URING_CMD_READ = RNULL_DIO_URING_CMD_READ;
 const __u32 EXT_RNULL_DIO_URING_CMD_WRITE = RNULL_DIO_URING_CMD_WRITE;
 const unsigned int EXT_BIOSET_PERCPU_CACHE = BIOSET_PERCPU_CACHE;
+const blk_mode_t EXT_BLK_OPEN_READ_WRITE = BLK_OPEN_READ | BLK_OPEN_WRITE;
 const unsigned int EXT_BIO_MAX_SIZE = BIO_MAX_SIZE;
 const blk_qc_t EXT_BLK_QC_T_NONE = BLK_QC_T_NONE;
 const blk_status_t EXT_BLK_STS_NOTSUPP = BLK_STS_NOTSUPP;
@@ -62,6 +64,9 @@ const blk_features_t EXT_BLK_FEAT_WRITE_CACHE = BLK_FEAT_WRITE_CACHE;
 const blk_features_t EXT_BLK_FEAT_FUA = BLK_FEAT_FUA;
 const blk_features_t EXT_BLK_FEAT_ROTATIONAL = BLK_FEAT_ROTATIONAL;
 const gfp_t EXT_GFP_KERNEL = GFP_KERNEL;
+/* As bio_alloc_bioset() tries first for a caller that may sleep. */
+const gfp_t EXT_GFP_NO_RESERVE =
+	GFP_NOWAIT | __GFP_NOMEMALLOC | __GFP_NORETRY | __GFP_NOWARN;
 const gfp_t EXT_GFP_NOIO = GFP_NOIO;
 const gfp_t EXT_GFP_NOIO_ZERO = GFP_NOIO | __GFP_ZERO;
 const size_t EXT_KSYM_SYMBOL_LEN = KSYM_SYMBOL_LEN;

@@ -7,10 +7,10 @@
 #include "helpers.h"
 
 /*
- * Let @bio carry the segments of a bvec iterator as they are: nothing is
- * copied or pinned, whoever made the iterator keeps them until completion.
+ * Let @bio carry the segments of a bvec iterator as they are. Nothing is
+ * copied or pinned; the issuer keeps them until completion.
  */
-void rnull_dio_bio_set_iter_bvec(struct bio *bio, const struct iov_iter *iter)
+void ext_bio_set_iter_bvec(struct bio *bio, const struct iov_iter *iter)
 {
 	bio->bi_io_vec = (struct bio_vec *)iter->bvec;
 	bio->bi_iter.bi_idx = 0;
@@ -19,8 +19,8 @@ void rnull_dio_bio_set_iter_bvec(struct bio *bio, const struct iov_iter *iter)
 	bio_set_flag(bio, BIO_CLONED);
 }
 
-/* Are all segments that @bio is going to transfer aligned to @mask + 1? */
-bool rnull_dio_bio_iter_bvec_aligned(const struct bio *bio, unsigned int mask)
+/* Returns whether all segments that @bio transfers are aligned to @mask + 1. */
+bool ext_bio_iter_bvec_aligned(const struct bio *bio, unsigned int mask)
 {
 	struct bvec_iter iter;
 	struct bio_vec bv;
@@ -31,7 +31,7 @@ bool rnull_dio_bio_iter_bvec_aligned(const struct bio *bio, unsigned int mask)
 	return true;
 }
 
-bool rnull_dio_bio_pages_dirty(struct bio *bio)
+bool ext_bio_pages_dirty(struct bio *bio)
 {
 	struct folio_iter fi;
 
@@ -41,7 +41,7 @@ bool rnull_dio_bio_pages_dirty(struct bio *bio)
 	return true;
 }
 
-void rnull_dio_bio_mark_pages_dirty(struct bio *bio)
+void ext_bio_mark_pages_dirty(struct bio *bio)
 {
 	struct folio_iter fi;
 
@@ -53,46 +53,46 @@ void rnull_dio_bio_mark_pages_dirty(struct bio *bio)
 }
 
 /* Unpin @nr pages of one folio, beginning with @first. */
-void rnull_dio_unpin_user_pages(struct page *first, unsigned long nr)
+void ext_unpin_user_pages(struct page *first, unsigned long nr)
 {
 	unpin_user_folio(page_folio(first), nr);
 }
 
-unsigned int rnull_dio_bdev_logical_block_size(struct block_device *bdev)
+unsigned int ext_bdev_logical_block_size(struct block_device *bdev)
 {
 	return bdev_logical_block_size(bdev);
 }
 
-unsigned int rnull_dio_bdev_dma_alignment(struct block_device *bdev)
+unsigned int ext_bdev_dma_alignment(struct block_device *bdev)
 {
 	return bdev_dma_alignment(bdev);
 }
 
-bool rnull_dio_bdev_write_cache(struct block_device *bdev)
+bool ext_bdev_write_cache(struct block_device *bdev)
 {
 	return bdev_write_cache(bdev);
 }
 
-bool rnull_dio_bdev_fua(struct block_device *bdev)
+bool ext_bdev_fua(struct block_device *bdev)
 {
 	return bdev_fua(bdev);
 }
 
-bool rnull_dio_bdev_is_mq(struct block_device *bdev)
+bool ext_bdev_is_mq(struct block_device *bdev)
 {
 	return queue_is_mq(bdev_get_queue(bdev));
 }
 
-bool rnull_dio_bdev_nowait(struct block_device *bdev)
+bool ext_bdev_nowait(struct block_device *bdev)
 {
 	return bdev_nowait(bdev);
 }
 
 /*
- * Keep the number of hardware queues of @bdev as it is, if there is one of
- * that @index. Pairs with rnull_dio_bdev_exit_hctx().
+ * Keep the hardware queues of @bdev from changing, if there is one with the
+ * number @index. Pairs with ext_bdev_exit_hctx().
  */
-bool rnull_dio_bdev_enter_hctx(struct block_device *bdev, unsigned int index)
+bool ext_bdev_enter_hctx(struct block_device *bdev, unsigned int index)
 {
 	struct request_queue *q = bdev_get_queue(bdev);
 
@@ -104,12 +104,43 @@ bool rnull_dio_bdev_enter_hctx(struct block_device *bdev, unsigned int index)
 	return false;
 }
 
-void rnull_dio_bdev_exit_hctx(struct block_device *bdev)
+void ext_bdev_exit_hctx(struct block_device *bdev)
 {
 	percpu_ref_put(&bdev_get_queue(bdev)->q_usage_counter);
 }
 
-u64 rnull_dio_bdev_nr_bytes(struct block_device *bdev)
+/*
+ * Return the number of the first hardware queue for polled bios from @index on,
+ * or BLK_QC_T_NONE.
+ */
+unsigned int ext_bdev_next_poll_hctx(struct block_device *bdev,
+					   unsigned int index)
+{
+	struct request_queue *q = bdev_get_queue(bdev);
+	unsigned int found = BLK_QC_T_NONE;
+	struct blk_mq_hw_ctx *hctx;
+	unsigned long i;
+
+	if (!percpu_ref_tryget(&q->q_usage_counter))
+		return BLK_QC_T_NONE;
+	if (queue_is_mq(q)) {
+		queue_for_each_hw_ctx(q, hctx, i) {
+			if (i >= index && hctx->type == HCTX_TYPE_POLL) {
+				found = i;
+				break;
+			}
+		}
+	}
+	percpu_ref_put(&q->q_usage_counter);
+	return found;
+}
+
+u64 ext_bdev_nr_bytes(struct block_device *bdev)
 {
 	return bdev_nr_bytes(bdev);
+}
+
+struct file *ext_get_file(struct file *file)
+{
+	return get_file(file);
 }

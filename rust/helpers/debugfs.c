@@ -4,21 +4,21 @@
 #include "helpers.h"
 
 /* Inline functions that return errors in a kernel without CONFIG_DEBUG_FS. */
-struct dentry *rnull_dio_debugfs_create_dir(const char *name,
+struct dentry *ext_debugfs_create_dir(const char *name,
 					    struct dentry *parent)
 {
 	return debugfs_create_dir(name, parent);
 }
 
 struct dentry *
-rnull_dio_debugfs_create_file(const char *name, umode_t mode,
+ext_debugfs_create_file(const char *name, umode_t mode,
 			      struct dentry *parent, void *data,
 			      const struct file_operations *fops)
 {
 	return debugfs_create_file(name, mode, parent, data, fops);
 }
 
-void rnull_dio_debugfs_remove(struct dentry *dentry)
+void ext_debugfs_remove(struct dentry *dentry)
 {
 	debugfs_remove(dentry);
 }

@@ -8,81 +8,95 @@
 #include <linux/statfs.h>
 #include <linux/task_io_accounting_ops.h>
 #include <linux/uio.h>
+#include <linux/wait_bit.h>
 
 #include "helpers.h"
 
-void rnull_dio_inode_dio_begin(struct inode *inode)
+void ext_inode_dio_begin(struct inode *inode)
 {
 	inode_dio_begin(inode);
-	/* Who closes the gate sees the count, or the gate is seen closed. */
+	/* Either the task that closes the gate sees the count, or we see the gate closed. */
 	smp_mb__after_atomic();
 }
 
 /*
- * Whoever waits for the count of @inode sets *@may_wait before looking at it, so
- * that most need not look for waiters.
+ * A task sets *@may_wait before it waits for the count of @inode. Requests do not
+ * look up the wait queue while it is not set.
  */
-void rnull_dio_inode_dio_end(struct inode *inode, const bool *may_wait)
+void ext_inode_dio_end(struct inode *inode, const bool *may_wait)
 {
 	if (atomic_dec_and_test(&inode->i_dio_count) && READ_ONCE(*may_wait))
 		wake_up_var(&inode->i_dio_count);
 }
 
-void rnull_dio_inode_lock(struct inode *inode)
+bool ext_inode_dio_finished(const struct inode *inode)
+{
+	return inode_dio_finished(inode);
+}
+
+/* Sleep until no direct I/O is in flight, but no longer than @msecs. */
+bool ext_inode_dio_wait_timeout(struct inode *inode, unsigned int msecs)
+{
+	return wait_var_event_timeout(&inode->i_dio_count,
+				      inode_dio_finished(inode),
+				      msecs_to_jiffies(msecs));
+}
+
+void ext_inode_lock(struct inode *inode)
 {
 	inode_lock(inode);
 }
 
-bool rnull_dio_inode_trylock(struct inode *inode)
+bool ext_inode_trylock(struct inode *inode)
 {
 	return inode_trylock(inode);
 }
 
-void rnull_dio_inode_unlock(struct inode *inode)
+void ext_inode_unlock(struct inode *inode)
 {
 	inode_unlock(inode);
 }
 
-void rnull_dio_inode_lock_shared(struct inode *inode)
+void ext_inode_lock_shared(struct inode *inode)
 {
 	inode_lock_shared(inode);
 }
 
-void rnull_dio_inode_unlock_shared(struct inode *inode)
+void ext_inode_unlock_shared(struct inode *inode)
 {
 	inode_unlock_shared(inode);
 }
 
-void rnull_dio_sb_start_pagefault(struct super_block *sb)
+void ext_sb_start_pagefault(struct super_block *sb)
 {
 	sb_start_pagefault(sb);
 }
 
-void rnull_dio_sb_end_pagefault(struct super_block *sb)
+void ext_sb_end_pagefault(struct super_block *sb)
 {
 	sb_end_pagefault(sb);
 }
 
-void rnull_dio_filemap_invalidate_lock_shared(struct address_space *mapping)
+void ext_filemap_invalidate_lock_shared(struct address_space *mapping)
 {
 	filemap_invalidate_lock_shared(mapping);
 }
 
-void rnull_dio_filemap_invalidate_unlock_shared(struct address_space *mapping)
+void ext_filemap_invalidate_unlock_shared(struct address_space *mapping)
 {
 	filemap_invalidate_unlock_shared(mapping);
 }
 
-void rnull_dio_mapping_set_large_folios(struct address_space *mapping)
+void ext_mapping_set_large_folios(struct address_space *mapping)
 {
 	mapping_set_large_folios(mapping);
 }
 
 /*
- * Time stamps need no lock, but taking away set-user-ID bits and the like
- * wants the inode locked. Most inodes are known to have none (S_NOSEC).
+ * Updating time stamps needs no lock, but removing set-user-ID bits and file
+ * capabilities does. Most inodes are known to have none (S_NOSEC).
  */
-int rnull_dio_kiocb_modified(struct kiocb *iocb)
+int ext_kiocb_modified(struct kiocb *iocb)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 	int ret;
@@ -100,53 +114,54 @@ int rnull_dio_kiocb_modified(struct kiocb *iocb)
 	return ret;
 }
 
-ssize_t rnull_dio_generic_write_sync(struct kiocb *iocb, ssize_t count)
+ssize_t ext_generic_write_sync(struct kiocb *iocb, ssize_t count)
 {
 	return generic_write_sync(iocb, count);
 }
 
-bool rnull_dio_iocb_is_dsync(const struct kiocb *iocb)
+bool ext_iocb_is_dsync(const struct kiocb *iocb)
 {
 	return iocb_is_dsync(iocb);
 }
 
-/*
- * Let @iocb tell which bio to poll for; NULL once that is about to be freed.
- */
-void rnull_dio_iocb_set_polled_bio(struct kiocb *iocb, struct bio *bio)
+/* Set the bio that @iocb is polled by; NULL before that bio is freed. */
+void ext_iocb_set_polled_bio(struct kiocb *iocb, struct bio *bio)
 {
 	WRITE_ONCE(iocb->private, bio);
-	/* Pairs with the read barrier in rnull_dio_iocb_poll_cookie(). */
+	/* Pairs with the read barrier in ext_iocb_poll_cookie(). */
 	smp_wmb();
 }
 
 /*
+ * Read the cookie of the bio that @iocb is polled by into *@cookie, which is not
+ * changed if there is none.
+ *
  * The block layer sets the cookie when it starts the request, which may be
- * long after the bio was submitted. The bio may be completed and freed by
- * another poller meanwhile, and be anything else then, but its memory stays
- * bios of some size for an RCU grace period (SLAB_TYPESAFE_BY_RCU). What was
- * read is right if the bio is still that of @iocb afterwards.
+ * long after the bio was submitted. Another poller may complete and free the
+ * bio in the meantime, but its memory stays a bio of some size for an RCU
+ * grace period (SLAB_TYPESAFE_BY_RCU). What was read is valid if the bio still
+ * is that of @iocb afterwards.
  */
-bool rnull_dio_iocb_poll_cookie(struct kiocb *iocb, unsigned int *cookie)
+void ext_iocb_poll_cookie(struct kiocb *iocb, unsigned int *cookie)
 {
 	struct bio *bio;
-	bool polled = false;
+	blk_qc_t found;
+	bool polled;
 
 	rcu_read_lock();
 	bio = READ_ONCE(iocb->private);
 	if (bio) {
 		polled = READ_ONCE(bio->bi_opf) & REQ_POLLED;
-		*cookie = READ_ONCE(bio->bi_cookie);
-		/* Pairs with the barrier in rnull_dio_iocb_set_polled_bio(). */
+		found = READ_ONCE(bio->bi_cookie);
+		/* Pairs with the barrier in ext_iocb_set_polled_bio(). */
 		smp_rmb();
-		if (READ_ONCE(iocb->private) != bio)
-			polled = false;
+		if (polled && READ_ONCE(iocb->private) == bio)
+			*cookie = found;
 	}
 	rcu_read_unlock();
-	return polled && *cookie != BLK_QC_T_NONE;
 }
 
-void rnull_dio_fsnotify_transfer(struct file *file, bool write)
+void ext_fsnotify_transfer(struct file *file, bool write)
 {
 	if (write)
 		fsnotify_modify(file);
@@ -154,13 +169,13 @@ void rnull_dio_fsnotify_transfer(struct file *file, bool write)
 		fsnotify_access(file);
 }
 
-bool rnull_dio_file_is_dsync(const struct file *file)
+bool ext_file_is_dsync(const struct file *file)
 {
 	return (file->f_flags & O_DSYNC) || IS_SYNC(file_inode(file));
 }
 
-/* Whoever has one such collision has many. */
-void rnull_dio_warn_stale_pages(const struct file *file)
+/* Rate limited, because such collisions come in bursts. */
+void ext_warn_stale_pages(const struct file *file)
 {
 	static DEFINE_RATELIMIT_STATE(limit, 60 * HZ, 3);
 
@@ -170,11 +185,11 @@ void rnull_dio_warn_stale_pages(const struct file *file)
 }
 
 /*
- * Kernels with kiocb->dio_complete have a flag that tells of it.
- * There, the issuer of @iocb calls what is left in the kiocb, in place of taking
- * a result.
+ * Kernels with kiocb->dio_complete have a flag for it. There, the issuer of
+ * @iocb may call a function that is set in the kiocb, in place of taking a
+ * result.
  */
-bool rnull_dio_iocb_defers(const struct kiocb *iocb)
+bool ext_iocb_defers(const struct kiocb *iocb)
 {
 #ifdef IOCB_DIO_DEFER
 	return kiocb_may_defer(iocb);
@@ -183,8 +198,8 @@ bool rnull_dio_iocb_defers(const struct kiocb *iocb)
 #endif
 }
 
-/* @room is for a struct dio_completion: one pointer, to @complete. */
-void rnull_dio_iocb_defer(struct kiocb *iocb, void **room,
+/* @room is memory for a struct dio_completion: one pointer, to @complete. */
+void ext_iocb_defer(struct kiocb *iocb, void **room,
 			  ssize_t (*complete)(struct dio_completion *dc))
 {
 #ifdef IOCB_DIO_DEFER
@@ -198,8 +213,11 @@ void rnull_dio_iocb_defer(struct kiocb *iocb, void **room,
 #endif
 }
 
-/* As kiocb_start_write(), unless @iocb must not sleep; tells whether it did. */
-bool rnull_dio_kiocb_start_write(struct kiocb *iocb)
+/*
+ * As kiocb_start_write(), but does not sleep if @iocb must not. Returns whether
+ * the count was taken.
+ */
+bool ext_kiocb_start_write(struct kiocb *iocb)
 {
 	struct super_block *sb = file_inode(iocb->ki_filp)->i_sb;
 
@@ -213,18 +231,21 @@ bool rnull_dio_kiocb_start_write(struct kiocb *iocb)
 	return true;
 }
 
-void rnull_dio_kiocb_end_write(struct kiocb *iocb)
+void ext_kiocb_end_write(struct kiocb *iocb)
 {
 	kiocb_end_write(iocb);
 }
 
 /*
- * Take again what rnull_dio_kiocb_end_write() has dropped. That may not be had
- * while somebody freezes the file system, which may be the issuer's own task,
- * so it must not be waited for; the issuer then takes the request for one that
- * has nothing to drop, and the watchers of the file are told from here.
+ * Take the write count again that ext_kiocb_end_write() has dropped.
+ *
+ * The count cannot be taken while a task freezes the file system. That may be
+ * the issuer's own task, so this must not wait. In this case IOCB_WRITE is
+ * cleared, so that io_uring does not drop the count again; for requests that
+ * are not polled for, io_uring would then notify the watchers of a read, so
+ * they are notified of the write here.
  */
-void rnull_dio_kiocb_resume_write(struct kiocb *iocb)
+void ext_kiocb_resume_write(struct kiocb *iocb)
 {
 	struct super_block *sb = file_inode(iocb->ki_filp)->i_sb;
 
@@ -234,21 +255,22 @@ void rnull_dio_kiocb_resume_write(struct kiocb *iocb)
 		return;
 	}
 	iocb->ki_flags &= ~IOCB_WRITE;
-	fsnotify_modify(iocb->ki_filp);
+	if (!(iocb->ki_flags & IOCB_HIPRI))
+		fsnotify_modify(iocb->ki_filp);
 }
 
-loff_t rnull_dio_i_size_read(const struct inode *inode)
+loff_t ext_i_size_read(const struct inode *inode)
 {
 	return i_size_read(inode);
 }
 
-void rnull_dio_i_size_write(struct inode *inode, loff_t size)
+void ext_i_size_write(struct inode *inode, loff_t size)
 {
 	i_size_write(inode, size);
 }
 
 /* struct kstatfs is opaque to the kernel's bindings. */
-void rnull_dio_set_statfs(struct kstatfs *buf, unsigned long type,
+void ext_set_statfs(struct kstatfs *buf, unsigned long type,
 			  unsigned long block_size, u64 blocks, u64 files,
 			  dev_t dev)
 {
@@ -260,7 +282,7 @@ void rnull_dio_set_statfs(struct kstatfs *buf, unsigned long type,
 	buf->f_fsid = u64_to_fsid(huge_encode_dev(dev));
 }
 
-void rnull_dio_task_io_account_write(size_t bytes)
+void ext_task_io_account_write(size_t bytes)
 {
 	task_io_account_write(bytes);
 }

@@ -4,7 +4,7 @@
 #include "helpers.h"
 
 /* The entry may be memory that user space writes to: each field is read once. */
-void rnull_dio_io_uring_cmd_read_sqe(const struct io_uring_cmd *cmd, u64 *addr,
+void ext_io_uring_cmd_read_sqe(const struct io_uring_cmd *cmd, u64 *addr,
 				     u32 *len, u32 *file_index, u64 *payload)
 {
 	const struct io_uring_sqe *sqe = cmd->sqe;
@@ -18,7 +18,7 @@ void rnull_dio_io_uring_cmd_read_sqe(const struct io_uring_cmd *cmd, u64 *addr,
 	payload[1] = READ_ONCE(data->words[1]);
 }
 
-struct io_uring_cmd *rnull_dio_io_uring_cmd_from_tw(struct io_tw_req tw_req)
+struct io_uring_cmd *ext_io_uring_cmd_from_tw(struct io_tw_req tw_req)
 {
 	return io_uring_cmd_from_tw(tw_req);
 }

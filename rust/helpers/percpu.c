@@ -4,17 +4,17 @@
 
 #include "helpers.h"
 
-void rnull_dio_this_cpu_inc(u64 __percpu *counter)
+void ext_this_cpu_inc(u64 __percpu *counter)
 {
 	this_cpu_inc(*counter);
 }
 
-void rnull_dio_this_cpu_dec(u64 __percpu *counter)
+void ext_this_cpu_dec(u64 __percpu *counter)
 {
 	this_cpu_dec(*counter);
 }
 
-u64 rnull_dio_per_cpu_sum(const u64 __percpu *counter)
+u64 ext_per_cpu_sum(const u64 __percpu *counter)
 {
 	u64 sum = 0;
 	int cpu;

@@ -7,20 +7,21 @@
 
 #include "helpers.h"
 
-u16 rnull_dio_get_current_ioprio(void)
+u16 ext_get_current_ioprio(void)
 {
 	return get_current_ioprio();
 }
 
 /*
  * Sleep until *@waiter, which the caller has set to itself, becomes NULL. The
- * sleep is cut into pieces so that a slow device is not taken for a hung task.
+ * sleep has a limit and is repeated, so that hung task detection does not
+ * report a slow device.
  */
-void rnull_dio_wait_for_io(struct task_struct **waiter)
+void ext_wait_for_io(struct task_struct **waiter)
 {
 	for (;;) {
 		set_current_state(TASK_UNINTERRUPTIBLE);
-		/* Pairs with the release in rnull_dio_wake_for_io(). */
+		/* Pairs with the release in ext_wake_for_io(). */
 		if (!smp_load_acquire(waiter))
 			break;
 		io_schedule_timeout(10 * HZ);
@@ -29,48 +30,56 @@ void rnull_dio_wait_for_io(struct task_struct **waiter)
 }
 
 /*
- * Let the sleeper go on. Once *@waiter is NULL it may free what @waiter lies
- * in and may even exit; RCU keeps its task_struct until it has been woken.
+ * Wake the sleeper. Once *@waiter is NULL, it may free the memory that @waiter
+ * lies in, and may exit; RCU keeps its task_struct until it has been woken.
  */
-void rnull_dio_wake_for_io(struct task_struct **waiter)
+void ext_wake_for_io(struct task_struct **waiter)
 {
 	struct task_struct *task;
 
 	rcu_read_lock();
 	task = READ_ONCE(*waiter);
-	/* Pairs with the acquire in rnull_dio_wait_for_io(). */
+	/* Pairs with the acquire in ext_wait_for_io(). */
 	smp_store_release(waiter, NULL);
 	wake_up_process(task);
 	rcu_read_unlock();
 }
 
-unsigned int rnull_dio_memalloc_noio_save(void)
+unsigned int ext_memalloc_noio_save(void)
 {
 	return memalloc_noio_save();
 }
 
-void rnull_dio_memalloc_noio_restore(unsigned int flags)
+void ext_memalloc_noio_restore(unsigned int flags)
 {
 	memalloc_noio_restore(flags);
 }
 
-void rnull_dio_synchronize_rcu_tasks(void)
+/*
+ * Without tasks RCU, synchronize_rcu_tasks() is synchronize_rcu(), which does
+ * not wait for a task that was preempted in the text of a module.
+ */
+#if defined(CONFIG_PREEMPTION) && !defined(CONFIG_TASKS_RCU)
+#error "A preemptible kernel needs CONFIG_TASKS_RCU (select CONFIG_KPROBES)"
+#endif
+
+void ext_synchronize_rcu_tasks(void)
 {
 	synchronize_rcu_tasks();
 }
 
-void rnull_dio_init_waitqueue_head(struct wait_queue_head *waiters)
+void ext_init_waitqueue_head(struct wait_queue_head *waiters)
 {
 	init_waitqueue_head(waiters);
 }
 
-void rnull_dio_wake_up(struct wait_queue_head *waiters)
+void ext_wake_up(struct wait_queue_head *waiters)
 {
 	wake_up(waiters);
 }
 
 /* Sleep until *@counter is at least @value, for up to @limit ns. */
-void rnull_dio_wait_until_reached(struct wait_queue_head *waiters,
+void ext_wait_until_reached(struct wait_queue_head *waiters,
 				  const u64 *counter, u64 value, u64 limit)
 {
 	wait_event_hrtimeout(*waiters, READ_ONCE(*counter) >= value,

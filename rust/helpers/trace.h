@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Tracepoints of the direct I/O engine. Positions and lengths are in bytes, pos
- * is where the request begins: together with dev and ino it tells the events of
- * one request from those of others that do not overlap it.
+ * Tracepoints of the direct I/O engine. Positions and lengths are in bytes. pos
+ * is where the request begins; dev, ino and pos identify the events of a request,
+ * unless requests that overlap are in flight.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM rnull_dio
@@ -15,7 +15,7 @@
 #include <linux/fs.h>
 #include <linux/tracepoint.h>
 
-/* In the order of the enums in the route.rs of the engine. */
+/* The names and the order of the engine's enums, in needs.rs, route.rs and policy.rs. */
 #define RNULL_DIO_NEEDS_STRINGS \
 	{ 0,	"Nothing" }, \
 	{ 1,	"Task" }, \
@@ -28,8 +28,8 @@
 	{ 3,	"Irq" }
 
 #define RNULL_DIO_ISSUER_STRINGS \
-	{ 0,	"Plain" }, \
-	{ 1,	"Defers" }
+	{ 0,	"plain" }, \
+	{ 1,	"defers" }
 
 #define RNULL_DIO_POLICY_STRINGS \
 	{ 0,	"auto" }, \
@@ -45,7 +45,7 @@
 	{ 4,	"issuer" }, \
 	{ 5,	"worker" }
 
-/* A request is about to be submitted: nothing of it is under way yet. */
+/* A request is about to be submitted. None of its bios has been. */
 TRACE_EVENT(rnull_dio_submit,
 	TP_PROTO(const struct kiocb *iocb, size_t length, bool write, u32 needs),
 	TP_ARGS(iocb, length, write, needs),
@@ -78,8 +78,8 @@ TRACE_EVENT(rnull_dio_submit,
 );
 
 /*
- * A bio of a request has ended. Its sector is the one that it began with, or, as
- * in block_bio_complete, where the last part of it began, if it was split.
+ * A bio of a request has ended. The sector is where the bio began or, if the
+ * block layer has split it, where the last part began, as in block_bio_complete.
  */
 TRACE_EVENT(rnull_dio_bio_end,
 	TP_PROTO(const struct kiocb *iocb, const struct bio *bio),
@@ -106,7 +106,7 @@ TRACE_EVENT(rnull_dio_bio_end,
 		  __entry->error)
 );
 
-/* It has been decided who runs the rest of a completion. */
+/* The engine has chosen the context that runs the rest of a completion. */
 TRACE_EVENT(rnull_dio_route,
 	TP_PROTO(const struct kiocb *iocb, u32 needs, u32 arrival, u32 issuer,
 		 u32 policy, u32 route),
@@ -142,7 +142,7 @@ TRACE_EVENT(rnull_dio_route,
 		  __print_symbolic(__entry->route, RNULL_DIO_ROUTE_STRINGS))
 );
 
-/* The issuer did not take a completion over that was its to run. */
+/* The issuer has refused to run a completion that was handed over to it. */
 TRACE_EVENT(rnull_dio_refused,
 	TP_PROTO(const struct kiocb *iocb, int error),
 	TP_ARGS(iocb, error),
@@ -165,7 +165,7 @@ TRACE_EVENT(rnull_dio_refused,
 		  __entry->error)
 );
 
-/* All is done, and the issuer is about to be told. */
+/* The completion is over, and the issuer is about to get the result. */
 TRACE_EVENT(rnull_dio_complete,
 	TP_PROTO(const struct kiocb *iocb, ssize_t ret),
 	TP_ARGS(iocb, ret),
@@ -188,7 +188,7 @@ TRACE_EVENT(rnull_dio_complete,
 		  __entry->ret)
 );
 
-/* A device was polled once, and so many requests were completed for it. */
+/* A device was polled once, and the task that polled completed reaped requests. */
 TRACE_EVENT(rnull_dio_poll,
 	TP_PROTO(const struct block_device *bdev, blk_qc_t cookie, u32 reaped),
 	TP_ARGS(bdev, cookie, reaped),

@@ -17,9 +17,13 @@ pub mod block_device;
 pub mod error;
 pub mod mq;
 pub mod plug;
+pub mod poll;
 
 pub use self::{
-    block_device::BlockDevice,
+    block_device::{
+        BdevFile,
+        BlockDevice, //
+    },
     error::{
         BlkError,
         BlkResult, //

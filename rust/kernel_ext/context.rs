@@ -1,11 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Contexts that code runs in, as values.
+//! Execution contexts as values: atomic, may sleep, may do I/O.
 //!
-//! A function that sleeps takes a [`Task`], one that does I/O an [`Io`], and a completion in an
-//! interrupt has neither to give: so it cannot call them, or it does not compile. The values take no
-//! room. They are made in this crate only, where the kernel calls into a module and the context is
-//! known; there, debugging kernels check it. None of them can be kept, or sent to another thread.
+//! A function that sleeps takes a [`MaySleep`], a function that does I/O takes a [`MayIo`]. A
+//! completion in an interrupt has neither, so a call from there does not compile. The values have
+//! no size. Only this crate makes them, where the kernel calls into a module and the context is
+//! known; debugging kernels check the context there. None of them can be stored or sent to another
+//! thread.
+//!
+//! # Examples
+//!
+//! ```
+//! use kernel_ext::context::{MayIo, MaySleep};
+//!
+//! fn take_a_mutex(_ctx: &MaySleep) {}
+//!
+//! // What may do I/O may sleep as well.
+//! fn flush(io: &MayIo) {
+//!     take_a_mutex(io);
+//! }
+//! ```
 
 use core::ops::Deref;
 
@@ -14,21 +28,22 @@ use kernel::{
     types::NotThreadSafe, //
 };
 
-/// The end of a bio or a timer: an interrupt, or anything else that is atomic. Must not sleep.
-pub struct Irq(NotThreadSafe);
+/// Atomic context: the end of a bio or of a timer, possibly in a hard interrupt or with a lock of
+/// the driver held. Code in it must not sleep.
+pub struct InAtomic(NotThreadSafe);
 
-impl Irq {
+impl InAtomic {
     pub(crate) fn new() -> Self {
         Self(NotThreadSafe)
     }
 }
 
-/// A task that may sleep and take mutexes, but must not start I/O or wait for it: what it does next
-/// may be what that I/O waits for.
-pub struct Task(NotThreadSafe);
+/// Context of a task that may sleep and take mutexes, but must not start I/O or wait for I/O that
+/// has not been started, because the I/O may itself wait for this task.
+pub struct MaySleep(NotThreadSafe);
 
-impl Task {
-    /// For where the kernel calls in a task.
+impl MaySleep {
+    /// Creates the value, in a function that the kernel calls in a task.
     #[track_caller]
     pub(crate) fn new() -> Self {
         might_sleep();
@@ -36,21 +51,22 @@ impl Task {
     }
 }
 
-/// A task that may do anything, I/O included.
-pub struct Io(Task);
+/// Context of a task that may do anything, I/O included.
+pub struct MayIo(MaySleep);
 
-impl Io {
-    /// For where the kernel calls in a task that nobody needs for the end of some other I/O.
+impl MayIo {
+    /// Creates the value, in a function that the kernel calls in a task which no other I/O waits
+    /// for.
     #[track_caller]
     pub(crate) fn new() -> Self {
-        Self(Task::new())
+        Self(MaySleep::new())
     }
 }
 
-impl Deref for Io {
-    type Target = Task;
+impl Deref for MayIo {
+    type Target = MaySleep;
 
-    fn deref(&self) -> &Task {
+    fn deref(&self) -> &MaySleep {
         &self.0
     }
 }

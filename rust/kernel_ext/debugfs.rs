@@ -2,9 +2,10 @@
 
 //! debugfs: directories and read-only text files that pin the module they belong to.
 //!
-//! `kernel::debugfs` leaves `file_operations.owner` NULL, so that a module can be unloaded while one
-//! of its files is open. debugfs reads the `file_operations`, which lie in the module, when that file
-//! is closed. Here `owner` is the module, and unloading fails until the last file is closed.
+//! `kernel::debugfs` leaves `file_operations.owner` NULL, so that a module can be unloaded while
+//! one of its files is open. debugfs reads the `file_operations`, which lie in the module, when
+//! that file is closed. Here `owner` is the module, and unloading fails until the last file is
+//! closed.
 //!
 //! A kernel without `CONFIG_DEBUG_FS`, or out of memory, has none of these directories and files;
 //! nothing here fails for this reason.
@@ -64,9 +65,7 @@ impl Entry {
         Self {
             // SAFETY: The name is a valid string. The parent is NULL, an error pointer, or an entry
             // that is there, by the type invariant.
-            dentry: unsafe {
-                bindings::rnull_dio_debugfs_create_dir(name.as_char_ptr(), parent_dentry)
-            },
+            dentry: unsafe { bindings::ext_debugfs_create_dir(name.as_char_ptr(), parent_dentry) },
             _parent: parent,
         }
     }
@@ -88,7 +87,7 @@ impl Entry {
             // `show` is what the operations expect in `i_private` as long as the file is there. The
             // operations are those of `M`, in whose memory they are, or in that of the kernel.
             dentry: unsafe {
-                bindings::rnull_dio_debugfs_create_file(
+                bindings::ext_debugfs_create_file(
                     name.as_char_ptr(),
                     MODE,
                     parent.dentry,
@@ -105,7 +104,7 @@ impl Drop for Entry {
     fn drop(&mut self) {
         // SAFETY: By the type invariant; debugfs ignores error pointers. This waits for reads that
         // are under way; later ones fail, because debugfs no longer calls `seq_read()`.
-        unsafe { bindings::rnull_dio_debugfs_remove(self.dentry) };
+        unsafe { bindings::ext_debugfs_remove(self.dentry) };
     }
 }
 
@@ -158,7 +157,7 @@ impl<M: ModuleMetadata + 'static> Dir<M> {
     pub fn subdir(&self, name: &CStr) -> Self {
         match &self.entry {
             Some(parent) => Self::create(name, Some(parent.clone())),
-            // The root of debugfs is not the place for what has no directory.
+            // There is no parent: create nothing, rather than something in the root of debugfs.
             None => self.clone(),
         }
     }
@@ -210,8 +209,8 @@ impl<T> fmt::Display for Show<T> {
 
 /// A file in debugfs, with the data that it shows.
 ///
-/// Its drop removes the file and waits for reads that are under way. The file may stay open: reading
-/// it then fails with `EIO`, and the module cannot be unloaded before it is closed.
+/// Its drop removes the file and waits for reads that are under way. The file may stay open:
+/// reading it then fails with `EIO`, and the module cannot be unloaded before it is closed.
 ///
 /// # Invariants
 ///
@@ -251,16 +250,16 @@ impl<T: Send + Sync, M: ModuleMetadata> FileOperations<T, M> {
     /// Only debugfs may call this, for a file created by [`Entry::file`] with the same `T`, `file`
     /// being new.
     unsafe extern "C" fn open(inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
-        // SAFETY: By the safety requirements of this function `i_private` is a `Show<T>`, and `file`
-        // is new. `Self::show` is called only from `seq_read()`, which debugfs does not call once
-        // the file is removed.
+        // SAFETY: By the safety requirements of this function `i_private` is a `Show<T>`, and
+        // `file` is new. `Self::show` is called only from `seq_read()`, which debugfs does not call
+        // once the file is removed.
         unsafe { bindings::single_open(file, Some(Self::show), (*inode).i_private) }
     }
 
     /// # Safety
     ///
-    /// Only `seq_file` may call this, for a file opened by [`Self::open`] that is not removed before
-    /// this returns.
+    /// Only `seq_file` may call this, for a file opened by [`Self::open`] that is not removed
+    /// before this returns.
     unsafe extern "C" fn show(seq: *mut bindings::seq_file, _v: *mut c_void) -> c_int {
         // SAFETY: By the safety requirements of this function `private` is what `open()` has set,
         // which is valid and not written to as long as the file is there; `T` is `Sync`.

@@ -2,21 +2,22 @@
 
 //! File systems and their files.
 
-pub mod deferring;
-pub mod dio_gate;
-mod fallocate;
-pub mod file;
-mod inode;
+mod file;
+mod file_vtable;
+pub(crate) mod inode;
 pub mod iomap;
-pub(crate) mod issuer;
-#[cfg(CONFIG_KUNIT)]
-pub mod kernel_io;
-pub mod kiocb;
+pub(crate) mod kiocb;
 pub mod options;
+mod page_cache;
 pub mod super_block;
 
 pub use self::{
-    file::{FileOperations, Issued},
-    kiocb::Kiocb,
+    file::FileOperations,
+    inode::LockedInode,
+    kiocb::{
+        Issued,
+        Kiocb,
+        PolledKiocb, //
+    },
     super_block::FileSystem, //
 };

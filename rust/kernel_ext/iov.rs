@@ -1,48 +1,73 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! I/O vectors, for those who do not copy their data.
+//! I/O vectors of requests whose memory is handed on to bios.
 //!
 //! C header: [`include/linux/uio.h`](srctree/include/linux/uio.h)
 
-use core::marker::PhantomData;
-
-use kernel::types::Opaque;
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
 
 use crate::bindings;
 
-/// The memory of one I/O request, as far as it has not been transferred yet.
+/// The request that keeps the memory of an iterator: the address of its kiocb.
 ///
-/// Unlike [`kernel::iov`], the memory is not accessed through this type, only handed on to bios.
+/// Memory that is not a user's has no owner that a bio could pin it by. It stays because the issuer
+/// keeps it until the request is completed, and only for this request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Keeper(pub(crate) *const bindings::kiocb);
+
+/// The memory of an I/O request, as far as it has not been transferred yet.
+///
+/// Unlike [`kernel::iov`], it does not give access to the memory; bios transfer it.
 ///
 /// # Invariants
 ///
-/// The inner `struct iov_iter` is valid, and the memory it describes stays what it is for `'data`.
-#[repr(transparent)]
-pub struct IovIter<'data>(Opaque<bindings::iov_iter>, PhantomData<&'data ()>);
+/// - `iter` is a valid `struct iov_iter` that is exclusively ours for `'a`. No other object with this
+///   lifetime exists, because code outside this crate gets each by a reference whose lifetime is one
+///   of its own; so objects cannot be swapped.
+/// - Memory that is not a user's stays until the kiocb of `keeper` has been completed.
+pub struct RawIovIter<'a> {
+    iter: NonNull<bindings::iov_iter>,
+    keeper: Keeper,
+    _p: PhantomData<&'a mut bindings::iov_iter>,
+}
 
-impl<'data> IovIter<'data> {
-    /// Creates a reference from a C pointer.
-    ///
+impl RawIovIter<'_> {
     /// # Safety
     ///
-    /// `ptr` must point to a valid `struct iov_iter` that nobody else uses for `'a`, and that
-    /// describes memory which is there for `'data`.
-    pub unsafe fn from_raw<'a>(ptr: *mut bindings::iov_iter) -> &'a mut Self {
-        // SAFETY: Per the function's safety requirements; the type is transparent.
-        unsafe { &mut *ptr.cast() }
+    /// The type's invariants must hold for these arguments, for a lifetime that the caller chooses.
+    #[inline]
+    pub(crate) unsafe fn from_raw(iter: *mut bindings::iov_iter, keeper: Keeper) -> Self {
+        // INVARIANT: By the safety requirements of this function.
+        Self {
+            // SAFETY: A valid iterator is not at NULL.
+            iter: unsafe { NonNull::new_unchecked(iter) },
+            keeper,
+            _p: PhantomData,
+        }
     }
 
     /// Returns the C pointer.
-    pub(crate) fn as_ptr(&self) -> *mut bindings::iov_iter {
-        self.0.get()
+    #[inline]
+    pub(crate) fn as_raw(&self) -> *mut bindings::iov_iter {
+        self.iter.as_ptr()
     }
 
-    /// Where the number of bytes that are left is, in every kind of iterator.
+    /// Returns the request that keeps the memory.
+    #[inline]
+    pub(crate) fn keeper(&self) -> Keeper {
+        self.keeper
+    }
+
+    /// Returns a pointer to the number of bytes that are left, which is in the same place in every
+    /// kind of iterator.
     #[inline]
     fn count(&self) -> *mut usize {
         // SAFETY: By the type invariant.
         unsafe {
-            &raw mut (*self.as_ptr())
+            &raw mut (*self.as_raw())
                 .__bindgen_anon_1
                 .__bindgen_anon_1
                 .as_mut()
@@ -50,30 +75,38 @@ impl<'data> IovIter<'data> {
         }
     }
 
-    /// How many bytes are left.
+    /// Returns how many bytes are left.
     #[inline]
     pub fn len(&self) -> usize {
         // SAFETY: By the type invariant.
         unsafe { *self.count() }
     }
 
-    /// Is nothing left?
+    /// Returns whether nothing is left.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    fn iter_type(&self) -> bindings::iter_type {
+    /// Returns whether data comes from the memory: whether the request is a write.
+    #[inline]
+    pub fn is_source(&self) -> bool {
         // SAFETY: By the type invariant.
-        unsafe { (*self.as_ptr()).iter_type }.into()
+        unsafe { (*self.as_raw()).data_source }
     }
 
-    /// Are there page segments in the iterator that a bio can carry as they are?
+    fn iter_type(&self) -> bindings::iter_type {
+        // SAFETY: By the type invariant.
+        unsafe { (*self.as_raw()).iter_type }.into()
+    }
+
+    /// Returns whether the iterator consists of page segments that a bio can carry as they are.
     #[inline]
     pub fn is_bvec(&self) -> bool {
         self.iter_type() == bindings::iter_type_ITER_BVEC
     }
 
-    /// Is the memory a user's?
+    /// Returns whether the memory is a user's.
     #[inline]
     pub fn is_user_backed(&self) -> bool {
         matches!(
@@ -85,7 +118,7 @@ impl<'data> IovIter<'data> {
     /// Passes over the next `bytes` bytes, or all if there are fewer.
     pub(crate) fn advance(&mut self, bytes: usize) {
         // SAFETY: By the type invariant.
-        unsafe { bindings::iov_iter_advance(self.as_ptr(), bytes) };
+        unsafe { bindings::iov_iter_advance(self.as_raw(), bytes) };
     }
 
     /// Goes back by `bytes` bytes.
@@ -94,11 +127,23 @@ impl<'data> IovIter<'data> {
     ///
     /// So many bytes must have been passed over.
     pub(crate) unsafe fn revert(&mut self, bytes: usize) {
-        // SAFETY: By the type invariant, and per the function's safety requirements.
-        unsafe { bindings::iov_iter_revert(self.as_ptr(), bytes) };
+        // SAFETY: By the type invariant, and the safety requirements of this function.
+        unsafe { bindings::iov_iter_revert(self.as_raw(), bytes) };
     }
 
-    /// Runs `f` on the next `count` bytes alone; what is behind them is there again afterwards.
+    /// Runs `f` on the next `count` bytes alone. What is behind them is there again afterwards.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel_ext::iov::RawIovIter;
+    ///
+    /// /// Returns how many segments the first page of the memory needs.
+    /// fn segments_of_a_page(iter: &mut RawIovIter<'_>) -> u16 {
+    ///     iter.with_limit(4096, |iter| iter.nr_segments(256))
+    /// }
+    /// ```
+    #[inline]
     pub fn with_limit<R>(&mut self, count: u64, f: impl FnOnce(&mut Self) -> R) -> R {
         let len = self.len();
         // CAST: No more than the length.
@@ -113,8 +158,8 @@ impl<'data> IovIter<'data> {
         ret
     }
 
-    /// Runs `f`, after which no more than `count` bytes have been passed over: what `f` has used
-    /// beyond that is given back.
+    /// Runs `f`. Gives back what `f` has passed over beyond `count` bytes.
+    #[inline]
     pub fn with_progress_of<R>(&mut self, count: usize, f: impl FnOnce(&mut Self) -> R) -> R {
         let len = self.len();
         let ret = f(self);
@@ -126,11 +171,11 @@ impl<'data> IovIter<'data> {
         ret
     }
 
-    /// The number of bio segments that the rest needs, at most `max`.
+    /// Returns how many segments of a bio the rest needs, at most `max`.
     #[inline]
     pub fn nr_segments(&self, max: u16) -> u16 {
         // SAFETY: By the type invariant.
-        let pages = unsafe { bindings::iov_iter_npages(self.as_ptr(), max.into()) };
+        let pages = unsafe { bindings::iov_iter_npages(self.as_raw(), max.into()) };
         // CAST: Between 0 and `max`.
         pages as u16
     }

@@ -2,8 +2,9 @@
 
 //! Kernel abstractions that `rust/kernel` does not have yet.
 //!
-//! Everything unsafe of the module is in this crate. Files are laid out as they would lie under
-//! `rust/kernel/`, one abstraction a file, so that each can leave for upstream on its own.
+//! All unsafe code of the module is in this crate. Outside of [`dio`], files are laid out as they
+//! would lie under `rust/kernel/`, one abstraction a file, so that each can go upstream on its own.
+//! [`dio`] is the unsafe half of the direct I/O engine. It uses the others; none of them uses it.
 
 #![deny(unsafe_op_in_unsafe_fn)]
 #![warn(missing_docs)]
@@ -33,6 +34,7 @@ pub mod block;
 pub mod configfs;
 pub mod context;
 pub mod debugfs;
+pub mod dio;
 pub mod fs;
 pub mod io_uring;
 pub mod iov;
@@ -41,9 +43,7 @@ pub mod percpu;
 pub mod sync;
 pub mod task;
 pub mod task_work;
-pub mod trace;
-pub mod uapi;
 pub mod workqueue;
 
-/// What lines of this crate in the log begin with: it is linked into the module.
+/// The prefix of this crate's lines in the log: it is linked into the module.
 const __LOG_PREFIX: &[u8] = b"rnull_dio\0";

@@ -32,10 +32,10 @@ use crate::bindings;
 /// An array of pages with holes, for many readers and writers at once.
 ///
 /// To find a page takes the RCU read lock only, so that copies to and from pages that exist neither
-/// wait for each other nor share a cache line. A lock is taken to fill a hole and to make one. A page
-/// that is erased is freed after a grace period: a copy that is under way goes to memory that is
-/// still there, but is no longer found, which is a possible outcome of a write and a discard that
-/// overlap.
+/// wait for each other nor share a cache line. A lock is taken to fill a hole and to make one. A
+/// page that is erased is freed after a grace period: a copy that is under way goes to memory that
+/// is still there, but is no longer found, which is a possible outcome of a write and a discard
+/// that overlap.
 ///
 /// # Invariants
 ///
@@ -79,7 +79,8 @@ unsafe impl Sync for PageMap {}
 
 /// A page of a [`PageMap`].
 ///
-/// Its contents may change at any time, so that they can only be copied: there is no reference to them.
+/// Its contents may change at any time, so that they can only be copied: there is no reference to
+/// them.
 ///
 /// # Invariants
 ///
@@ -103,7 +104,7 @@ impl MappedPage<'_> {
         check_bounds(offset, len, PAGE_SIZE)?;
         // SAFETY: By the type invariant the page is there, and the range is within it. A race with
         // other copies is one between C functions on memory that Rust has no reference to.
-        unsafe { bindings::rnull_dio_memzero_page(self.as_raw(), offset, len) };
+        unsafe { bindings::ext_memzero_page(self.as_raw(), offset, len) };
         Ok(())
     }
 }
@@ -133,20 +134,20 @@ impl PageMap {
         })
     }
 
-    /// Returns the page at `index`, or [`None`] where there is a hole. May be called in any context.
+    /// Returns the page at `index`, or [`None`] where there is a hole. Any context.
     #[inline]
     pub fn get<'a>(&'a self, index: usize, _rcu: &'a rcu::Guard) -> Option<MappedPage<'a>> {
         // SAFETY: By the type invariant.
         let page = unsafe { bindings::xa_load(self.pages.get(), index) };
-        // INVARIANT: All entries are pages. The guard is borrowed for `'a`, so that RCU does not free
-        // the page before that, even if it is erased now.
+        // INVARIANT: All entries are pages. The guard is borrowed for `'a`, so that RCU does not
+        // free the page before that, even if it is erased now.
         Some(MappedPage(NonNull::new(page.cast())?, PhantomData))
     }
 
     /// Fills the hole at `index`, if there is one, with a page of zeroes.
     ///
-    /// Another task may erase it before it is looked up. Allocates with `GFP_NOIO`, as a block device
-    /// must: may sleep, but does not wait for I/O.
+    /// Another task may erase it before it is looked up. Allocates with `GFP_NOIO`, as a block
+    /// device must: may sleep, but does not wait for I/O.
     ///
     /// # Errors
     ///
@@ -175,7 +176,8 @@ impl PageMap {
     ///
     /// # Safety
     ///
-    /// `page` must be a lowmem page of order 0, the ownership of which is passed if this returns NULL.
+    /// `page` must be a lowmem page of order 0, the ownership of which is passed if this returns
+    /// NULL.
     unsafe fn insert(&self, index: usize, page: NonNull<bindings::page>) -> *mut c_void {
         // SAFETY: By the type invariant.
         unsafe { bindings::xa_lock(self.pages.get()) };
@@ -214,10 +216,10 @@ impl PageMap {
                 }
                 // SAFETY: The array owned the page, which is no longer in it, so that it is not
                 // found any more; users that have found it hold the RCU read lock.
-                unsafe { bindings::rnull_dio_free_page_rcu(page.as_ptr()) };
+                unsafe { bindings::ext_free_page_rcu(page.as_ptr()) };
             }
             // SAFETY: May be called wherever sleeping is allowed.
-            unsafe { bindings::rnull_dio_cond_resched() };
+            unsafe { bindings::ext_cond_resched() };
         }
     }
 
@@ -250,7 +252,7 @@ impl PinnedDrop for PageMap {
             // `xa_destroy()`, which does not access pages, and the walk goes on behind it.
             unsafe { bindings::__free_pages(page.as_ptr(), 0) };
             // SAFETY: The drop of a map may sleep, as its `erase()` may.
-            unsafe { bindings::rnull_dio_cond_resched() };
+            unsafe { bindings::ext_cond_resched() };
             let Some(next) = index.checked_add(1) else {
                 break;
             };

@@ -6,9 +6,9 @@
 
 use crate::bindings;
 
-/// Accounts `bytes` that the current task writes to a device past the page cache.
+/// Accounts `bytes` bytes that the current task writes to a device, not through the page cache.
 #[inline]
 pub fn account_write(bytes: usize) {
     // SAFETY: No requirements.
-    unsafe { bindings::rnull_dio_task_io_account_write(bytes) };
+    unsafe { bindings::ext_task_io_account_write(bytes) };
 }

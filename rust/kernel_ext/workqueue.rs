@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Workqueues of one's own.
+//! Owned workqueues.
 //!
 //! C header: [`include/linux/workqueue.h`](srctree/include/linux/workqueue.h)
 
@@ -10,6 +10,7 @@ use core::{
 };
 
 use kernel::{
+    ffi::c_uint,
     impl_has_work, new_work,
     prelude::*,
     sync::{
@@ -30,26 +31,62 @@ use kernel::{
 
 use crate::{
     bindings,
-    context::Io, //
+    context::MayIo, //
 };
 
-/// A workqueue that is owned. Dropping it waits for everything queued on it, so it sleeps.
+/// A workqueue. Dropping it waits for everything queued on it, so it sleeps.
 pub struct OwnedQueue(QueueHandle);
 
 impl OwnedQueue {
-    /// Allocates a workqueue that makes progress without memory (`WQ_MEM_RECLAIM`), as whatever
-    /// completes writes must: reclaim may be waiting for one.
+    /// Allocates a workqueue that makes progress without memory (`WQ_MEM_RECLAIM`), as completions
+    /// of writes must, because reclaim may wait for one.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
     pub fn new_mem_reclaim(name: &CStr) -> Result<Self> {
+        Self::with_flags(name, bindings::wq_flags_WQ_MEM_RECLAIM)
+    }
+
+    /// Allocates a workqueue without a rescuer.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel_ext::{context::MayIo, workqueue::{IoWork, IoWorkItem, OwnedQueue}};
+    ///
+    /// struct Hello;
+    ///
+    /// impl IoWorkItem for Hello {
+    ///     fn run(&self, _io: &MayIo) {
+    ///         pr_info!("hello\n");
+    ///     }
+    /// }
+    ///
+    /// fn say_hello() -> Result {
+    ///     let queue = OwnedQueue::new(c"hello")?;
+    ///     let work = IoWork::new(Hello, &queue)?;
+    ///     work.enqueue();
+    ///     // Waits for the work.
+    ///     drop(queue);
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn new(name: &CStr) -> Result<Self> {
+        Self::with_flags(name, 0)
+    }
+
+    fn with_flags(name: &CStr, flags: c_uint) -> Result<Self> {
         let handle = QueueHandle(Arc::new(Atomic::new(null_mut()), GFP_KERNEL)?);
         // SAFETY: The format takes one string, which `name` is; it is copied.
         let queue = unsafe {
             bindings::alloc_workqueue_noprof(
                 c"%s".as_char_ptr(),
-                bindings::wq_flags_WQ_MEM_RECLAIM | bindings::wq_flags_WQ_PERCPU,
+                flags | bindings::wq_flags_WQ_PERCPU,
                 0,
                 name.as_char_ptr(),
             )
@@ -65,17 +102,17 @@ impl OwnedQueue {
 
 impl Drop for OwnedQueue {
     fn drop(&mut self) {
-        // INVARIANT: No handle leads to the queue from here on, but for those in use.
+        // INVARIANT: Only handles that are in use lead to the queue from here on.
         let queue = self.0 .0.xchg(null_mut(), ordering::Full);
         // SAFETY: May sleep, as the type says. Waits for the handles in use.
         unsafe { bindings::synchronize_rcu() };
-        // SAFETY: The queue is ours, and nobody can queue on it any more.
+        // SAFETY: The queue is ours, and no handle leads to it any more.
         unsafe { bindings::destroy_workqueue(queue) };
     }
 }
 
-/// A way to a queue that may be gone: for those who cannot know, since what they have just handed
-/// over may have been all that kept its owner.
+/// A handle of a queue that may have been destroyed, for a caller that has just given up the last
+/// reference to the owner of the queue.
 ///
 /// # Invariants
 ///
@@ -99,13 +136,13 @@ impl QueueHandle {
     }
 }
 
-/// What a work item is for.
+/// The function of a work item.
 pub trait IoWorkItem: Sized + Send + Sync + 'static {
-    /// Called for one or more times that the work item was queued.
-    fn run(&self, io: &Io);
+    /// Called after the work item was queued, once or more often.
+    fn run(&self, io: &MayIo);
 }
 
-/// A work item that does I/O, on a queue of its own.
+/// A work item that may do I/O.
 #[pin_data]
 pub struct IoWork<T: IoWorkItem> {
     #[pin]
@@ -136,13 +173,14 @@ impl<T: IoWorkItem> IoWork<T> {
         )
     }
 
-    /// Queues it, unless it is queued already, or the queue is gone. Any context.
+    /// Queues the item, unless it is queued already, or the queue is gone. Any context.
     pub fn enqueue(self: Arc<Self>) {
         self.queue.clone().enqueue(self);
     }
 
-    /// Waits until it has been run for all that it was queued for. Not from the work item itself.
-    pub fn flush(&self, _io: &Io) {
+    /// Waits until the item has been run for all that it was queued for. Sleeps. Must not be called
+    /// by the item itself, which would wait forever.
+    pub fn flush(&self, _io: &MayIo) {
         // SAFETY: The work item is initialized, and stays as long as `self`.
         unsafe { bindings::flush_work(Work::raw_get(&self.work)) };
     }
@@ -160,6 +198,6 @@ impl<T: IoWorkItem> WorkItem for IoWork<T> {
     type Pointer = Arc<Self>;
 
     fn run(this: Arc<Self>) {
-        this.item.run(&Io::new());
+        this.item.run(&MayIo::new());
     }
 }

@@ -23,13 +23,20 @@ impl<E: Named> Counters<E> {
     ///
     /// [`ENOMEM`].
     pub(crate) fn new() -> Result<Self> {
-        Ok(Self(PerCpuCounters::new(E::ALL.len())?, PhantomData))
+        const { assert!(E::ALL.len() <= PerCpuCounters::CAPACITY) };
+        Ok(Self(PerCpuCounters::new()?, PhantomData))
     }
 
     /// Counts an event. May be called in any context.
     #[inline]
     pub(crate) fn inc(&self, event: E) {
         self.0.inc(event.index());
+    }
+
+    /// Takes back that an event was counted. May be called in any context.
+    #[inline]
+    pub(crate) fn dec(&self, event: E) {
+        self.0.dec(event.index());
     }
 
     /// Returns how many events were counted. Not exact while others are being counted.

@@ -2,8 +2,8 @@
 
 //! `diofs`, a scratch file system.
 //!
-//! It begins with a single file, `data`, that lies over the device in one piece. What is not on
-//! the device, such as time stamps, is forgotten at unmount.
+//! It has one file, `data`, that covers its device linearly. Whatever is not on the device, such as
+//! time stamps, is lost at unmount.
 
 mod command;
 mod data_file;
@@ -13,22 +13,28 @@ mod signature;
 use kernel::{
     prelude::*,
     str::CString,
-    sync::{
-        aref::ARef,
-        Arc, //
-    },
+    sync::Arc, //
 };
 
 use kernel_ext::{
-    block::BlockDevice,
-    context::Io,
-    debugfs::File,
-    fs::{
-        super_block::{
-            NewRoot,
-            StatFs, //
-        },
+    block::BdevFile,
+    context::MayIo,
+    debugfs,
+    fs::super_block::{
         FileSystem,
+        FileSystemType,
+        NewRoot,
+        Registration,
+        StatFs, //
+    },
+};
+
+use crate::{
+    debugfs::Dir, //
+    dio::{
+        Engine,
+        File,
+        Stats, //
     },
 };
 
@@ -37,37 +43,37 @@ use self::{
     options::Options,
     signature::Signature, //
 };
-use crate::{
-    dio::{
-        Engine,
-        Stats, //
-    },
-    Dir, //
-};
+
+/// The permissions of `data`.
+const DATA_MODE: u16 = 0o600;
+
+static DIOFS: FileSystemType<Diofs> = FileSystemType::new();
+
+/// Registers the file system. Each mount will have a directory in `debugfs`. Sleeps.
+///
+/// # Errors
+///
+/// `ENOMEM`; `EBUSY` if there is a file system type of that name.
+pub(crate) fn register(debugfs: Dir) -> Result<Registration<Diofs>> {
+    Registration::new(&DIOFS, Diofs { debugfs })
+}
 
 /// The file system type.
 pub(crate) struct Diofs {
-    /// Where the instances have their directories.
+    /// The directory of the mounts' directories.
     debugfs: Dir,
 }
 
-impl Diofs {
-    /// Keeps its instances' directories in `debugfs`.
-    pub(crate) fn new(debugfs: Dir) -> Self {
-        Self { debugfs }
-    }
-}
-
-/// A mounted diofs.
+/// The data of a super block.
 #[pin_data]
-pub(crate) struct Mount {
+pub(crate) struct Super {
     name: CString,
     signature: Signature,
-    engine: Arc<Engine<DataFile>>,
+    engine: Arc<Engine<File<DataFile>>>,
     #[pin]
-    routes: File<Arc<Stats>>,
+    routes: debugfs::File<Arc<Stats>>,
     #[pin]
-    events: File<Arc<Stats>>,
+    events: debugfs::File<Arc<Stats>>,
 }
 
 impl FileSystem for Diofs {
@@ -75,32 +81,35 @@ impl FileSystem for Diofs {
     /// "diof"
     const MAGIC: usize = 0x6469_6f66;
 
-    type Module = crate::RnullDio;
-    type Mount = Mount;
-    type File = DataFile;
+    type Module = crate::LocalModule;
+    type Super = Super;
+    type File = File<DataFile>;
     type Options = Options;
 
     fn mount(
         &self,
-        device: ARef<BlockDevice>,
+        device: BdevFile,
         name: &CStr,
         options: &Options,
-    ) -> Result<Arc<Mount>> {
-        let signature = Signature::read(&device)
-            .inspect_err(|err| pr_err!("diofs ({}): {}\n", name, err.reason()))
+        io: &MayIo,
+    ) -> Result<Arc<Super>> {
+        let signature = Signature::read(&device, io)
+            .inspect_err(|err| pr_err!("diofs ({name}): {err}\n"))
             .map_err(Error::from)?;
+        // Not the name, which a disk that is gone may have had whose file system is still mounted.
+        let (major, minor) = device.number();
+        let directory = CString::try_from_fmt(fmt!("{major}:{minor}"))?;
         let engine = Engine::new(device, &CString::try_from_fmt(fmt!("rnull_dio/{name}"))?)?;
         engine.set_policy(options.completion);
-        // The files keep their directory.
-        let directory = self.debugfs.subdir(name);
-        let events = directory.read_callback_file(c"events", engine.stats.clone(), |stats, f| {
-            stats.show_events(f)
-        });
-        let routes = directory.read_callback_file(c"routes", engine.stats.clone(), |stats, f| {
-            stats.show_routes(f)
-        });
+        // Its files keep the directory.
+        let directory = self.debugfs.subdir(&directory);
+        let stats = engine.stats.clone();
+        let events =
+            directory.read_callback_file(c"events", stats.clone(), |stats, f| stats.events.show(f));
+        let routes =
+            directory.read_callback_file(c"routes", stats, |stats, f| stats.routes.show(f));
         Arc::pin_init(
-            try_pin_init!(Mount {
+            try_pin_init!(Super {
                 name: name.try_into()?,
                 signature,
                 engine,
@@ -111,32 +120,36 @@ impl FileSystem for Diofs {
         )
     }
 
-    fn reconfigure(mount: &Mount, options: &Options) -> Result {
-        mount.engine.set_policy(options.completion);
+    fn reconfigure(info: &Super, options: &Options) -> Result {
+        info.engine.set_policy(options.completion);
         Ok(())
     }
 
-    fn options(mount: &Mount) -> Options {
+    fn options(info: &Super) -> Options {
         Options {
-            completion: mount.engine.policy(),
+            completion: info.engine.policy(),
         }
     }
 
-    fn populate(mount: &Arc<Mount>, root: &mut NewRoot<'_, Self>) -> Result {
-        let file = DataFile::new(mount)?;
-        root.add_file(c"data", mount.signature.data_len(), file)
+    fn populate(info: &Arc<Super>, root: &mut NewRoot<'_, Self::File>) -> Result {
+        let data = DataFile {
+            device_name: (*info.name).try_into()?,
+            signature: info.signature,
+        };
+        let file = KBox::pin(File::new(data, &info.engine)?, GFP_KERNEL)?;
+        root.add_file(c"data", DATA_MODE, info.signature.data_len(), file)
     }
 
-    fn sync(mount: &Mount, io: &Io) -> Result {
-        mount.engine.device.issue_flush(io)
+    fn sync(info: &Super, io: &MayIo) -> Result {
+        info.engine.device.issue_flush(io)
     }
 
-    fn statfs(mount: &Mount) -> StatFs {
-        let block_size = mount.engine.block_size;
+    fn statfs(info: &Super) -> StatFs {
+        let block_size = info.engine.block_size();
         StatFs {
             block_size,
             // A power of two.
-            blocks: mount.signature.data_len() >> block_size.trailing_zeros(),
+            blocks: info.signature.data_len() >> block_size.trailing_zeros(),
             files: 2,
         }
     }

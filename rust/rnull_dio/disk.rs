@@ -39,7 +39,7 @@ use kernel_ext::{
 #[cfg(CONFIG_KUNIT = "y")]
 use kernel_ext::block::BlockDevice;
 
-use crate::Dir;
+use crate::debugfs::Dir;
 
 use self::driver::{
     NullDisk,
@@ -203,7 +203,7 @@ mod tests {
             };
             let config = config(irqmode, round % 2 == 0, round % 5 % 2);
             let disk = Disk::new(c"rnull_dio_kunit", &config, &debugfs)?;
-            assert!(!disk.block_device().as_ptr().is_null());
+            assert!(!disk.block_device().as_raw().is_null());
             assert!(disk.storage().bad().is_empty());
             assert_eq!(disk.counters().get(Counter::Write), 0);
         }

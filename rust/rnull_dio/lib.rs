@@ -11,6 +11,8 @@ compile_error!("rnull_dio needs a kernel with CONFIG_64BIT");
 #[forbid(unsafe_code)]
 mod counters;
 #[forbid(unsafe_code)]
+mod debugfs;
+#[forbid(unsafe_code)]
 mod dio;
 #[forbid(unsafe_code)]
 mod diofs;
@@ -26,12 +28,11 @@ use kernel::{
 };
 
 use kernel_ext::{
-    debugfs::{
-        self,
-        File, //
-    },
+    debugfs::File,
     fs::super_block::Registration, //
 };
+
+use self::debugfs::Dir;
 
 module! {
     type: RnullDio,
@@ -40,9 +41,6 @@ module! {
     description: "Null block device, direct I/O engine and scratch file system",
     license: "GPL",
 }
-
-/// A directory of this module in debugfs.
-type Dir = debugfs::Dir<RnullDio>;
 
 /// The module, while it is loaded.
 #[pin_data]
@@ -53,7 +51,7 @@ struct RnullDio {
     attributes: File<()>,
     #[pin]
     routing: File<()>,
-    #[pin]
+    // Last, because a file system can be mounted as soon as the type is registered.
     diofs: Registration<diofs::Diofs>,
 }
 
@@ -64,7 +62,7 @@ impl kernel::InPlaceModule for RnullDio {
             disks <- disk::configfs::subsystem(debugfs.subdir(c"disk")),
             attributes <- debugfs.read_callback_file(c"attributes", (), show_attributes),
             routing <- debugfs.read_callback_file(c"routing", (), show_routing),
-            diofs <- Registration::new(diofs::Diofs::new(debugfs.subdir(c"diofs"))),
+            diofs: diofs::register(debugfs.subdir(c"diofs"))?,
         })
     }
 }

@@ -21,8 +21,8 @@ use crate::bindings;
 
 /// A set of ranges of bad sectors.
 ///
-/// The set has room for as many ranges as fit into a page. May be used in any context: readers use a
-/// sequence lock, and writers take a spinlock.
+/// The set has room for as many ranges as fit into a page. Any context: readers use a sequence
+/// lock, and writers take a spinlock.
 ///
 /// # Invariants
 ///
@@ -54,6 +54,10 @@ unsafe impl Sync for BadBlocks {}
 
 impl BadBlocks {
     /// Creates an empty set. Allocates a page with `GFP_KERNEL`.
+    ///
+    /// # Errors
+    ///
+    /// [`ENOMEM`].
     pub fn new() -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             // INVARIANT: Initialized here, or the initializer fails.
@@ -72,8 +76,8 @@ impl BadBlocks {
     /// One relaxed load: cheap enough for every I/O.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        // SAFETY: The field is in bounds of the pointee, aligned, and valid as long as `self`. It is
-        // an `int` that C reads without the lock as well, and a stale value is harmless: a range
+        // SAFETY: The field is in bounds of the pointee, aligned, and valid as long as `self`. It
+        // is an `int` that C reads without the lock as well, and a stale value is harmless: a range
         // that is added during an I/O may or may not hit it.
         let count = unsafe { Atomic::from_ptr(&raw mut (*self.inner.get()).count) };
         count.load(Relaxed) == 0

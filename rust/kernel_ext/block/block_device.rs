@@ -1,36 +1,40 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Block devices, as those who submit bios see them.
+//! Block devices, for submitters of bios.
 //!
 //! C header: [`include/linux/blkdev.h`](srctree/include/linux/blkdev.h)
 
-use core::ptr::NonNull;
+use core::{
+    ops::Deref,
+    ptr::NonNull, //
+};
 
 use kernel::{
-    error::to_result,
+    error::{
+        from_err_ptr,
+        to_result, //
+    },
     prelude::*,
-    sync::aref::AlwaysRefCounted,
     types::Opaque, //
 };
 
+use super::poll::PollCookie;
 use crate::{
     bindings,
     context::{
-        Io,
-        Task, //
+        MayIo,
+        MaySleep, //
     },
-    fs::kiocb::PollCookie, //
 };
 
 /// A `struct block_device`: a whole disk or a partition.
 ///
-/// A reference to one keeps the object, not the hardware: bios for a device that is gone end with
-/// an error.
+/// References are borrowed from an owner that keeps the device open, such as [`BdevFile`], because
+/// only that keeps the driver's module. Bios for a device whose hardware is gone end with an error.
 ///
 /// # Invariants
 ///
-/// The inner `struct block_device` is initialized, and its embedded `struct device` is reference
-/// counted.
+/// The inner `struct block_device` is initialized.
 #[repr(transparent)]
 pub struct BlockDevice(Opaque<bindings::block_device>);
 
@@ -46,79 +50,121 @@ impl BlockDevice {
     /// # Safety
     ///
     /// `ptr` must point to an initialized `struct block_device` that stays valid for `'a`.
-    pub unsafe fn from_raw<'a>(ptr: *mut bindings::block_device) -> &'a Self {
-        // SAFETY: Per the function's safety requirements; the type is transparent.
+    pub(crate) unsafe fn from_raw<'a>(ptr: *mut bindings::block_device) -> &'a Self {
+        // SAFETY: By the safety requirements of this function; the type is transparent.
         unsafe { &*ptr.cast() }
     }
 
     /// Returns the C pointer.
-    pub fn as_ptr(&self) -> *mut bindings::block_device {
+    pub fn as_raw(&self) -> *mut bindings::block_device {
         self.0.get()
     }
 
-    /// The unit in which the device is addressed, in bytes; a power of two.
+    /// Returns the major and minor numbers, which no other device that is open has.
+    pub fn number(&self) -> (u32, u32) {
+        // SAFETY: By the type invariant.
+        let dev = unsafe { (*self.as_raw()).bd_dev };
+        (
+            dev >> bindings::MINORBITS,
+            dev & ((1 << bindings::MINORBITS) - 1),
+        )
+    }
+
+    /// Returns the unit in which the device is addressed, in bytes; a power of two.
     pub fn logical_block_size(&self) -> u32 {
         // SAFETY: By the type invariant.
-        unsafe { bindings::rnull_dio_bdev_logical_block_size(self.as_ptr()) }
+        unsafe { bindings::ext_bdev_logical_block_size(self.as_raw()) }
     }
 
-    /// The mask that addresses and lengths of memory must be free of.
+    /// Returns the mask of the bits that must be zero in addresses and lengths of memory.
     pub fn dma_alignment_mask(&self) -> u32 {
         // SAFETY: By the type invariant.
-        unsafe { bindings::rnull_dio_bdev_dma_alignment(self.as_ptr()) }
+        unsafe { bindings::ext_bdev_dma_alignment(self.as_raw()) }
     }
 
-    /// Does the device have a volatile write cache? Can change while the device is open.
+    /// Returns whether the device has a volatile write cache. Can change while the device is open.
     pub fn has_write_cache(&self) -> bool {
         // SAFETY: By the type invariant.
-        unsafe { bindings::rnull_dio_bdev_write_cache(self.as_ptr()) }
+        unsafe { bindings::ext_bdev_write_cache(self.as_raw()) }
     }
 
-    /// Can the device write through its cache (FUA)?
+    /// Returns whether the device can write through its cache (FUA).
     pub fn has_fua(&self) -> bool {
         // SAFETY: By the type invariant.
-        unsafe { bindings::rnull_dio_bdev_fua(self.as_ptr()) }
+        unsafe { bindings::ext_bdev_fua(self.as_raw()) }
     }
 
-    /// Is the device driven through blk-mq, rather than by `->submit_bio`?
+    /// Returns whether blk-mq drives the device, rather than `->submit_bio`.
     pub fn is_mq(&self) -> bool {
         // SAFETY: By the type invariant.
-        unsafe { bindings::rnull_dio_bdev_is_mq(self.as_ptr()) }
+        unsafe { bindings::ext_bdev_is_mq(self.as_raw()) }
     }
 
-    /// Does the device end bios with `EAGAIN` rather than sleep, if it is asked to?
+    /// Returns whether the device supports `REQ_NOWAIT`.
     pub fn has_nowait(&self) -> bool {
         // SAFETY: By the type invariant.
-        unsafe { bindings::rnull_dio_bdev_nowait(self.as_ptr()) }
+        unsafe { bindings::ext_bdev_nowait(self.as_raw()) }
     }
 
-    /// The size of the device in bytes.
+    /// Returns the size of the device in bytes.
     pub fn nr_bytes(&self) -> u64 {
         // SAFETY: By the type invariant.
-        unsafe { bindings::rnull_dio_bdev_nr_bytes(self.as_ptr()) }
+        unsafe { bindings::ext_bdev_nr_bytes(self.as_raw()) }
     }
 
-    /// Polls once for the end of bios on the hardware queue of `cookie`; whose bios, is up to the
-    /// device. Their `end_io` is called before this returns.
-    pub fn poll(&self, cookie: PollCookie, _task: &Task) {
+    /// Polls the hardware queue of `cookie` once. Before this returns, the driver calls `end_io` of
+    /// the bios that it finds to have ended, including those of other submitters.
+    pub fn poll(&self, cookie: PollCookie, _ctx: &MaySleep) {
+        let cookie = PollCookie::into_raw(Some(cookie));
         // SAFETY: By the type invariant.
-        if !unsafe { bindings::rnull_dio_bdev_enter_hctx(self.as_ptr(), cookie.as_raw()) } {
+        if !unsafe { bindings::ext_bdev_enter_hctx(self.as_raw(), cookie) } {
             return;
         }
-        let mut bio: bindings::bio = pin_init::zeroed();
-        bio.bi_bdev = self.as_ptr();
-        bio.__bindgen_anon_1.bi_cookie = cookie.as_raw();
+        let mut bio = self.bio_to_poll(cookie);
         let mut batch: bindings::io_comp_batch = pin_init::zeroed();
-        // SAFETY: To find the queue of a blk-mq device, `bio_poll` reads these two fields and no
-        // others, so that none of the bios under way is needed: somebody else may reap it just
-        // now. There is a queue of that number, for as long as it is entered.
+        // SAFETY: To find the queue of a blk-mq device, `bio_poll` reads the device and the cookie
+        // of the bio and nothing else, so a bio that is not in flight will do; the bio that the
+        // cookie comes from may have been freed by another poller. There is a queue of that number
+        // for as long as it is entered.
         unsafe { bindings::bio_poll(&mut bio, &mut batch, bindings::BLK_POLL_ONESHOT) };
         if let (false, Some(complete)) = (batch.req_list.head.is_null(), batch.complete) {
-            // SAFETY: The driver has filled the batch, and left this to complete it.
+            // SAFETY: The driver has filled the batch, and left its completion to the caller.
             unsafe { complete(&mut batch) };
         }
         // SAFETY: It was entered above.
-        unsafe { bindings::rnull_dio_bdev_exit_hctx(self.as_ptr()) };
+        unsafe { bindings::ext_bdev_exit_hctx(self.as_raw()) };
+    }
+
+    /// Polls each hardware queue for polled bios once, see [`poll`](Self::poll).
+    pub fn poll_all(&self, ctx: &MaySleep) {
+        let mut index = 0;
+        loop {
+            // SAFETY: By the type invariant.
+            let raw = unsafe { bindings::ext_bdev_next_poll_hctx(self.as_raw(), index) };
+            let Some(cookie) = PollCookie::from_raw(raw) else {
+                break;
+            };
+            self.poll(cookie, ctx);
+            index = raw + 1;
+        }
+    }
+
+    /// Returns a bio that has what `bio_poll` reads.
+    fn bio_to_poll(&self, cookie: bindings::blk_qc_t) -> bindings::bio {
+        let mut bio: bindings::bio = pin_init::zeroed();
+        if cfg!(debug_assertions) {
+            // An invalid pointer, so that debugging kernels report it if `bio_poll` follows any
+            // other pointer of the bio.
+            // SAFETY: The fields are integers and nullable pointers, of which all bits are valid.
+            unsafe {
+                (&raw mut bio)
+                    .cast::<u8>()
+                    .write_bytes(0xa5, size_of_val(&bio))
+            };
+        }
+        bio.bi_bdev = self.as_raw();
+        bio.__bindgen_anon_1.bi_cookie = cookie;
+        bio
     }
 
     /// Flushes the device's volatile write cache and waits for it.
@@ -127,23 +173,23 @@ impl BlockDevice {
     ///
     /// # Errors
     ///
-    /// Whatever the device answers, `EIO` mostly.
-    pub fn issue_flush(&self, _io: &Io) -> Result {
+    /// The device's error, mostly `EIO`.
+    pub fn issue_flush(&self, _io: &MayIo) -> Result {
         // SAFETY: By the type invariant.
-        to_result(unsafe { bindings::blkdev_issue_flush(self.as_ptr()) })
+        to_result(unsafe { bindings::blkdev_issue_flush(self.as_raw()) })
     }
 
     /// Zeroes `sectors` sectors (of 512 bytes) from `sector` on, in the way that is best for the
-    /// device, and waits for it. What the device has allocated stays allocated.
+    /// device, and waits for it. The device keeps its allocated blocks.
     ///
     /// # Errors
     ///
-    /// `EINVAL` if these are not whole logical blocks; otherwise whatever the device answers.
-    pub fn zero(&self, sector: u64, sectors: u64, _io: &Io) -> Result {
+    /// `EINVAL` if these are not whole logical blocks; otherwise the device's error.
+    pub fn zero(&self, sector: u64, sectors: u64, _io: &MayIo) -> Result {
         // SAFETY: By the type invariant.
         to_result(unsafe {
             bindings::blkdev_issue_zeroout(
-                self.as_ptr(),
+                self.as_raw(),
                 sector,
                 sectors,
                 bindings::EXT_GFP_KERNEL,
@@ -151,45 +197,103 @@ impl BlockDevice {
             )
         })
     }
+}
 
-    /// Reads `buf.len()` bytes at `sector` (of 512 bytes) and waits for them.
+/// An open block device: a reference to its `struct file` (`bdev_file`).
+///
+/// It keeps the device open, and with that the module of its driver.
+///
+/// # Invariants
+///
+/// `file` is the file of an open block device, to which this object has a reference, and `device`
+/// is that device.
+///
+/// # Examples
+///
+/// ```
+/// use kernel_ext::block::BdevFile;
+///
+/// fn capacity(file: &BdevFile) -> u64 {
+///     file.nr_bytes()
+/// }
+/// ```
+pub struct BdevFile {
+    file: NonNull<bindings::file>,
+    // Here because requests need it, and `file_bdev` is a call.
+    device: NonNull<bindings::block_device>,
+}
+
+// SAFETY: Files may be used and released by any thread.
+unsafe impl Send for BdevFile {}
+
+// SAFETY: As above.
+unsafe impl Sync for BdevFile {}
+
+impl BdevFile {
+    /// # Safety
     ///
-    /// Sleeps and does I/O.
+    /// `file` must be the file of an open block device. A reference to it is given up.
+    unsafe fn from_raw(file: *mut bindings::file) -> Self {
+        // INVARIANT: By the safety requirements of this function.
+        // SAFETY: As above; neither is at NULL.
+        unsafe {
+            Self {
+                file: NonNull::new_unchecked(file),
+                device: NonNull::new_unchecked(bindings::file_bdev(file)),
+            }
+        }
+    }
+
+    /// Takes a reference to a file.
+    ///
+    /// # Safety
+    ///
+    /// `file` must be the file of an open block device, and be valid for the call.
+    pub(crate) unsafe fn get(file: *mut bindings::file) -> Self {
+        // SAFETY: By the safety requirements of this function; the reference is new.
+        unsafe { Self::from_raw(bindings::ext_get_file(file)) }
+    }
+
+    /// Opens `device` once more, without a claim to it. May sleep.
     ///
     /// # Errors
     ///
-    /// `EINVAL` if the length is 0 or not a multiple of the logical block size; otherwise whatever
-    /// the device answers, `EIO` mostly.
-    pub fn read_sync(&self, sector: u64, buf: &mut KVec<u8>) -> Result {
-        // CAST: From 32 bits to 64. The limit is that of a bio.
-        let block = self.logical_block_size() as usize;
-        if buf.is_empty() || buf.len() & (block - 1) != 0 || buf.len() > u32::MAX as usize {
-            return Err(EINVAL);
-        }
-        // SAFETY: By the type invariant; `buf` is slab memory, valid for its length, and nobody
-        // else accesses it until the function returns, which is after the I/O.
-        to_result(unsafe {
-            bindings::bdev_rw_virt(
-                self.as_ptr(),
-                sector,
-                buf.as_mut_ptr().cast(),
-                buf.len(),
-                bindings::req_op_REQ_OP_READ,
+    /// The error of the block layer, `ENXIO` if the device is being removed.
+    pub fn open(device: &BlockDevice) -> Result<Self> {
+        // SAFETY: The device is valid, and its number names it. There is no holder.
+        let file = from_err_ptr(unsafe {
+            bindings::bdev_file_open_by_dev(
+                (*device.as_raw()).bd_dev,
+                bindings::EXT_BLK_OPEN_READ_WRITE,
+                core::ptr::null_mut(),
+                core::ptr::null(),
             )
-        })
+        })?;
+        // SAFETY: The function has returned a reference to the file of an open block device.
+        Ok(unsafe { Self::from_raw(file) })
     }
 }
 
-// SAFETY: The functions take and drop a reference of the embedded `struct device`, whose release
-// function frees the object.
-unsafe impl AlwaysRefCounted for BlockDevice {
-    fn inc_ref(&self) {
-        // SAFETY: By the type invariant.
-        unsafe { bindings::get_device(&raw mut (*self.as_ptr()).bd_device) };
-    }
+impl Deref for BdevFile {
+    type Target = BlockDevice;
 
-    unsafe fn dec_ref(obj: NonNull<Self>) {
-        // SAFETY: The caller owns the reference that is dropped.
-        unsafe { bindings::put_device(&raw mut (*obj.as_ref().as_ptr()).bd_device) };
+    #[inline]
+    fn deref(&self) -> &BlockDevice {
+        // SAFETY: By the type invariant the device stays open for as long as the reference.
+        unsafe { BlockDevice::from_raw(self.device.as_ptr()) }
+    }
+}
+
+impl Clone for BdevFile {
+    fn clone(&self) -> Self {
+        // SAFETY: By the type invariant.
+        unsafe { Self::get(self.file.as_ptr()) }
+    }
+}
+
+impl Drop for BdevFile {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the reference is ours. The file is released in a task.
+        unsafe { bindings::fput(self.file.as_ptr()) };
     }
 }

@@ -2,10 +2,10 @@
 
 //! blk-mq: the multi-queue block layer, for drivers.
 //!
-//! # Who owns a request
+//! # Ownership of requests
 //!
-//! A request belongs to the block layer or to the driver, never to both, and its type says to which.
-//! There is no reference count.
+//! A request belongs to the block layer or to the driver, never to both, and its type says to
+//! which. There is no reference count.
 //!
 //! | state | type | how it ends |
 //! |---|---|---|

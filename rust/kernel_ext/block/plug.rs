@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Plugging: holding bios back to submit them together.
+//! Plugs, which hold bios back in order to submit them together.
 //!
 //! C header: [`include/linux/blkdev.h`](srctree/include/linux/blkdev.h)
 
@@ -10,7 +10,17 @@ use kernel::types::Opaque;
 
 use crate::bindings;
 
-/// Runs `f` with the bios that it submits held back, until it returns or sleeps.
+/// Runs `f`. The bios that it submits are held back until it returns or sleeps.
+///
+/// # Examples
+///
+/// ```
+/// use kernel_ext::block::plug::with_plug;
+///
+/// fn submit_all(submits: &[fn()]) {
+///     with_plug(|| submits.iter().for_each(|submit| submit()));
+/// }
+/// ```
 pub fn with_plug<R>(f: impl FnOnce() -> R) -> R {
     let plug = pin!(Opaque::<bindings::blk_plug>::uninit());
     // SAFETY: The plug is initialized here, and stays where it is until it is finished below.

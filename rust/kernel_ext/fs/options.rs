@@ -4,158 +4,57 @@
 //!
 //! C header: [`include/linux/fs_context.h`](srctree/include/linux/fs_context.h)
 
-use core::marker::PhantomData;
-
 use kernel::{
-    error::from_result,
-    ffi::c_int,
     prelude::*,
-    seq_file::SeqFile,
-    sync::Arc,
-    types::ForeignOwnable, //
+    seq_file::SeqFile, //
 };
 
-use super::FileSystem;
-use crate::bindings;
-
-/// Why an option was not taken.
+/// The reason for which an option is refused.
 pub enum OptionError {
-    /// There is none of that name.
+    /// There is no option of this name.
     Unknown,
-    /// It cannot have that value; what would be right.
+    /// The value is invalid. The text lists the valid ones.
     Value(&'static CStr),
 }
 
 /// The options of a file system type.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{prelude::*, seq_file::SeqFile, seq_print};
+/// use kernel_ext::fs::options::{OptionError, Options};
+///
+/// /// `verbose=0` or `verbose=1`.
+/// #[derive(Clone, Default)]
+/// struct Verbose(bool);
+///
+/// impl Options for Verbose {
+///     fn parse(&mut self, key: &CStr, value: Option<&CStr>) -> Result<(), OptionError> {
+///         if key != c"verbose" {
+///             return Err(OptionError::Unknown);
+///         }
+///         self.0 = match value.map(CStr::to_bytes) {
+///             Some(b"0") => false,
+///             Some(b"1") => true,
+///             _ => return Err(OptionError::Value(c"0, 1")),
+///         };
+///         Ok(())
+///     }
+///
+///     fn show(&self, m: &SeqFile) {
+///         seq_print!(m, ",verbose={}", u8::from(self.0));
+///     }
+/// }
+/// ```
 pub trait Options: Clone + Default + Send + 'static {
-    /// Takes the option `key`, with its value if it has one.
+    /// Sets the option `key` to `value`, which is [`None`] if the user gave none.
     ///
     /// # Errors
     ///
-    /// Tells the one who mounts, in his own log and in the kernel's.
+    /// An [`OptionError`], which is reported to the caller of `mount(2)` and in the kernel's log.
     fn parse(&mut self, key: &CStr, value: Option<&CStr>) -> Result<(), OptionError>;
 
-    /// Writes the options as `/proc/mounts` has them, each with a comma before it.
+    /// Writes the options as in `/proc/mounts`, each with a comma before it.
     fn show(&self, m: &SeqFile);
-}
-
-/// The C operations on the options of `F`.
-pub(super) struct OptionsVTable<F>(PhantomData<F>);
-
-impl<F: FileSystem> OptionsVTable<F> {
-    /// Gives a new context its options: those of the mount that it is for, or the defaults.
-    ///
-    /// # Safety
-    ///
-    /// `fc` must be a valid context for a file system of this type, not yet set up.
-    pub(super) unsafe fn init(fc: *mut bindings::fs_context) -> Result {
-        // SAFETY: Per the function's safety requirements; there is a root if there is a mount.
-        let options = unsafe {
-            if (*fc).root.is_null() {
-                F::Options::default()
-            } else {
-                F::options(&Arc::<F::Mount>::borrow(
-                    (*(*(*fc).root).d_sb).s_fs_info.cast(),
-                ))
-            }
-        };
-        // SAFETY: As above. `free` drops what is put there.
-        unsafe { (*fc).fs_private = KBox::into_raw(KBox::new(options, GFP_KERNEL)?).cast() };
-        Ok(())
-    }
-
-    /// # Safety
-    ///
-    /// `fc` must be a context that [`init`](Self::init) was called for, and be the caller's for
-    /// `'a`.
-    pub(super) unsafe fn options<'a>(fc: *mut bindings::fs_context) -> &'a mut F::Options {
-        // SAFETY: Per the function's safety requirements.
-        unsafe { &mut *(*fc).fs_private.cast() }
-    }
-
-    /// # Safety
-    ///
-    /// For the VFS to call.
-    pub(super) unsafe extern "C" fn free(fc: *mut bindings::fs_context) {
-        // SAFETY: The VFS passes a context at its end, once.
-        let options = unsafe { (*fc).fs_private.cast::<F::Options>() };
-        if !options.is_null() {
-            // SAFETY: `init` has put it there.
-            drop(unsafe { KBox::from_raw(options) });
-        }
-    }
-
-    /// # Safety
-    ///
-    /// For the VFS to call.
-    pub(super) unsafe extern "C" fn parse_param(
-        fc: *mut bindings::fs_context,
-        param: *mut bindings::fs_parameter,
-    ) -> c_int {
-        // SAFETY: The VFS passes a valid context and parameter; a key is a string, and so are values
-        // of that type.
-        let (options, key, value) = unsafe {
-            let is_string = (*param).type_() == bindings::fs_value_type_fs_value_is_string;
-            let string = (*param).__bindgen_anon_1.string;
-            (
-                Self::options(fc),
-                CStr::from_char_ptr((*param).key),
-                (is_string && !string.is_null()).then(|| CStr::from_char_ptr(string)),
-            )
-        };
-        match options.parse(key, value) {
-            Ok(()) => 0,
-            // CAST: A small number.
-            Err(OptionError::Unknown) => -(bindings::ENOPARAM as c_int),
-            Err(OptionError::Value(right)) => {
-                // SAFETY: The format takes three strings.
-                unsafe {
-                    bindings::logfc(
-                        (*fc).log.log,
-                        core::ptr::null(),
-                        b'e',
-                        c"%s: option '%s' is not one of: %s".as_char_ptr(),
-                        F::NAME.as_char_ptr(),
-                        key.as_char_ptr(),
-                        right.as_char_ptr(),
-                    )
-                };
-                EINVAL.to_errno()
-            }
-        }
-    }
-
-    /// # Safety
-    ///
-    /// For the VFS to call.
-    pub(super) unsafe extern "C" fn reconfigure(fc: *mut bindings::fs_context) -> c_int {
-        // SAFETY: The VFS passes a valid context of a file system that is mounted.
-        let (mount, options) = unsafe {
-            let sb = (*(*fc).root).d_sb;
-            (
-                Arc::<F::Mount>::borrow((*sb).s_fs_info.cast()),
-                Self::options(fc),
-            )
-        };
-        from_result(|| F::reconfigure(&mount, options).map(|()| 0))
-    }
-
-    /// # Safety
-    ///
-    /// For the VFS to call.
-    pub(super) unsafe extern "C" fn show_options(
-        m: *mut bindings::seq_file,
-        root: *mut bindings::dentry,
-    ) -> c_int {
-        // SAFETY: The VFS passes a valid file, which is ours for the call, and the root of a file
-        // system that is mounted.
-        let (m, mount) = unsafe {
-            (
-                SeqFile::from_raw(m),
-                Arc::<F::Mount>::borrow((*(*root).d_sb).s_fs_info.cast()),
-            )
-        };
-        F::options(&mount).show(m);
-        0
-    }
 }

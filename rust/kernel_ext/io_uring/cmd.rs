@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The command, from its issue until it is done.
+//! A command from its issue to its answer.
 
 use core::{
     marker::PhantomData,
@@ -21,69 +21,71 @@ use kernel::{
 
 use crate::{
     bindings,
-    context::Task, //
+    context::MaySleep, //
 };
 
-/// The bytes that every command has for its own purposes.
+/// The size of a command's payload in bytes.
 pub const PAYLOAD: usize = 16;
 
-/// What a command finds in its submission queue entry. User space may change the entry at any time,
-/// so each field is read once; those that are not here must be 0.
+/// The fields of a command's submission queue entry. User space may change the entry at any time,
+/// so each field is read once. Fields that are not here must be 0.
 pub(crate) struct Sqe {
     /// An address in user space, or in a registered buffer.
     pub(crate) addr: u64,
-    /// In bytes.
+    /// The length of the memory in bytes.
     pub(crate) len: u32,
+    /// The command's payload.
     pub(crate) payload: [u8; PAYLOAD],
 }
 
-/// A command that is being issued: it is answered by the return value of `->uring_cmd`, unless it
-/// is turned into a [`QueuedCmd`].
+/// A command that is being issued. The return value of `->uring_cmd` answers it, unless it is
+/// turned into a [`QueuedCmd`]. `R` is what commands of its file are queued with.
 ///
 /// # Invariants
 ///
-/// `cmd` is valid, and its file calls `->uring_cmd` for it in this task, with `flags`.
-pub(crate) struct IssuedCmd<'a> {
+/// `cmd` is valid, its file calls `->uring_cmd` for it in this task, with `flags`, and commands of
+/// its file are queued with objects of type `R` only.
+pub struct IssuedCmd<'a, R> {
     cmd: NonNull<bindings::io_uring_cmd>,
     flags: c_uint,
-    _issue: PhantomData<&'a mut ()>,
+    _p: PhantomData<&'a mut R>,
 }
 
-impl IssuedCmd<'_> {
+impl<R: QueuedRequest> IssuedCmd<'_, R> {
     /// # Safety
     ///
-    /// To be used in `->uring_cmd` with its arguments, once.
+    /// To be used in `->uring_cmd` with its arguments, once, always with the same `R` for a file.
     pub(crate) unsafe fn from_raw(cmd: NonNull<bindings::io_uring_cmd>, flags: c_uint) -> Self {
-        // INVARIANT: Per the function's safety requirements.
+        // INVARIANT: By the safety requirements of this function.
         Self {
             cmd,
             flags,
-            _issue: PhantomData,
+            _p: PhantomData,
         }
     }
 
     fn cmd(&self) -> &bindings::io_uring_cmd {
-        // SAFETY: By the type invariant; nobody else writes to it during the call.
+        // SAFETY: By the type invariant; io_uring does not write to it during the call.
         unsafe { self.cmd.as_ref() }
     }
 
-    /// Must the call not sleep for long? Those that are answered with `EAGAIN` are issued again,
-    /// where it may.
+    /// Returns whether the call must not sleep. io_uring issues a command that is answered by
+    /// `EAGAIN` again, where it may sleep.
     pub(crate) fn is_nonblock(&self) -> bool {
         self.flags & bindings::EXT_IO_URING_F_NONBLOCK != 0
     }
 
-    /// Is the command going to be polled for?
+    /// Returns whether the command will be polled for.
     pub(crate) fn is_polled(&self) -> bool {
         self.flags & bindings::EXT_IO_URING_F_IOPOLL != 0
     }
 
-    /// What is wanted.
+    /// Returns the number of the operation.
     pub(crate) fn op(&self) -> u32 {
         self.cmd().cmd_op
     }
 
-    /// The file that the command is for, as long as the command is not done.
+    /// Returns the file of the command, which is valid until the command is answered.
     pub(crate) fn file(&self) -> *mut bindings::file {
         self.cmd().file
     }
@@ -92,12 +94,12 @@ impl IssuedCmd<'_> {
     ///
     /// # Errors
     ///
-    /// `EINVAL` if something is set that commands have no use for.
+    /// `EINVAL` if a field is set that commands do not use.
     pub(crate) fn sqe(&self) -> Result<Sqe> {
         let (mut addr, mut len, mut file_index, mut words) = (0, 0, 0, [0; PAYLOAD / 8]);
         // SAFETY: The command is valid, and so is its entry during the call.
         unsafe {
-            bindings::rnull_dio_io_uring_cmd_read_sqe(
+            bindings::ext_io_uring_cmd_read_sqe(
                 self.cmd.as_ptr(),
                 &mut addr,
                 &mut len,
@@ -114,8 +116,9 @@ impl IssuedCmd<'_> {
         Ok(Sqe { addr, len, payload })
     }
 
-    /// Sets `iter` up for the memory that `sqe` is about, to write to it from a file (`ITER_SOURCE`)
-    /// or to read into it (`ITER_DEST`). Longer memory than a request can have is cut.
+    /// Sets up `iter` for the memory of `sqe`: to write from it to a file (`ITER_SOURCE`), or to
+    /// read into it (`ITER_DEST`). Memory that is longer than the kernel's limit for a request is
+    /// cut to that.
     ///
     /// # Errors
     ///
@@ -126,7 +129,7 @@ impl IssuedCmd<'_> {
         direction: c_uint,
         iter: &Opaque<bindings::iov_iter>,
     ) -> Result {
-        // CAST: A direction is 0 or 1.
+        // CAST: A direction is 0 or 1; a length has 32 bits.
         let (direction, len) = (direction as c_int, sqe.len as usize);
         let (cmd, iter) = (self.cmd.as_ptr(), iter.get());
         if self.cmd().flags & bindings::EXT_IORING_URING_CMD_FIXED == 0 {
@@ -142,16 +145,16 @@ impl IssuedCmd<'_> {
         })
     }
 
-    /// Takes over to answer the command later. `private` is what finds the request again, given the
-    /// command: [`private`].
+    /// Takes over the duty to answer the command later. `request` is passed to
+    /// [`QueuedRequest::finish`], and found by [`PolledCmd::request`].
     ///
     /// `->uring_cmd` then returns `EIOCBQUEUED` or, if the object is [forgotten](QueuedCmd::forget)
     /// unused, the result.
-    pub(crate) fn queue<T>(self, private: NonNull<T>) -> QueuedCmd {
+    pub(crate) fn queue(self, request: NonNull<R>) -> QueuedCmd<R> {
         // SAFETY: By the type invariant; the area is for the file's use.
-        unsafe { *private_area(self.cmd) = private.as_ptr() };
-        // INVARIANT: The duty is the new object's.
-        QueuedCmd(self.cmd)
+        unsafe { *private_area(self.cmd) = request.as_ptr() };
+        // INVARIANT: The duty is the new object's. The area has just been set.
+        QueuedCmd(self.cmd, PhantomData)
     }
 }
 
@@ -165,84 +168,110 @@ fn private_area<T>(cmd: NonNull<bindings::io_uring_cmd>) -> *mut *mut T {
     unsafe { (&raw mut (*cmd.as_ptr()).pdu).cast() }
 }
 
-/// Returns what was passed to [`IssuedCmd::queue`].
-///
-/// # Safety
-///
-/// The command must be valid, and have been queued.
-pub(crate) unsafe fn private<T>(cmd: NonNull<bindings::io_uring_cmd>) -> NonNull<T> {
-    // SAFETY: Per the function's safety requirements; it was not null.
-    unsafe { NonNull::new_unchecked(*private_area(cmd)) }
-}
-
-/// Who does what is left when a queued command has come to its end.
-pub(crate) trait Finish {
-    /// Called in the command's task, or in a kernel thread if that has gone. Returns the result.
+/// A request that a command is queued with, to be finished in a task when it has ended.
+pub trait QueuedRequest {
+    /// Finishes the request, and returns the result for the command. Called in the command's task,
+    /// or in a kernel thread if the task is gone.
     ///
     /// # Safety
     ///
-    /// The request must be what [`IssuedCmd::queue`] was given; it is given up by the caller.
-    unsafe fn finish(request: NonNull<Self>, task: &Task) -> i32;
+    /// `request` must be what [`IssuedCmd::queue`] was given; the caller gives it up.
+    unsafe fn finish(request: NonNull<Self>, ctx: &MaySleep) -> i32;
 }
 
 /// The duty to answer a command.
 ///
 /// # Invariants
 ///
-/// The command is valid until it is answered, and nobody else answers it.
-pub(crate) struct QueuedCmd(NonNull<bindings::io_uring_cmd>);
+/// The command is valid until it is answered, which is the duty of this object alone. Its private
+/// area has the request of type `R` that it was queued with.
+pub(crate) struct QueuedCmd<R>(NonNull<bindings::io_uring_cmd>, PhantomData<fn(R)>);
 
 // SAFETY: A command may be answered in any context.
-unsafe impl Send for QueuedCmd {}
+unsafe impl<R> Send for QueuedCmd<R> {}
 
-impl QueuedCmd {
-    /// Has a task call [`Finish::finish`] and answers the command with what that returns. Any
-    /// context.
+impl<R: QueuedRequest> QueuedCmd<R> {
+    /// Queues a call of [`QueuedRequest::finish`] in a task, which answers the command with its
+    /// result. Any context.
     ///
-    /// Polled commands go the same way: whoever finds that one has ended may be polling for another
-    /// ring, and only this one's task has the lock that keeps its pollers away.
+    /// Polled commands go the same way, because the task that finds a command to have ended may be
+    /// polling for another ring, and only a task of this ring has the lock that excludes pollers.
     ///
     /// # Safety
     ///
-    /// The object passed to [`IssuedCmd::queue`] must be a `T`.
-    pub(crate) unsafe fn finish_in_task<T: Finish>(self) {
+    /// The caller must give up the request that the command was queued with.
+    pub(crate) unsafe fn finish_in_task(self) {
         let cmd = ManuallyDrop::new(self).0.as_ptr();
-        // SAFETY: By the type invariant. Each command posts one completion, which is what is asked
-        // of those who let io_uring gather some before it wakes the waiter.
+        // SAFETY: By the type invariant. Each command posts one completion, which io_uring requires
+        // for this flag: it may then collect some before it wakes the waiter.
         unsafe {
             bindings::__io_uring_cmd_do_in_task(
                 cmd,
-                Some(finish::<T>),
+                Some(finish::<R>),
                 bindings::EXT_IOU_F_TWQ_LAZY_WAKE,
             )
         };
     }
 
-    /// Gives up the duty, for `->uring_cmd` to return the result.
+    /// Gives up the duty, so that `->uring_cmd` returns the result.
     pub(crate) fn forget(self) {
         let _ = ManuallyDrop::new(self);
     }
 }
 
-impl Drop for QueuedCmd {
+impl<R> Drop for QueuedCmd<R> {
     fn drop(&mut self) {
-        pr_err!("BUG: a command was dropped by its owner\n");
+        pr_err!("BUG: a command was dropped without being answered\n");
     }
 }
 
 /// # Safety
 ///
 /// For io_uring to call, once, for a command that [`QueuedCmd::finish_in_task`] was called for.
-unsafe extern "C" fn finish<T: Finish>(
+unsafe extern "C" fn finish<R: QueuedRequest>(
     tw_req: bindings::io_tw_req,
     _token: bindings::io_tw_token_t,
 ) {
-    // SAFETY: io_uring passes the request of the command. What was queued is ours to give up.
+    // SAFETY: io_uring passes the request of the command. `finish_in_task` has left the request
+    // that it was queued with for this call.
     unsafe {
-        let cmd = NonNull::new_unchecked(bindings::rnull_dio_io_uring_cmd_from_tw(tw_req));
-        let ret = T::finish(private(cmd), &Task::new());
-        // These are the flags that io_uring wants from this place.
+        let cmd = NonNull::new_unchecked(bindings::ext_io_uring_cmd_from_tw(tw_req));
+        let request = NonNull::new_unchecked(*private_area::<R>(cmd));
+        let ret = R::finish(request, &MaySleep::new());
+        // Task work has to pass these flags.
         let flags = bindings::EXT_IO_URING_CMD_TASK_WORK_ISSUE_FLAGS;
         bindings::__io_uring_cmd_done(cmd.as_ptr(), ret, 0, flags, false);
+    }
+}
+
+/// A command that is polled for: it was queued, and its end has not been seen.
+///
+/// # Invariants
+///
+/// The command is valid for `'a`, and its private area has the request of type `R` that it was
+/// queued with. Its ring is locked for `'a`, so that it is not answered.
+pub struct PolledCmd<'a, R> {
+    cmd: NonNull<bindings::io_uring_cmd>,
+    _p: PhantomData<&'a R>,
+}
+
+impl<R: QueuedRequest> PolledCmd<'_, R> {
+    /// # Safety
+    ///
+    /// To be used in `->uring_cmd_iopoll` with its argument, with the `R` that commands of the file
+    /// are queued with.
+    pub(crate) unsafe fn from_raw(cmd: NonNull<bindings::io_uring_cmd>) -> Self {
+        // INVARIANT: By the safety requirements of this function.
+        Self {
+            cmd,
+            _p: PhantomData,
+        }
+    }
+
+    /// Returns the request that the command was queued with. Its owner frees it when the command is
+    /// answered, so not before this object is gone.
+    pub(crate) fn request(&self) -> NonNull<R> {
+        // SAFETY: By the type invariant it was set, and not to null.
+        unsafe { NonNull::new_unchecked(*private_area(self.cmd)) }
     }
 }

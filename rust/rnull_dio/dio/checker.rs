@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Makes sure, in debug builds, that every request is completed exactly once.
+//! A check, in debug builds, that every request is completed exactly once.
 
 use kernel::prelude::*;
 #[cfg(debug_assertions)]
@@ -12,26 +12,23 @@ use kernel::sync::atomic::{
     Atomic,
 };
 
-use kernel_ext::fs::{
-    iomap::Mapping,
-    Kiocb, //
-};
+use kernel_ext::fs::Kiocb;
 
-/// How many requests can be watched at a time, at most.
+/// The number of requests that can be checked at a time, at most.
 #[cfg(debug_assertions)]
 const SLOTS: usize = 1024;
-/// How many of the slots are looked at for a request.
+/// The number of slots that are searched for a request.
 #[cfg(debug_assertions)]
 const PROBES: usize = 16;
 
-/// The requests that are under way.
+/// The requests that are in flight.
 #[cfg(debug_assertions)]
 pub(super) struct Checker {
     slots: KVec<Atomic<usize>>,
     begun: Atomic<u64>,
     ended: Atomic<u64>,
-    /// Requests that no slot was left for.
-    unwatched: Atomic<u64>,
+    /// Requests that found no free slot.
+    unchecked: Atomic<u64>,
 }
 
 #[cfg(debug_assertions)]
@@ -45,11 +42,11 @@ impl Checker {
             slots,
             begun: Atomic::new(0),
             ended: Atomic::new(0),
-            unwatched: Atomic::new(0),
+            unchecked: Atomic::new(0),
         })
     }
 
-    /// Changes a slot of a request from `old` to `new`, if there is one.
+    /// Changes a slot of a request from `old` to `new`. Returns whether there was one.
     fn change(&self, id: usize, old: usize, new: usize) -> bool {
         // Requests are some cache lines apart.
         let first = id >> 6;
@@ -59,25 +56,25 @@ impl Checker {
         })
     }
 
-    /// A request is about to be submitted.
-    pub(super) fn begin<T: Mapping>(&self, kiocb: &Kiocb<T>) {
+    /// Records that a request is about to be submitted.
+    pub(super) fn begin<T>(&self, kiocb: &Kiocb<T>) {
         self.begun.add(1, Relaxed);
         let id = kiocb.id();
         assert!(
             !self.change(id, id, id),
-            "a request was submitted that is under way"
+            "a request was submitted that is in flight"
         );
         if !self.change(id, 0, id) {
-            self.unwatched.add(1, Relaxed);
+            self.unchecked.add(1, Relaxed);
         }
     }
 
-    /// The result of a request is about to be told to its issuer.
-    pub(super) fn end<T: Mapping>(&self, kiocb: &Kiocb<T>) {
+    /// Records that the issuer of a request is about to get its result.
+    pub(super) fn end<T>(&self, kiocb: &Kiocb<T>) {
         self.ended.add(1, Relaxed);
         let id = kiocb.id();
         assert!(
-            self.change(id, id, 0) || self.unwatched.fetch_add(u64::MAX, Full) > 0,
+            self.change(id, id, 0) || self.unchecked.fetch_add(u64::MAX, Full) > 0,
             "a request was completed twice, or never submitted"
         );
     }
@@ -94,7 +91,7 @@ impl Drop for Checker {
     }
 }
 
-/// Release builds rely on the tests.
+/// Checks nothing, in release builds.
 #[cfg(not(debug_assertions))]
 pub(super) struct Checker;
 
@@ -104,7 +101,7 @@ impl Checker {
         Ok(Self)
     }
 
-    pub(super) fn begin<T: Mapping>(&self, _kiocb: &Kiocb<T>) {}
+    pub(super) fn begin<T>(&self, _kiocb: &Kiocb<T>) {}
 
-    pub(super) fn end<T: Mapping>(&self, _kiocb: &Kiocb<T>) {}
+    pub(super) fn end<T>(&self, _kiocb: &Kiocb<T>) {}
 }

@@ -1,66 +1,79 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Mistakes that the compiler has to find. `make check` builds the module with each of them by
-//! itself (`DIO_CFG=NAME`), and wants the error that is told before it.
+//! Mistakes that must not compile. `make check` builds the module with each of them alone
+//! (`DIO_CFG=NAME`), and expects the error in the comment before it.
 
 #![allow(dead_code, unused_imports)]
 
 use kernel_ext::{
-    block::bio::EndedHead,
     context::{
-        Io,
-        Irq,
-        Task, //
+        InAtomic,
+        MayIo,
+        MaySleep, //
     },
-    fs::Kiocb, //
+    dio::{
+        DioKiocb,
+        EndedDio,
+        FilledDio, //
+    },
 };
 
 use super::{
     complete,
-    DioFile,
-    Engine, //
+    engine::Engine,
+    file::{
+        DioFile,
+        File, //
+    },
 };
 
 // E0308: sleeps in an interrupt
 #[cfg(rnull_dio_task_in_interrupt)]
-fn mistake<F: DioFile>(head: EndedHead<F>, irq: &Irq) {
-    complete::in_task(head, irq);
+fn mistake<F: DioFile>(dio: EndedDio<File<F>>, ctx: &InAtomic) {
+    complete::in_task(dio, ctx);
 }
 
 // E0308: waits for I/O in an interrupt
 #[cfg(rnull_dio_io_in_interrupt)]
-fn mistake<F: DioFile>(head: EndedHead<F>, irq: &Irq) {
-    complete::with_io(head, irq);
+fn mistake<F: DioFile>(dio: EndedDio<File<F>>, ctx: &InAtomic) {
+    complete::with_io(dio, ctx);
 }
 
-// E0308: waits for I/O in a task that others, or the I/O itself, may be waiting for
+// E0308: waits for I/O in a task that the I/O itself may be waiting for
 #[cfg(rnull_dio_io_in_issuer)]
-fn mistake<F: DioFile>(engine: &Engine<F>, task: &Task) {
-    let _ = engine.device.issue_flush(task);
+fn mistake<F: DioFile>(engine: &Engine<File<F>>, ctx: &MaySleep) {
+    let _ = engine.device.issue_flush(ctx);
 }
 
 // E0624: makes up a context
 #[cfg(rnull_dio_forged_context)]
-fn mistake() -> Io {
-    Io::new()
+fn mistake() -> MayIo {
+    MayIo::new()
 }
 
-// E0277: takes a context elsewhere
+// E0277: sends a context to another thread
 #[cfg(rnull_dio_stolen_context)]
-fn mistake(task: Task) -> impl Send {
-    task
+fn mistake(ctx: MaySleep) -> impl Send {
+    ctx
 }
 
 // E0382: completes a request twice
 #[cfg(rnull_dio_completed_twice)]
-fn mistake<F: DioFile>(kiocb: Kiocb<F>) {
+fn mistake<F: DioFile>(kiocb: DioKiocb<File<F>>) {
     kiocb.complete(Ok(0));
     kiocb.complete(Ok(0));
 }
 
-// E0382: goes on with a request that it has handed over
+// E0382: uses a request after its hand-over
 #[cfg(rnull_dio_used_after_hand_over)]
-fn mistake<F: DioFile>(head: EndedHead<F>) {
-    let _ = head.hand_over();
-    let _ = head.kiocb();
+fn mistake<F: DioFile>(dio: EndedDio<File<F>>) {
+    let _ = dio.hand_over();
+    let _ = dio.kiocb();
+}
+
+// E0382: submits a bio twice
+#[cfg(rnull_dio_submitted_twice)]
+fn mistake<F: DioFile>(dio: FilledDio<File<F>>) {
+    let _submitter = dio.submit();
+    let _submitter = dio.submit();
 }

@@ -1,52 +1,45 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Whose answer to "who completes a request?" is given.
+//! Completion policies: the default, and those of earlier kernels.
 
 use kernel::prelude::*;
 
-use super::{
-    range::Direction,
-    route::Needs, //
+use crate::named::{
+    named_enum,
+    Named, //
 };
 
-/// An answer: ours, or one that Linux has given before.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(u32)]
-pub(crate) enum Policy {
-    /// Ours.
-    #[default]
-    Auto,
-    /// Up to 6.5: asynchronous writes are completed by the worker, polled ones included.
-    Workqueue,
-    /// The patches of 2023, in 6.6: asynchronous writes that need no I/O are completed by an issuer
-    /// that defers, or by the reaper.
-    Defer,
-    /// Since 6.19: what needs nothing is completed inline, and all else by the worker.
-    Inline,
+use super::{
+    needs::Needs,
+    range::Direction, //
+};
+
+named_enum! {
+    /// The rules that choose the context which completes a request.
+    #[derive(Default)]
+    pub(crate) enum Policy {
+        /// The policy of this module.
+        #[default]
+        Auto = "auto",
+        /// Linux up to 6.5: the worker completes asynchronous writes, polled ones included.
+        Workqueue = "workqueue",
+        /// Linux 6.6: an issuer that defers, or the reaper, completes asynchronous writes that need
+        /// no I/O.
+        Defer = "defer",
+        /// Linux since 6.19: what needs nothing is completed inline, and the worker completes the
+        /// rest.
+        Inline = "inline",
+    }
 }
 
 impl Policy {
-    /// All policies, in the order of their discriminants.
-    pub(crate) const ALL: [Self; 4] = [Self::Auto, Self::Workqueue, Self::Defer, Self::Inline];
-
-    /// What the mount option calls it.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Workqueue => "workqueue",
-            Self::Defer => "defer",
-            Self::Inline => "inline",
-        }
-    }
-
-    /// The policy of that name.
+    /// Returns the policy of that name.
     pub(crate) fn from_name(name: &[u8]) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|policy| policy.name().as_bytes() == name)
+        let mut all = Self::ALL.iter().copied();
+        all.find(|policy| policy.name().as_bytes() == name)
     }
 
-    /// What this policy takes a request to need that by itself needs `needs`.
+    /// Returns the needs that this policy assumes for a request that by itself has `needs`.
     pub(super) fn raise(self, direction: Direction, needs: Needs) -> Needs {
         match (self, direction) {
             (Self::Workqueue | Self::Defer, Direction::Write) => needs.max(Needs::Task),
@@ -54,13 +47,14 @@ impl Policy {
         }
     }
 
-    /// Does it poll for requests that need `needs`?
+    /// Returns whether requests with these needs are polled for.
     pub(super) fn polls(self, needs: Needs) -> bool {
         self != Self::Inline || needs == Needs::Nothing
     }
 
-    /// Does a page in the cache matter if it is not one of those that were written?
-    pub(super) fn minds_whole_file(self) -> bool {
+    /// Returns whether a write needs a task if the page cache has any page of the file, rather than
+    /// one of the range that was written.
+    pub(super) fn needs_task_for_any_cached_page(self) -> bool {
         matches!(self, Self::Inline)
     }
 }
@@ -70,9 +64,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_lead_back() {
-        for (index, policy) in Policy::ALL.into_iter().enumerate() {
-            assert_eq!(policy as usize, index);
+    fn names_are_unique() {
+        for &policy in Policy::ALL {
             assert_eq!(Policy::from_name(policy.name().as_bytes()), Some(policy));
         }
         for name in [&b""[..], b"Auto", b"auto ", b"worker"] {
@@ -81,11 +74,11 @@ mod tests {
     }
 
     #[test]
-    fn history_takes_writes_for_more() {
+    fn earlier_policies_raise_the_needs_of_writes() {
         use Direction::*;
         use Needs::*;
 
-        for policy in Policy::ALL {
+        for &policy in Policy::ALL {
             let raises = matches!(policy, Policy::Workqueue | Policy::Defer);
             for needs in [Nothing, Task, Io] {
                 assert_eq!(policy.raise(Read, needs), needs);

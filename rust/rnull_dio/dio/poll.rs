@@ -3,48 +3,69 @@
 //! Polled completions.
 
 use kernel_ext::{
-    context::Task,
-    fs::kiocb::PollCookie,
-    trace, //
+    block::poll::PollCookie,
+    context::MaySleep,
+    dio::trace,
+    sync::llist::LockLessList, //
 };
 
 use super::{
     complete,
-    DioFile,
-    Engine, //
+    engine::Engine,
+    file::{
+        DioFile,
+        File, //
+    },
+    needs::Needs, //
 };
 
-/// Polls the queue of `cookie` once, and completes what has ended, in this task. Returns how many
-/// were completed.
+/// Polls the hardware queue of `cookie` once, and completes the polled requests that have ended, in
+/// this task. Returns how many were completed.
 ///
-/// The driver may have called `end_io` with its own lock held, so that nothing is completed
-/// there. What has ended waits in a list instead, of which each poller takes all: one's own
-/// request may have been reaped by another.
+/// The driver may call `end_io` with a lock held, so a request is not completed there. It is put on
+/// a list, which each reaper takes as a whole, because another poller may have found the request
+/// that this task polls for.
 ///
-/// Never spins, though the issuer may allow it: the request that it waits for may have been
-/// completed by somebody else, and then no queue has anything to wait for. It is up to the issuer,
-/// who can tell, to come again.
-pub(crate) fn poll<F: DioFile>(engine: &Engine<F>, cookie: Option<PollCookie>, task: &Task) -> u32 {
+/// Never spins, although the issuer may allow it, because no hardware queue finds a request that
+/// another poller has completed. The issuer polls again if its request is not complete.
+pub(crate) fn poll<F: DioFile>(
+    engine: &Engine<File<F>>,
+    cookie: Option<PollCookie>,
+    ctx: &MaySleep,
+) -> u32 {
     if let Some(cookie) = cookie {
-        engine.device.poll(cookie, task);
+        engine.device.poll(cookie, ctx);
     }
-    // Most polls find nothing, and need not take the cache line from those who add.
+    // Most polls find nothing, and need not take the cache line from the contexts that add.
     let reaped = if engine.polled.is_empty() {
         0
     } else {
-        reap(engine, task)
+        reap(engine, ctx)
     };
     trace::poll(&engine.device, cookie, reaped);
     reaped
 }
 
 /// Completes the polled requests that have ended.
-fn reap<F: DioFile>(engine: &Engine<F>, task: &Task) -> u32 {
+fn reap<F: DioFile>(engine: &Engine<File<F>>, ctx: &MaySleep) -> u32 {
     let mut reaped = 0;
-    for head in engine.polled.take_all() {
-        let (kiocb, ret) = complete::in_task(head, task);
-        kiocb.complete(ret);
+    // Completions that sleep come last, because no other reaper can find the requests of this
+    // batch.
+    let sleeping = LockLessList::new();
+    for mut dio in engine.polled.take_all() {
         reaped += 1;
+        if dio.state_mut().needs() == Needs::Nothing {
+            complete::without_needs(dio);
+        } else {
+            sleeping.push(dio);
+        }
+    }
+    if sleeping.is_empty() {
+        return reaped;
+    }
+    for dio in sleeping.take_all() {
+        let (kiocb, ret) = complete::in_task(dio, ctx);
+        kiocb.complete(ret);
     }
     reaped
 }

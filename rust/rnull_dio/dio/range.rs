@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What part of a request is there to transfer.
+//! The part of a request that is transferred.
 
 use kernel::prelude::*;
 
@@ -18,14 +18,14 @@ pub(crate) enum Direction {
 pub(super) struct Range {
     /// The bytes to transfer; a multiple of the block size.
     pub(super) transfer: usize,
-    /// The bytes to report: what a read finds before the end of the file.
-    pub(super) report: usize,
+    /// The bytes to report to the issuer: for a read, those before the end of the file.
+    pub(super) reported_bytes: usize,
 }
 
 /// Cuts a request of `len` bytes at `pos` to a file of `size` bytes.
 ///
 /// `block` is the unit of direct I/O in bytes, a power of two. Reads end at the end of the file,
-/// in whose last block they may still transfer what is behind it. Writes do not extend the file.
+/// but transfer the whole of its last block. Writes do not extend the file.
 ///
 /// # Errors
 ///
@@ -42,7 +42,7 @@ pub(super) fn range(
     if len == 0 {
         return Ok(Range {
             transfer: 0,
-            report: 0,
+            reported_bytes: 0,
         });
     }
     if (pos | len as u64) & (block - 1) != 0 {
@@ -54,13 +54,13 @@ pub(super) fn range(
     match direction {
         Direction::Read => Ok(Range {
             transfer: clamp((left + block - 1) & !(block - 1)),
-            report: clamp(left),
+            reported_bytes: clamp(left),
         }),
         Direction::Write => match clamp(left & !(block - 1)) {
             0 => Err(ENOSPC),
             bytes => Ok(Range {
                 transfer: bytes,
-                report: bytes,
+                reported_bytes: bytes,
             }),
         },
     }
@@ -77,7 +77,8 @@ mod tests {
 
     fn check(cases: &[Case]) {
         for &(direction, pos, len, size, block, expected) in cases {
-            let got = range(direction, pos, len, size, block).map(|r| (r.transfer, r.report));
+            let got =
+                range(direction, pos, len, size, block).map(|r| (r.transfer, r.reported_bytes));
             if got != expected {
                 pr_err!("{:?} {}+{} of {} by {}\n", direction, pos, len, size, block);
             }
@@ -98,7 +99,7 @@ mod tests {
             (Read, 4096, 512, MIB, 4096, Err(EINVAL)),
             (Write, 512, 4096, MIB, 4096, Err(EINVAL)),
             (Write, 4096, 8192, MIB, 4096, Ok((8192, 8192))),
-            // What is not aligned is wrong behind the end, too.
+            // Behind the end, alignment is checked first.
             (Read, MIB + 1, 512, MIB, 512, Err(EINVAL)),
             (Write, MIB + 1, 512, MIB, 512, Err(EINVAL)),
         ]);

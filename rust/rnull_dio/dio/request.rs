@@ -11,70 +11,69 @@ use kernel::{
 };
 
 use super::{
+    needs::Needs,
     policy::Policy,
-    range::Direction,
-    route::Needs, //
+    range::Direction, //
 };
 
 /// The state of a request, shared by its submitter and its bios.
 ///
-/// Relaxed access does: dropping a reference to the request publishes what its holder wrote, to
-/// the one who drops the last.
-pub(crate) struct Dio {
+/// Relaxed ordering is enough, because the reference count orders all accesses before the final
+/// put.
+pub(crate) struct DioState {
     pub(super) direction: Direction,
-    /// Where in the file it begins, in bytes.
+    /// Its position in the file, in bytes.
     pub(super) pos: u64,
-    /// Does the worker know of it, as one of those that will want a flush?
-    pub(super) is_expected: bool,
-    /// Who completes it?
+    /// Whether it is counted in the [flush group](super::flush_group::FlushGroup) of its file.
+    pub(super) is_grouped: bool,
     pub(super) policy: Policy,
-    /// The bytes that the issuer is told of, if there is no error.
-    pub(super) report: usize,
-    /// What is left to do, as a [`Needs`], which is only ever raised; or the first error, as an
-    /// errno. One word, as it is looked at several times a request.
+    /// The bytes that the issuer gets as the result, if there is no error.
+    pub(super) reported_bytes: usize,
+    /// What is left to do, as a [`Needs`] that is only raised; or the first error, as an errno. One
+    /// word, because it is read several times for each request.
     state: Atomic<i32>,
 }
 
-impl Dio {
+impl DioState {
     pub(super) fn new(
         direction: Direction,
         pos: u64,
-        report: usize,
+        reported_bytes: usize,
         policy: Policy,
         needs: Needs,
-        is_expected: bool,
+        is_grouped: bool,
     ) -> Self {
         Self {
             direction,
             pos,
-            is_expected,
+            is_grouped,
             policy,
-            report,
+            reported_bytes,
             // CAST: One of three.
             state: Atomic::new(needs as i32),
         }
     }
 
-    /// What is left to do, when everything has ended. There is nothing to flush for what has
-    /// failed.
+    /// Returns what is left to do when all bios have ended. A request that has failed needs no
+    /// flush.
     pub(super) fn needs(&mut self) -> Needs {
         match *self.state.get_mut() {
             0 => Needs::Nothing,
             2 => Needs::Io,
-            // An error needs a task, since not all who take it expect an interrupt.
+            // An error needs a task, because some issuers do not expect it in an interrupt.
             _ => Needs::Task,
         }
     }
 
     /// Makes sure that the completion may sleep.
     pub(super) fn raise_to_task(&self) {
-        // If it fails, it was no less before.
+        // If this fails, the needs are not less already.
         let _ = self
             .state
             .cmpxchg(Needs::Nothing as i32, Needs::Task as i32, Relaxed);
     }
 
-    /// Has something gone wrong already?
+    /// Returns whether there is an error.
     pub(super) fn has_failed(&self) -> bool {
         self.state.load(Relaxed) < 0
     }
@@ -90,11 +89,11 @@ impl Dio {
         }
     }
 
-    /// What the issuer is told, when everything has ended.
+    /// Returns the issuer's result when all bios have ended.
     pub(super) fn result(&mut self) -> Result<usize> {
         match *self.state.get_mut() {
             errno @ ..0 => Err(Error::from_errno(errno)),
-            _ => Ok(self.report),
+            _ => Ok(self.reported_bytes),
         }
     }
 }
@@ -103,8 +102,8 @@ impl Dio {
 mod tests {
     use super::*;
 
-    fn dio(needs: Needs) -> Dio {
-        Dio::new(Direction::Read, 0, 4096, Policy::Auto, needs, false)
+    fn dio(needs: Needs) -> DioState {
+        DioState::new(Direction::Read, 0, 4096, Policy::Auto, needs, false)
     }
 
     #[test]
@@ -131,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_failed_needs_a_task() {
+    fn a_request_that_has_failed_needs_a_task() {
         for needs in [Needs::Nothing, Needs::Task, Needs::Io] {
             let mut request = dio(needs);
             request.fail(EIO);

@@ -1,114 +1,74 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! In whose context the rest of a completion runs.
+//! Routing: which context runs the rest of a completion.
 
 use kernel::{
     fmt,
     prelude::*, //
 };
 
-use super::policy::Policy;
+use crate::named::{
+    named_enum,
+    Named, //
+};
 
-/// What is left to do when the last bio has ended. In order: more includes less.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u32)]
-pub(crate) enum Needs {
-    /// Nothing that sleeps.
-    Nothing,
-    /// Something that sleeps, but never starts or waits for I/O: errors, pages to mark dirty, pages
-    /// to take out of the cache.
-    Task,
-    /// Something that starts I/O and waits for it: a cache flush.
-    Io,
-}
+use super::{
+    needs::Needs,
+    policy::Policy, //
+};
 
-impl Needs {
-    const ALL: [Self; 3] = [Self::Nothing, Self::Task, Self::Io];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Nothing => "Nothing",
-            Self::Task => "Task",
-            Self::Io => "Io",
-        }
+named_enum! {
+    /// Where the last reference to a request is dropped.
+    pub(crate) enum Arrival {
+        /// In the submitter, because all bios had ended before the submission was over.
+        Submitter = "Submitter",
+        /// In an `end_io` that the issuer sleeps for.
+        Sync = "Sync",
+        /// In an `end_io` of a bio that the issuer polls for.
+        Polled = "Polled",
+        /// In any other `end_io`: in an interrupt, or another atomic context.
+        Irq = "Irq",
     }
 }
 
-/// Where the last reference to a request is dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub(crate) enum Arrival {
-    /// In the submitter, since all bios had ended before it was done.
-    Submitter,
-    /// In an `end_io` for which the issuer sleeps.
-    Sync,
-    /// In an `end_io` of a bio that the issuer polls for.
-    Polled,
-    /// In any other `end_io`: in an interrupt, or in something else that is atomic.
-    Irq,
-}
-
-/// Who has issued a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub(crate) enum Issuer {
-    /// Somebody who takes nothing but the result.
-    Plain,
-    /// Somebody who finishes requests in a task, if asked to.
-    Defers,
-}
-
-/// Who runs the rest of the completion.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub(crate) enum Route {
-    /// The issuer, before its submission returns.
-    Submitter,
-    /// The issuer, who slept for it.
-    Waiter,
-    /// Whoever polls next, once the driver has returned.
-    Reaper,
-    /// The `end_io` itself.
-    Inline,
-    /// The issuer, in a task of its own that it went on with after the submission.
-    Issuer,
-    /// The file's work item.
-    Worker,
-}
-
-impl Route {
-    /// All routes, in the order of their discriminants.
-    pub(crate) const ALL: [Self; 6] = [
-        Self::Submitter,
-        Self::Waiter,
-        Self::Reaper,
-        Self::Inline,
-        Self::Issuer,
-        Self::Worker,
-    ];
-
-    /// What the counters call it.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Submitter => "submitter",
-            Self::Waiter => "waiter",
-            Self::Reaper => "reaper",
-            Self::Inline => "inline",
-            Self::Issuer => "issuer",
-            Self::Worker => "worker",
-        }
+named_enum! {
+    /// The kind of a request's issuer.
+    pub(crate) enum Issuer {
+        /// An issuer that takes nothing but the result.
+        Plain = "plain",
+        /// An issuer that can run completions in a task.
+        Defers = "defers",
     }
 }
 
-/// Decides who runs the rest of a completion.
+named_enum! {
+    /// The context that runs the rest of a completion.
+    pub(crate) enum Route {
+        /// The issuer, before its submission returns.
+        Submitter = "submitter",
+        /// The issuer, which slept for it.
+        Waiter = "waiter",
+        /// The task that polls next, once the driver has returned.
+        Reaper = "reaper",
+        /// The `end_io` itself.
+        Inline = "inline",
+        /// A task of the issuer, which went on after the submission.
+        Issuer = "issuer",
+        /// The file's work item.
+        Worker = "worker",
+    }
+}
+
+/// Returns the context that runs the rest of a completion.
 #[inline]
 pub(crate) const fn route(policy: Policy, needs: Needs, arrival: Arrival, issuer: Issuer) -> Route {
     match (arrival, needs) {
-        // Its flush would keep the issuer from going on, and can be shared.
-        (Arrival::Submitter, Needs::Io) if matches!(policy, Policy::Auto) => Route::Worker,
+        // The submission may be one that must not sleep, and the worker can share the flush.
+        (Arrival::Submitter, Needs::Io) => Route::Worker,
         (Arrival::Submitter, _) => Route::Submitter,
         (Arrival::Sync, _) => Route::Waiter,
-        // Who waits for I/O keeps everything else waiting that it polls for or goes on with.
+        // Never block a poller or an interrupt on I/O, because other completions are queued behind
+        // it.
         (Arrival::Polled | Arrival::Irq, Needs::Io) => Route::Worker,
         (Arrival::Polled, Needs::Nothing) => Route::Reaper,
         (Arrival::Irq, Needs::Nothing) => Route::Inline,
@@ -121,29 +81,32 @@ pub(crate) const fn route(policy: Policy, needs: Needs, arrival: Arrival, issuer
     }
 }
 
-/// The columns of the table: where a request arrives, and whose it is if that matters.
-const COLUMNS: [(Arrival, Issuer, &str); 5] = [
-    (Arrival::Submitter, Issuer::Plain, "Submitter"),
-    (Arrival::Sync, Issuer::Plain, "Sync"),
-    (Arrival::Polled, Issuer::Plain, "Polled"),
-    (Arrival::Irq, Issuer::Defers, "Irq, defers"),
-    (Arrival::Irq, Issuer::Plain, "Irq, plain"),
+/// The columns of the tables: where a request arrives, and the kind of its issuer if that matters.
+const COLUMNS: [(Arrival, Option<Issuer>); 5] = [
+    (Arrival::Submitter, None),
+    (Arrival::Sync, None),
+    (Arrival::Polled, None),
+    (Arrival::Irq, Some(Issuer::Defers)),
+    (Arrival::Irq, Some(Issuer::Plain)),
 ];
 
-/// Writes the whole of [`route`] as tables in reStructuredText, one for each policy.
+/// The most characters of a cell.
+const WIDTH: usize = 11;
+
+/// Writes all of [`route`] as tables in reStructuredText, one for each policy.
 pub(crate) fn show_table(f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    for policy in Policy::ALL {
+    for &policy in Policy::ALL {
         writeln!(f, "``{}``:\n", policy.name())?;
         show_rule(f)?;
         write!(f, "{:<9}", "Needs")?;
-        show_cells(f, COLUMNS.map(|(_, _, title)| title))?;
+        show_cells(f, show_title)?;
         show_rule(f)?;
-        for needs in Needs::ALL {
+        for &needs in Needs::ALL {
             write!(f, "{:<9}", needs.name())?;
-            show_cells(
-                f,
-                COLUMNS.map(|(arrival, issuer, _)| route(policy, needs, arrival, issuer).name()),
-            )?;
+            show_cells(f, |cell, arrival, issuer| {
+                let issuer = issuer.unwrap_or(Issuer::Plain);
+                cell.write_str(route(policy, needs, arrival, issuer).name())
+            })?;
         }
         show_rule(f)?;
         writeln!(f)?;
@@ -151,20 +114,49 @@ pub(crate) fn show_table(f: &mut fmt::Formatter<'_>) -> fmt::Result {
     Ok(())
 }
 
-/// The cells of a row behind the first.
-fn show_cells(f: &mut fmt::Formatter<'_>, cells: [&str; COLUMNS.len()]) -> fmt::Result {
-    let [others @ .., last] = cells;
-    for cell in others {
-        write!(f, "  {cell:<11}")?;
+fn show_title(cell: &mut Cell<'_, '_>, arrival: Arrival, issuer: Option<Issuer>) -> fmt::Result {
+    cell.write_str(arrival.name())?;
+    if let Some(issuer) = issuer {
+        cell.write_str(", ")?;
+        cell.write_str(issuer.name())?;
     }
-    writeln!(f, "  {last}")
+    Ok(())
 }
 
-/// The line above and below the titles and the rows of a table.
+/// A cell that is being written, and the spaces that it still needs.
+struct Cell<'a, 'b> {
+    f: &'a mut fmt::Formatter<'b>,
+    left: usize,
+}
+
+impl Cell<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.left = self.left.saturating_sub(text.len());
+        self.f.write_str(text)
+    }
+}
+
+/// Writes the cells of a row behind the first, each by `show`.
+fn show_cells(
+    f: &mut fmt::Formatter<'_>,
+    show: impl Fn(&mut Cell<'_, '_>, Arrival, Option<Issuer>) -> fmt::Result,
+) -> fmt::Result {
+    // The spaces at the end of a cell are written before the next one, so that lines end without.
+    let mut spaces = 0;
+    for (arrival, issuer) in COLUMNS {
+        write!(f, "{:spaces$}  ", "")?;
+        let mut cell = Cell { f, left: WIDTH };
+        show(&mut cell, arrival, issuer)?;
+        spaces = cell.left;
+    }
+    writeln!(f)
+}
+
+/// Writes the line above and below the titles and the rows of a table.
 fn show_rule(f: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(f, "=========")?;
     for _ in COLUMNS {
-        write!(f, "  ===========")?;
+        write!(f, "  {:=<WIDTH$}", "")?;
     }
     writeln!(f)
 }
@@ -173,20 +165,12 @@ fn show_rule(f: &mut fmt::Formatter<'_>) -> fmt::Result {
 mod tests {
     use super::*;
 
-    const ARRIVALS: [Arrival; 4] = [
-        Arrival::Submitter,
-        Arrival::Sync,
-        Arrival::Polled,
-        Arrival::Irq,
-    ];
-    const ISSUERS: [Issuer; 2] = [Issuer::Plain, Issuer::Defers];
-
     /// Calls `f` for every cell of every policy's table.
     fn for_all(f: impl Fn(Policy, Needs, Arrival, Issuer)) {
-        for policy in Policy::ALL {
-            for needs in Needs::ALL {
-                for arrival in ARRIVALS {
-                    for issuer in ISSUERS {
+        for &policy in Policy::ALL {
+            for &needs in Needs::ALL {
+                for &arrival in Arrival::ALL {
+                    for &issuer in Issuer::ALL {
                         f(policy, needs, arrival, issuer);
                     }
                 }
@@ -194,8 +178,8 @@ mod tests {
         }
     }
 
-    /// What every policy does with requests whose issuer is still there, polled and interrupted
-    /// ones: of a plain issuer, and of one that defers.
+    /// For each need, the routes of polled and of interrupted requests, of an issuer that is plain
+    /// and of one that defers.
     type Rows = [[[Route; 2]; 2]; 3];
 
     fn rows(policy: Policy) -> Rows {
@@ -215,7 +199,7 @@ mod tests {
         for_all(|policy, needs, arrival, issuer| {
             let row = rows(policy)[needs as usize];
             let expected = match arrival {
-                Arrival::Submitter if (policy, needs) == (Policy::Auto, Needs::Io) => Route::Worker,
+                Arrival::Submitter if needs == Needs::Io => Route::Worker,
                 Arrival::Submitter => Route::Submitter,
                 Arrival::Sync => Route::Waiter,
                 Arrival::Polled => row[0][issuer as usize],
@@ -241,12 +225,5 @@ mod tests {
                 assert_eq!((needs, issuer), (Needs::Task, Issuer::Defers));
             }
         });
-    }
-
-    #[test]
-    fn counters_are_in_order() {
-        for (index, route) in Route::ALL.into_iter().enumerate() {
-            assert_eq!(route as usize, index);
-        }
     }
 }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The engine on null disks: who completes a request, with what, and how often.
+//! The engine on null disks: which context completes a request, with which result, and how often.
 
 mod defer;
+
+use core::marker::PhantomData;
 
 use kernel::{
     prelude::*,
@@ -18,100 +20,91 @@ use kernel::{
 
 use kernel_ext::{
     block::{
-        bio::{
-            BioSet,
-            BioTarget,
-            EndedBio,
-            EndedHead, //
-        },
         plug::with_plug,
-        BlockDevice, //
+        BdevFile, //
     },
-    context::{
-        Irq,
-        Task, //
+    context::MaySleep,
+    dio::test_io::{
+        TestIo,
+        TestIoOptions, //
     },
     fs::{
-        dio_gate::DioGate,
-        iomap::{
-            Extent,
-            Mapping, //
-        },
-        kernel_io::{
-            KernelIo,
-            Options, //
-        },
-        Kiocb, //
+        iomap::Extent,
+        Issued, //
     },
-    task_work::Mailboxes,
-    workqueue::IoWork, //
 };
 
-use crate::Dir;
+use crate::{
+    debugfs::Dir, //
+    disk::{
+        Config,
+        Counter,
+        Disk,
+        IrqMode, //
+    },
+    named::Named,
+};
 
 use super::{
+    file::EndIoHook,
+    request::DioState,
     route::Route,
-    Dio,
+    submit,
     DioFile,
     Direction,
     Engine,
-    OwnPart,
-    Policy,
-    Worker, //
-};
-use crate::disk::{
-    Config,
-    Counter,
-    Disk,
-    IrqMode, //
+    File,
+    Policy, //
 };
 
 /// The bytes of an extent of the file.
 const EXTENT: usize = 4096;
 const MIB: u64 = 1 << 20;
-/// Long enough for a submission to be over when the timer fires.
+/// A time in ns after which submission is over, for timers.
 const SLOWLY: u64 = 20_000_000;
 
+/// A completion hook, as a type.
+trait Hook: Send + Sync + 'static {
+    const HOOK: EndIoHook;
+}
+
+struct NoHook;
+struct Counted;
+struct Uncounted;
+
+impl Hook for NoHook {
+    const HOOK: EndIoHook = EndIoHook::None;
+}
+
+impl Hook for Counted {
+    const HOOK: EndIoHook = EndIoHook::Counted;
+}
+
+impl Hook for Uncounted {
+    const HOOK: EndIoHook = EndIoHook::Uncounted;
+}
+
 /// A file whose extents lie on the device with gaps between them, so that the block layer cannot
-/// merge its bios. It takes the `OWN_PART` of that number.
-struct TestFile<const OWN_PART: usize = 0> {
-    engine: Arc<Engine<Self>>,
-    worker: Arc<IoWork<Worker<Self>>>,
+/// merge its bios.
+struct TestFile<H: Hook> {
     size: u64,
-    /// How often the file has had its part in a completion.
-    completed: Atomic<u32>,
-    dio_gate: DioGate,
+    /// How often the hook was called.
+    hooked: Atomic<u32>,
+    _p: PhantomData<H>,
 }
 
-impl<const OWN_PART: usize> BioTarget for TestFile<OWN_PART> {
-    type Data = Dio;
+impl<H: Hook> DioFile for TestFile<H> {
+    const END_IO: EndIoHook = H::HOOK;
 
-    fn bio_set(&self) -> &BioSet<Self> {
-        &self.engine.bios
+    fn end_io(&self, _dio: &DioState, _ctx: &MaySleep) -> Result {
+        self.hooked.add(1, Relaxed);
+        Ok(())
     }
 
-    fn device(&self) -> &BlockDevice {
-        &self.engine.device
+    fn size(&self) -> u64 {
+        self.size
     }
 
-    fn end_io(bio: EndedBio<Self>, irq: &Irq) {
-        super::end_io(bio, irq);
-    }
-
-    fn mailboxes(&self) -> &Mailboxes<EndedHead<Self>> {
-        &self.engine.mailboxes
-    }
-
-    fn finish(head: EndedHead<Self>, task: &Task) -> (Kiocb<Self>, Result<usize>) {
-        super::finish(head, task)
-    }
-
-    fn refused(head: EndedHead<Self>, err: Error) {
-        super::refused(head, err);
-    }
-}
-
-impl<const OWN_PART: usize> Mapping for TestFile<OWN_PART> {
     fn map(&self, pos: u64, _len: u64) -> Result<Extent> {
         let extent = EXTENT as u64;
         Ok(Extent {
@@ -119,32 +112,9 @@ impl<const OWN_PART: usize> Mapping for TestFile<OWN_PART> {
             len: extent - pos % extent,
         })
     }
-
-    fn dio_gate(&self) -> &DioGate {
-        &self.dio_gate
-    }
 }
 
-impl<const OWN_PART: usize> DioFile for TestFile<OWN_PART> {
-    const OWN_PART: OwnPart = [OwnPart::None, OwnPart::Counted, OwnPart::Uncounted][OWN_PART];
-
-    fn completed(&self, _dio: &Dio, _task: &Task) -> Result {
-        self.completed.add(1, Relaxed);
-        Ok(())
-    }
-
-    fn engine(&self) -> &Engine<Self> {
-        &self.engine
-    }
-
-    fn worker(&self) -> &Arc<IoWork<Worker<Self>>> {
-        &self.worker
-    }
-
-    fn size(&self) -> u64 {
-        self.size
-    }
-}
+type Io<H> = Pin<KBox<TestIo<File<TestFile<H>>>>>;
 
 /// Where the extent number `index` lies.
 fn sector_of(index: usize) -> u64 {
@@ -152,12 +122,12 @@ fn sector_of(index: usize) -> u64 {
 }
 
 /// A file on a disk.
-struct Fixture<const OWN_PART: usize = 0> {
-    file: Arc<TestFile<OWN_PART>>,
+struct Fixture<H: Hook = NoHook> {
+    file: Arc<File<TestFile<H>>>,
     disk: Disk,
 }
 
-impl<const OWN_PART: usize> Fixture<OWN_PART> {
+impl<H: Hook> Fixture<H> {
     fn new(irqmode: IrqMode) -> Result<Self> {
         Self::with(Config {
             irqmode,
@@ -166,7 +136,7 @@ impl<const OWN_PART: usize> Fixture<OWN_PART> {
         })
     }
 
-    /// On a disk that can be polled, and completes at once what is not.
+    /// Creates a file on a disk that can be polled, and that completes other requests at once.
     fn polled() -> Result<Self> {
         Self::with(Config {
             poll_queues: 1,
@@ -179,69 +149,55 @@ impl<const OWN_PART: usize> Fixture<OWN_PART> {
         static DISKS: Atomic<u32> = Atomic::new(0);
         let name = CString::try_from_fmt(fmt!("rnull_dio_test{}", DISKS.fetch_add(1, Relaxed)))?;
         let disk = Disk::new(&name, &config, &Dir::new(&name))?;
-        let engine = Engine::new(disk.block_device().into(), c"rnull_dio_test")?;
-        let worker = Worker::new(&engine)?;
-        let file = Arc::new(
-            TestFile {
-                engine,
-                worker,
-                size: 4 * MIB,
-                completed: Atomic::new(0),
-                dio_gate: DioGate::new(),
-            },
-            GFP_KERNEL,
-        )?;
+        let engine = Engine::new(BdevFile::open(disk.block_device())?, c"rnull_dio_test")?;
+        let inner = TestFile {
+            size: 4 * MIB,
+            hooked: Atomic::new(0),
+            _p: PhantomData,
+        };
+        let file = Arc::new(File::new(inner, &engine)?, GFP_KERNEL)?;
         Ok(Self { file, disk })
     }
 
-    /// The same, under `policy`.
+    /// Sets the policy.
     fn under(self, policy: Policy) -> Self {
-        self.file.engine.set_policy(policy);
+        self.file.engine().set_policy(policy);
         self
     }
 
     /// Issues a request.
-    fn issue(
-        &self,
-        pos: u64,
-        buf: VVec<u8>,
-        options: Options,
-    ) -> Result<Pin<KBox<KernelIo<TestFile<OWN_PART>>>>> {
-        let io = KernelIo::new(self.file.clone(), pos, buf, options)?;
+    fn issue(&self, pos: u64, buf: VVec<u8>, options: TestIoOptions) -> Result<Io<H>> {
+        let io = TestIo::new(self.file.clone(), pos, buf, options)?;
         io.as_ref()
-            .issue(|kiocb, iter, io| super::submit(direction(options), kiocb, iter, io));
+            .issue(|kiocb, iter, io| submit(direction(options), kiocb, iter, io));
         Ok(io)
     }
 
-    /// Issues a request and waits for its result, which must come once.
-    fn run(
-        &self,
-        pos: u64,
-        buf: VVec<u8>,
-        options: Options,
-    ) -> Result<Pin<KBox<KernelIo<TestFile<OWN_PART>>>>> {
+    /// Issues a request, waits for its result, and checks that there is one.
+    fn run(&self, pos: u64, buf: VVec<u8>, options: TestIoOptions) -> Result<Io<H>> {
         let io = self.issue(pos, buf, options)?;
         let _ = io.wait();
         self.settle(&io);
         Ok(io)
     }
 
-    /// What must hold when a request is done.
-    fn settle(&self, io: &KernelIo<TestFile<OWN_PART>>) {
+    /// Checks what must hold when a request is done.
+    fn settle(&self, io: &TestIo<File<TestFile<H>>>) {
         assert_eq!(io.completions(), 1);
         assert_eq!(io.dio_count(), 0);
     }
 
-    /// The routes that were taken: submitter, waiter, reaper, inline, issuer, worker.
+    /// Returns how many requests took each route: submitter, waiter, reaper, inline, issuer,
+    /// worker.
     fn routes(&self) -> [u64; 6] {
-        Route::ALL.map(|route| self.file.engine.stats.route(route))
+        core::array::from_fn(|i| self.file.engine().stats.routes.get(Route::ALL[i]))
     }
 
     /// Polls until the request is done.
-    fn poll(&self, io: &KernelIo<TestFile<OWN_PART>>) -> u32 {
+    fn poll(&self, io: &TestIo<File<TestFile<H>>>) -> u32 {
         let mut reaped = 0;
         while io.completions() == 0 {
-            reaped += io.poll(|cookie, task| super::poll(&self.file.engine, cookie, task));
+            reaped += io.poll(|cookie, task| super::poll(self.file.engine(), cookie, task));
         }
         reaped
     }
@@ -256,7 +212,7 @@ fn base() -> Config {
     }
 }
 
-const READ: Options = Options {
+const READ: TestIoOptions = TestIoOptions {
     write: false,
     sync: false,
     hipri: false,
@@ -267,22 +223,22 @@ const READ: Options = Options {
     offset: 0,
 };
 
-const POLLED_READ: Options = Options {
+const POLLED_READ: TestIoOptions = TestIoOptions {
     hipri: true,
     ..READ
 };
 
-const POLLED_WRITE: Options = Options {
+const POLLED_WRITE: TestIoOptions = TestIoOptions {
     hipri: true,
     ..WRITE
 };
 
-const WRITE: Options = Options {
+const WRITE: TestIoOptions = TestIoOptions {
     write: true,
     ..READ
 };
 
-fn direction(options: Options) -> Direction {
+fn direction(options: TestIoOptions) -> Direction {
     if options.write {
         Direction::Write
     } else {
@@ -290,7 +246,7 @@ fn direction(options: Options) -> Direction {
     }
 }
 
-/// `len` bytes that are others for each `seed`, and at each place.
+/// Returns `len` bytes of the pseudo-random sequence that `seed` selects.
 fn pattern(len: usize, seed: u32) -> Result<VVec<u8>> {
     let mut buf = VVec::with_capacity(len, GFP_KERNEL)?;
     let mut state = seed.wrapping_mul(2_654_435_761) | 1;
@@ -319,13 +275,13 @@ mod cases {
                 let len = bios * EXTENT;
                 let seed = seed + 10 * u32::from(sync);
                 let written = fixture.disk.counters().get(Counter::Write);
-                let io = fixture.run(MIB, pattern(len, seed)?, Options { sync, ..WRITE })?;
+                let io = fixture.run(MIB, pattern(len, seed)?, TestIoOptions { sync, ..WRITE })?;
                 assert_eq!(io.wait(), Ok(len));
                 assert_eq!(io.advanced_to(), MIB + len as u64);
                 let written = fixture.disk.counters().get(Counter::Write) - written;
                 assert_eq!(written, bios as u64);
 
-                let io = fixture.run(MIB, zeroes(len)?, Options { sync, ..READ })?;
+                let io = fixture.run(MIB, zeroes(len)?, TestIoOptions { sync, ..READ })?;
                 assert_eq!(io.wait(), Ok(len));
                 assert!(io.buf() == &pattern(len, seed)?[..]);
             }
@@ -336,7 +292,7 @@ mod cases {
     #[test]
     fn bvecs_are_used_as_they_are() -> Result {
         let fixture: Fixture = Fixture::new(IrqMode::Timer)?;
-        let bvec = |options| Options {
+        let bvec = |options| TestIoOptions {
             bvec: true,
             ..options
         };
@@ -347,13 +303,51 @@ mod cases {
         let io = fixture.run(
             1024,
             zeroes(2 * EXTENT + offset)?,
-            Options {
+            TestIoOptions {
                 offset,
                 ..bvec(READ)
             },
         )?;
         assert_eq!(io.wait(), Ok(2 * EXTENT));
         assert!(io.buf() == &pattern(5 * EXTENT, 4)?[1024..][..2 * EXTENT]);
+        Ok(())
+    }
+
+    #[test]
+    fn the_memory_of_another_request_is_refused() -> Result {
+        // It may be gone when this request is done.
+        let fixture: Fixture = Fixture::new(IrqMode::Timer)?;
+        for bvec in [false, true] {
+            let options = TestIoOptions { bvec, ..WRITE };
+            let new = |seed| TestIo::new(fixture.file.clone(), 0, pattern(EXTENT, seed)?, options);
+            let (owner, other) = (new(16)?, new(17)?);
+            owner.as_ref().issue(|kiocb, iter, _| {
+                other
+                    .as_ref()
+                    .issue(|kiocb, _, io| submit(Direction::Write, kiocb, iter, io));
+                Issued::Done(kiocb, Ok(0))
+            });
+            assert_eq!(owner.wait(), Ok(0));
+            assert_eq!(other.wait(), Err(EINVAL));
+            fixture.settle(&other);
+        }
+        assert_eq!(fixture.disk.counters().get(Counter::Write), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn memory_of_the_wrong_direction_is_refused() -> Result {
+        let fixture: Fixture = Fixture::new(IrqMode::Timer)?;
+        for (options, direction) in [(READ, Direction::Write), (WRITE, Direction::Read)] {
+            for bvec in [false, true] {
+                let options = TestIoOptions { bvec, ..options };
+                let io = TestIo::new(fixture.file.clone(), 0, zeroes(EXTENT)?, options)?;
+                io.as_ref()
+                    .issue(|kiocb, iter, io| submit(direction, kiocb, iter, io));
+                assert_eq!(io.wait(), Err(EINVAL));
+                fixture.settle(&io);
+            }
+        }
         Ok(())
     }
 
@@ -388,7 +382,7 @@ mod cases {
     fn the_waiter_gets_the_last_reference() -> Result {
         let fixture: Fixture = Fixture::new(IrqMode::Timer)?;
         for bios in [1, 3] {
-            let options = Options {
+            let options = TestIoOptions {
                 sync: true,
                 ..WRITE
             };
@@ -413,7 +407,7 @@ mod cases {
                     let fixture: Fixture = Fixture::new(irqmode)?;
                     let sector = sector_of(bad);
                     fixture.disk.storage().bad().set_bad(sector..sector + 1)?;
-                    let options = Options { sync, ..options };
+                    let options = TestIoOptions { sync, ..options };
                     let io = fixture.run(0, zeroes(BIOS * EXTENT)?, options)?;
                     assert_eq!(io.wait(), Err(EIO));
                     assert_eq!(io.advanced_to(), 0);
@@ -457,7 +451,11 @@ mod cases {
         let second = fixture.issue(MIB, pattern(EXTENT, 10)?, POLLED_WRITE)?;
         // Nothing is held for a request that only waits for a poller.
         first.poll(|cookie, task| -> Result {
-            fixture.file.engine.device.poll(cookie.ok_or(EINVAL)?, task);
+            fixture
+                .file
+                .engine()
+                .device
+                .poll(cookie.ok_or(EINVAL)?, task);
             Ok(())
         })?;
         assert_eq!(first.completions(), 0);
@@ -473,7 +471,7 @@ mod cases {
     #[test]
     fn plugged_requests_are_polled_when_they_have_been_started() -> Result {
         let fixture: Fixture = Fixture::polled()?;
-        // The block layer starts none of them before it is told of the last.
+        // The block layer starts none of them before the plug is finished.
         let ios = with_plug(|| -> Result<_> {
             let mut ios = KVec::new();
             for i in 0..4 {
@@ -518,7 +516,7 @@ mod cases {
                 fua,
                 ..base()
             })?;
-            let dsync = Options {
+            let dsync = TestIoOptions {
                 dsync: true,
                 ..WRITE
             };
@@ -527,7 +525,7 @@ mod cases {
             let counters = fixture.disk.counters();
             assert_eq!(counters.get(Counter::Flush), flushes);
             assert_eq!(counters.get(Counter::Fua), fuas);
-            assert_eq!(fixture.file.engine.stats.route(route), 1);
+            assert_eq!(fixture.file.engine().stats.routes.get(route), 1);
         }
         Ok(())
     }
@@ -540,7 +538,7 @@ mod cases {
             ..base()
         })?;
         fixture.disk.storage().bad().set_bad(0..1)?;
-        let dsync = Options {
+        let dsync = TestIoOptions {
             dsync: true,
             ..WRITE
         };
@@ -553,7 +551,7 @@ mod cases {
     #[test]
     fn nowait_takes_one_bio_only() -> Result {
         let fixture: Fixture = Fixture::new(IrqMode::SoftIrq)?;
-        let nowait = Options {
+        let nowait = TestIoOptions {
             nowait: true,
             ..WRITE
         };
@@ -565,20 +563,20 @@ mod cases {
     }
 
     #[test]
-    fn those_who_want_no_direct_io_wait_for_it() -> Result {
+    fn an_exclusion_waits_for_direct_io() -> Result {
         let fixture: Fixture = Fixture::new(IrqMode::Timer)?;
         let io = fixture.issue(0, pattern(EXTENT, 15)?, WRITE)?;
         assert!(io.was_queued());
-        // Its timer has not fired yet, but has by the time that this goes on.
+        // The disk's timer fires while this waits for direct I/O.
         assert_eq!(io.without_dio(|| io.dio_count()), 0);
         assert_eq!(io.wait(), Ok(EXTENT));
         Ok(())
     }
 
     #[test]
-    fn direct_io_waits_for_those_who_want_none() -> Result {
+    fn direct_io_waits_for_the_end_of_an_exclusion() -> Result {
         let fixture: Fixture = Fixture::new(IrqMode::SoftIrq)?;
-        let nowait = Options {
+        let nowait = TestIoOptions {
             nowait: true,
             ..WRITE
         };
@@ -587,7 +585,7 @@ mod cases {
         assert_eq!(refused.wait(), Err(EAGAIN));
         assert_eq!(refused.dio_count(), 0);
         assert_eq!(fixture.disk.counters().get(Counter::Write), 1);
-        // When they are done, it goes on.
+        // After the exclusion, direct I/O goes on.
         let io = fixture.run(0, pattern(EXTENT, 18)?, nowait)?;
         assert_eq!(io.wait(), Ok(EXTENT));
         Ok(())
@@ -596,8 +594,8 @@ mod cases {
     #[test]
     fn bad_requests_are_refused() -> Result {
         let fixture: Fixture = Fixture::new(IrqMode::SoftIrq)?;
-        let size = fixture.file.size;
-        let odd = Options { offset: 1, ..WRITE };
+        let size = fixture.file.inner.size;
+        let odd = TestIoOptions { offset: 1, ..WRITE };
         for (pos, len, options, expected) in [
             (1, EXTENT, WRITE, Err(EINVAL)),
             (0, EXTENT + 1, READ, Err(EINVAL)),
@@ -608,7 +606,7 @@ mod cases {
             (size - 512, EXTENT, WRITE, Ok(512)),
         ] {
             for sync in [false, true] {
-                let io = fixture.run(pos, zeroes(len)?, Options { sync, ..options })?;
+                let io = fixture.run(pos, zeroes(len)?, TestIoOptions { sync, ..options })?;
                 assert_eq!(io.wait(), expected);
             }
         }
@@ -616,7 +614,7 @@ mod cases {
     }
 
     #[test]
-    fn disks_go_under_io() -> Result {
+    fn disks_are_removed_under_io() -> Result {
         for round in 0..100 {
             let fixture: Fixture = Fixture::with(Config {
                 irqmode: IrqMode::Timer,
@@ -632,7 +630,7 @@ mod cases {
             let Fixture { file, disk } = fixture;
             drop(disk);
             for io in ios {
-                // They had been submitted, so they end as they would have.
+                // They were submitted before the removal, so they end without an error.
                 assert_eq!(io.wait(), Ok(3 * EXTENT));
                 assert_eq!(io.completions(), 1);
                 assert_eq!(io.dio_count(), 0);
@@ -644,13 +642,13 @@ mod cases {
 
     #[test]
     fn a_disk_that_is_gone_gives_errors() -> Result {
-        let Fixture::<0> { file, disk } = Fixture::new(IrqMode::SoftIrq)?;
+        let Fixture::<NoHook> { file, disk } = Fixture::new(IrqMode::SoftIrq)?;
         drop(disk);
         for options in [READ, WRITE] {
             for sync in [false, true] {
                 for bios in [1, 3] {
-                    let options = Options { sync, ..options };
-                    let io = KernelIo::new(file.clone(), 0, zeroes(bios * EXTENT)?, options)?;
+                    let options = TestIoOptions { sync, ..options };
+                    let io = TestIo::new(file.clone(), 0, zeroes(bios * EXTENT)?, options)?;
                     let direction = direction(options);
                     io.as_ref()
                         .issue(|kiocb, iter, io| crate::dio::submit(direction, kiocb, iter, io));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What commands of io_uring mean.
+//! Decoding of io_uring commands.
 
 use kernel::{
     prelude::*,
@@ -8,24 +8,24 @@ use kernel::{
 };
 
 use kernel_ext::{
-    io_uring::{
-        Transfer,
-        PAYLOAD, //
+    dio::{
+        uapi::{
+            rnull_dio_uring_cmd,
+            RNULL_DIO_DSYNC,
+            RNULL_DIO_URING_CMD_READ,
+            RNULL_DIO_URING_CMD_WRITE, //
+        },
+        uring::Transfer, //
     },
-    uapi::{
-        rnull_dio_uring_cmd,
-        RNULL_DIO_DSYNC,
-        RNULL_DIO_URING_CMD_READ,
-        RNULL_DIO_URING_CMD_WRITE, //
-    },
+    io_uring::PAYLOAD, //
 };
 
 /// Decodes the command `op`.
 ///
 /// # Errors
 ///
-/// - `EOPNOTSUPP`: there is no such command.
-/// - `EINVAL`: it has flags that are not known, or not for it.
+/// - `EOPNOTSUPP`: an unknown command.
+/// - `EINVAL`: a flag is unknown, or not for this command.
 pub(super) fn decode(op: u32, payload: &[u8; PAYLOAD]) -> Result<Transfer> {
     let write = match op {
         RNULL_DIO_URING_CMD_READ => false,
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known() {
+    fn known_commands() {
         for (op, flags, write, dsync) in [
             (RNULL_DIO_URING_CMD_READ, 0, false, false),
             (RNULL_DIO_URING_CMD_WRITE, 0, true, false),
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not() {
+    fn unknown_commands() {
         let (read, write) = (RNULL_DIO_URING_CMD_READ, RNULL_DIO_URING_CMD_WRITE);
         for (op, flags, reserved, err) in [
             (0, 0, 0, EOPNOTSUPP),

@@ -13,12 +13,15 @@ use kernel_ext::fs::options::{
     OptionError, //
 };
 
-use crate::dio::Policy;
+use crate::{
+    dio::Policy,
+    named::Named, //
+};
 
-/// What can be chosen for a mount, and changed by remounting.
+/// The options of a mount, which can be changed by remounting.
 #[derive(Clone, Default)]
 pub(crate) struct Options {
-    /// `completion=`: who completes requests.
+    /// `completion=`: the completion policy.
     pub(super) completion: Policy,
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The signature without which no device is mounted.
+//! The signature of a device with a diofs.
 //!
-//! It fills the first block, of [`SIZE`] bytes, with these fields, little endian, and zeroes
+//! It fills the first [`SIZE`] bytes of the device, with these fields in little endian, and zeroes
 //! behind them:
 //!
 //! | offset | bytes | what |
@@ -10,41 +10,63 @@
 //! | 0 | 8 | `rnulldio` |
 //! | 8 | 4 | version: 1 |
 //! | 12 | 4 | zero |
-//! | 16 | 8 | where the file `data` begins, in bytes |
+//! | 16 | 8 | the start of the file `data`, in bytes |
 //! | 24 | 8 | the size of the file system in bytes, this block included |
 
-use kernel::prelude::*;
+use kernel::{
+    fmt,
+    page::PAGE_SIZE,
+    prelude::*, //
+};
 
-use kernel_ext::block::BlockDevice;
+use kernel_ext::{
+    block::{
+        bio::Bio,
+        BlockDevice, //
+    },
+    context::MayIo, //
+};
 
 const SIZE: usize = 4096;
 const MAGIC: &[u8; 8] = b"rnulldio";
 const VERSION: u32 = 1;
 
-/// Why a device is not a diofs.
+/// The reason for which a device is not mounted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
+    /// The logical blocks of the device are larger than a page.
+    BlockSize(u32),
     /// The signature cannot be read.
     Unreadable(Error),
-    /// The signature is not there.
+    /// There is no signature.
     NoSignature,
     /// The signature is of another version.
     Version(u32),
-    /// The signature speaks of a place for the data that cannot be.
+    /// The signature has an impossible place for the data.
     Layout,
-    /// The signature speaks of more than the device has.
+    /// The file system is larger than the device.
     DeviceTooSmall,
 }
 
-impl Refusal {
-    /// What to tell the administrator.
-    pub(super) fn reason(&self) -> &'static str {
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreadable(_) => "cannot read the first block",
-            Self::NoSignature => "no diofs signature, run mkfs.diofs on it first",
-            Self::Version(_) => "a diofs of another version",
-            Self::Layout => "damaged signature, data begins or ends where it cannot",
-            Self::DeviceTooSmall => "the device is smaller than the file system",
+            Self::BlockSize(bytes) => write!(
+                f,
+                "logical blocks of {bytes} bytes are larger than a page ({PAGE_SIZE} bytes)"
+            ),
+            Self::Unreadable(err) => {
+                write!(f, "cannot read the first block: error {}", err.to_errno())
+            }
+            Self::NoSignature => write!(f, "no diofs signature, run mkfs.diofs on it first"),
+            Self::Version(version) => {
+                write!(
+                    f,
+                    "a diofs of version {version}, only {VERSION} is supported"
+                )
+            }
+            Self::Layout => write!(f, "damaged signature: impossible place of the data"),
+            Self::DeviceTooSmall => write!(f, "the device is smaller than the file system"),
         }
     }
 }
@@ -58,24 +80,35 @@ impl From<Refusal> for Error {
     }
 }
 
-/// What the signature tells.
+/// The contents of a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Signature {
-    /// In bytes.
+    /// The start of the data in bytes.
     data_start: u64,
-    /// In bytes.
+    /// The size of the file system in bytes.
     fs_len: u64,
 }
 
 impl Signature {
     /// Reads the signature of `device`. Sleeps and does I/O.
-    pub(super) fn read(device: &BlockDevice) -> Result<Self, Refusal> {
+    ///
+    /// # Errors
+    ///
+    /// The reason for which the device cannot be mounted.
+    pub(super) fn read(device: &BlockDevice, io: &MayIo) -> Result<Self, Refusal> {
+        let block_size = device.logical_block_size();
+        // CAST: From 32 bits to 64.
+        if block_size as usize > PAGE_SIZE {
+            return Err(Refusal::BlockSize(block_size));
+        }
+        // CAST: As above.
+        let len = SIZE.max(block_size as usize);
         let mut block =
-            KVec::from_elem(0u8, SIZE, GFP_KERNEL).map_err(|_| Refusal::Unreadable(ENOMEM))?;
-        device
-            .read_sync(0, &mut block)
+            KVec::from_elem(0u8, len, GFP_KERNEL).map_err(|_| Refusal::Unreadable(ENOMEM))?;
+        Bio::read(device, 0, &mut block, io)
+            .and_then(|bio| bio.submit_and_wait(io))
             .map_err(Refusal::Unreadable)?;
-        Self::parse(&block, device.nr_bytes(), device.logical_block_size())
+        Self::parse(&block, device.nr_bytes(), block_size)
     }
 
     fn parse(block: &[u8], device_len: u64, block_size: u32) -> Result<Self, Refusal> {
@@ -114,18 +147,18 @@ impl Signature {
         Ok(signature)
     }
 
-    /// Where the data begins on the device, in sectors of 512 bytes.
+    /// Returns the first sector of the data on the device, in units of 512 bytes.
     pub(super) fn data_sector(&self) -> u64 {
         self.data_start / 512
     }
 
-    /// How much data there is, in bytes.
+    /// Returns the size of the data in bytes.
     pub(super) fn data_len(&self) -> u64 {
         self.fs_len - self.data_start
     }
 }
 
-/// The `N` bytes at `at`.
+/// Returns the `N` bytes at `at`.
 fn field<const N: usize>(block: &[u8], at: usize) -> Option<[u8; N]> {
     block.get(at..at + N)?.try_into().ok()
 }

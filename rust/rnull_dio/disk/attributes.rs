@@ -27,8 +27,8 @@ const MAX_SIZE_MIB: u64 = (1 << 43) - 1;
 /// Limits of the number of a sector.
 pub(super) const SECTORS: Limits = Limits::Range(0, MAX_SIZE_MIB << 11);
 
-/// Limit of `completion_nsec`: 10 s. Power-off waits for it, less long than hung tasks are reported
-/// after.
+/// Limit of `completion_nsec`: 10 s, because power-off waits for it, and tasks that wait much longer
+/// are reported as hung.
 const MAX_COMPLETION_NSEC: u64 = 10_000_000_000;
 
 /// Limit of `hw_queue_depth`, that of blk-mq.
@@ -210,7 +210,7 @@ impl Config {
     }
 }
 
-/// Writes the list of attributes as `Documentation/disk.rst` has it.
+/// Writes the list of attributes as `Documentation/use/disk.rst` has it.
 pub(crate) fn show_attributes(f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let defaults = Config::default();
     for &attribute in Attribute::ALL {

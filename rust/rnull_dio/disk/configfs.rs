@@ -29,8 +29,8 @@ use kernel::{
 use kernel_ext::configfs::group_name;
 
 use crate::{
+    debugfs::Dir, //
     named::Named,
-    Dir, //
 };
 
 use super::{

@@ -24,8 +24,8 @@ use kernel::{
 use kernel_ext::block;
 
 use crate::{
+    debugfs::Dir, //
     named::Named,
-    Dir, //
 };
 
 use super::{

@@ -5,7 +5,6 @@
 use kernel::{
     prelude::*,
     sync::{
-        aref::ARef,
         atomic::{
             Atomic,
             Relaxed, //
@@ -19,26 +18,34 @@ use kernel::{
             udelay, //
         },
         Delta, //
-    },
-    workqueue, //
+    }, //
 };
 
-use kernel_ext::block::{
-    mq::{
-        Flags,
-        GenDisk,
-        GenDiskBuilder,
-        Hctx,
-        IdleRequest,
-        NoTimer,
-        Operations,
-        QueueCounts,
-        Rejected,
-        Request,
-        TagSet,
-        TagSetConfig, //
+use kernel_ext::{
+    block::{
+        bio::Bio,
+        mq::{
+            Flags,
+            GenDisk,
+            GenDiskBuilder,
+            Hctx,
+            IdleRequest,
+            NoTimer,
+            Operations,
+            QueueCounts,
+            Rejected,
+            Request,
+            TagSet,
+            TagSetConfig, //
+        },
+        BdevFile, //
     },
-    BlockDevice, //
+    context::MayIo,
+    workqueue::{
+        IoWork,
+        IoWorkItem,
+        OwnedQueue, //
+    },
 };
 
 /// How long `queue_rq` goes on after it has ended the request.
@@ -118,21 +125,36 @@ fn pause(may_sleep: bool) {
     }
 }
 
-/// Reads the first sectors of the device in another task.
-fn spawn_read(device: ARef<BlockDevice>) -> Result<Arc<Completion>> {
-    let done = Arc::pin_init(Completion::new(), GFP_KERNEL)?;
-    let mut buf = KVec::from_elem(0, 512, GFP_KERNEL)?;
-    workqueue::system_long().try_spawn(GFP_KERNEL, {
-        let done = done.clone();
-        move || {
-            if let Err(error) = device.read_sync(0, &mut buf) {
-                pr_err!("the read of the test failed: {error:?}\n");
-            }
-            drop(device);
-            done.complete_all();
+/// Reads the first sector of a device, in the task of a workqueue.
+#[pin_data]
+struct Reader {
+    device: BdevFile,
+    #[pin]
+    done: Completion,
+}
+
+impl Reader {
+    fn new(device: BdevFile) -> impl PinInit<Self> {
+        pin_init!(Self {
+            device,
+            done <- Completion::new(),
+        })
+    }
+
+    fn read(&self, io: &MayIo) -> Result {
+        let mut buf = KVec::from_elem(0, 512, GFP_KERNEL)?;
+        let bio = Bio::read(&self.device, 0, &mut buf, io)?;
+        bio.submit_and_wait(io)
+    }
+}
+
+impl IoWorkItem for Reader {
+    fn run(&self, io: &MayIo) {
+        if let Err(error) = self.read(io) {
+            pr_err!("the read of the test failed: {error:?}\n");
         }
-    })?;
-    Ok(done)
+        self.done.complete_all();
+    }
 }
 
 fn disk<const BLOCKING: bool>() -> Result<GenDisk<EarlyEnd<BLOCKING>>> {
@@ -159,12 +181,14 @@ fn during_dispatch<const BLOCKING: bool>(f: impl FnOnce(GenDisk<EarlyEnd<BLOCKIN
     FREED_EARLY.store(0, Relaxed);
     ENDED.store(false, Relaxed);
     PAUSES.store(true, Relaxed);
-    let done = spawn_read(ARef::from(disk.part0()))?;
+    let queue = OwnedQueue::new(c"rnull_dio_kunit")?;
+    let reader = IoWork::new(Reader::new(BdevFile::open(disk.part0())?), &queue)?;
+    reader.clone().enqueue();
     while !ENDED.load(Relaxed) {
         fsleep(Delta::from_millis(1));
     }
     f(disk);
-    done.wait_for_completion();
+    reader.done.wait_for_completion();
     PAUSES.store(false, Relaxed);
     Ok(())
 }

@@ -133,8 +133,8 @@ impl GenDiskBuilder {
         self
     }
 
-    /// Sets the limit of the sectors of a write of zeroes without data. 0, the default, means none of
-    /// them.
+    /// Sets the limit of the sectors of a write of zeroes without data. 0, the default, means none
+    /// of them.
     pub fn max_write_zeroes_sectors(mut self, sectors: u32) -> Self {
         self.limits.max_write_zeroes_sectors = sectors;
         self
@@ -156,7 +156,7 @@ impl GenDiskBuilder {
     /// # Errors
     ///
     /// - [`EINVAL`] if the name is empty or too long, or the limits contradict each other.
-    /// - [`ENOMEM`], and what [`Operations::init_hctx`] returns.
+    /// - [`ENOMEM`], and the errors of [`Operations::init_hctx`].
     pub fn build<T: Operations>(
         mut self,
         name: &CStr,
@@ -169,8 +169,8 @@ impl GenDiskBuilder {
             drop(unsafe { T::QueueData::from_foreign(data) });
         });
 
-        // SAFETY: The tag set is initialized, and outlives the disk, because the returned object has
-        // a reference of it. The limits are valid for the call.
+        // SAFETY: The tag set is initialized, and outlives the disk, because the returned object
+        // has a reference of it. The limits are valid for the call.
         let disk = from_err_ptr(unsafe {
             bindings::__blk_mq_alloc_disk(
                 tag_set.as_raw(),
@@ -238,8 +238,8 @@ unsafe fn set_name(disk: *mut bindings::gendisk, name: &CStr) -> Result {
 
 /// A disk that is in the system.
 ///
-/// Its drop removes it: new I/O fails, and I/O in flight is waited for. A task that still has it open
-/// keeps the module of the driver loaded, but its I/O no longer reaches the driver.
+/// Its drop removes it: new I/O fails, and I/O in flight is waited for. A task that still has it
+/// open keeps the module of the driver loaded, but its I/O no longer reaches the driver.
 ///
 /// # Invariants
 ///
@@ -282,10 +282,10 @@ impl<T: Operations> Drop for GenDisk<T> {
         let disk = self.disk.as_ptr();
         // SAFETY: By the type invariant.
         let queue_data = unsafe { (*(*disk).queue).queuedata };
-        // SAFETY: By the type invariant. This freezes the queue for good: it waits for all requests,
-        // pollers and timeout handlers. Dispatchers may still be in the driver, with all of their
-        // requests ended. (In 7.3 the removal of the I/O scheduler waits for them too. Nothing says
-        // that it has to.)
+        // SAFETY: By the type invariant. This freezes the queue for good: it waits for all
+        // requests, pollers and timeout handlers. Dispatchers may still be in the driver, with all
+        // of their requests ended. (In 7.3 the removal of the I/O scheduler waits for them, too,
+        // but that is not documented.)
         unsafe { bindings::del_gendisk(disk) };
         self.tag_set.wait_for_dispatchers();
         // SAFETY: The reference of `self`. Tasks that have the disk open may hold others; the queue

@@ -65,6 +65,10 @@ pub(super) struct HctxData<T: Operations> {
 
 impl<T: Operations> HctxData<T> {
     /// Makes the data of the hardware queue with number `index`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Operations::init_hctx`].
     pub(super) fn new(index: u32) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             data <- T::init_hctx(index),
@@ -74,7 +78,8 @@ impl<T: Operations> HctxData<T> {
 
     /// # Safety
     ///
-    /// `foreign` must come from `into_foreign()` of a pinned box of `Self`, and not be freed for `'a`.
+    /// `foreign` must come from `into_foreign()` of a pinned box of `Self`, and not be freed for
+    /// `'a`.
     #[inline]
     unsafe fn borrow<'a>(foreign: *mut c_void) -> &'a Self {
         // SAFETY: By the safety requirements of this function. A box that is pinned is borrowed
@@ -109,7 +114,8 @@ impl<T: Operations> RetiredHctxs<T> {
     /// which is passed. Shared borrows may exist.
     pub(super) unsafe fn push(&mut self, data: *mut c_void) {
         // INVARIANT: By the safety requirements of this function, and what was there follows.
-        // SAFETY: By the safety requirements of this function. Nothing but this list accesses `next`.
+        // SAFETY: By the safety requirements of this function. Nothing but this list accesses
+        // `next`.
         unsafe { HctxData::<T>::borrow(data) }.next.set(self.0);
         self.0 = data;
     }

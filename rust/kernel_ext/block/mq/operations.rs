@@ -91,8 +91,8 @@ pub trait Operations: Sized + 'static {
     /// The driver's data of a hardware queue. Dropped when the disk has been removed.
     type HwData: Send + Sync;
 
-    /// The driver's data of a request. It lives as long as the memory of the request, and is kept from
-    /// one use of that to the next.
+    /// The driver's data of a request. It lives as long as the memory of the request, and is kept
+    /// from one use of that to the next.
     type RequestData: Send + Sync;
 
     /// [`super::RequestTimer<Self>`] if requests wait for timers, otherwise [`super::NoTimer`].
@@ -108,8 +108,8 @@ pub trait Operations: Sized + 'static {
     ///
     /// May sleep if the tag set has [`super::Flags::Blocking`].
     ///
-    /// The driver may end the request, here or elsewhere, and this go on: `hctx` and what is borrowed
-    /// from it stay valid until this returns, even if the disk is removed.
+    /// The request may end before this returns. `hctx` and what is borrowed from it stay valid
+    /// until this returns, even if the disk is being removed.
     fn queue_rq<'a>(
         hctx: Hctx<'_, Self>,
         rq: IdleRequest<'a, Self>,
@@ -125,8 +125,8 @@ pub trait Operations: Sized + 'static {
     /// sleep.
     fn complete(rq: Request<Self>);
 
-    /// Ends the requests of a queue for polled I/O that are finished, and returns how many there were.
-    /// May not sleep.
+    /// Ends the requests of a queue for polled I/O that are finished, and returns how many there
+    /// were. May not sleep.
     fn poll(_hctx: Hctx<'_, Self>, _batch: IoCompBatch<'_>) -> u32 {
         kernel::build_error!(kernel::error::VTABLE_DEFAULT_ERROR)
     }
@@ -145,8 +145,8 @@ impl<T: Operations> OperationsVTable<T> {
     ///
     /// - Only blk-mq may call this, in the read-side critical section of a dispatcher, which has to
     ///   begin after `init_hctx` and before `exit_hctx` for `hctx`.
-    /// - `bd` must be valid. It passes the ownership of the request in it, which must be initialized by
-    ///   `init_request` and not started.
+    /// - `bd` must be valid. It passes the ownership of the request in it, which must be
+    ///   initialized by `init_request` and not started.
     unsafe extern "C" fn queue_rq(
         hctx: *mut bindings::blk_mq_hw_ctx,
         bd: *const bindings::blk_mq_queue_data,
@@ -158,8 +158,8 @@ impl<T: Operations> OperationsVTable<T> {
         let hctx = unsafe { Hctx::from_raw(hctx) };
         // SAFETY: By the safety requirements of this function.
         let (rq, is_last) = unsafe { ((*bd).rq, (*bd).last) };
-        // SAFETY: By the safety requirements of this function. The lifetime is of this call only, and `T::queue_rq()`
-        // works with any, so what it returns cannot be another request.
+        // SAFETY: By the safety requirements of this function. The lifetime is of this call only,
+        // and `T::queue_rq()` works with any, so what it returns cannot be another request.
         let rq = unsafe { IdleRequest::from_raw(rq) };
 
         let rejected = T::queue_rq(hctx, rq, is_last).err();
@@ -168,8 +168,8 @@ impl<T: Operations> OperationsVTable<T> {
 
     /// # Safety
     ///
-    /// Only blk-mq may call this, in the read-side critical section of a dispatcher, which has to begin
-    /// after `init_hctx` and before `exit_hctx` for `hctx`.
+    /// Only blk-mq may call this, in the read-side critical section of a dispatcher, which has to
+    /// begin after `init_hctx` and before `exit_hctx` for `hctx`.
     unsafe extern "C" fn commit_rqs(hctx: *mut bindings::blk_mq_hw_ctx) {
         // SAFETY: As in `queue_rq`.
         T::commit_rqs(unsafe { Hctx::from_raw(hctx) });
@@ -204,8 +204,8 @@ impl<T: Operations> OperationsVTable<T> {
     /// Only blk-mq may call this, for a request that was started, with a reference that keeps it
     /// from being used anew.
     unsafe extern "C" fn timeout(rq: *mut bindings::request) -> bindings::blk_eh_timer_return {
-        // SAFETY: By the safety requirements of this function. The timeout handler also holds a reference of the
-        // queue, so its hardware queues are live.
+        // SAFETY: By the safety requirements of this function. The timeout handler also holds a
+        // reference of the queue, so its hardware queues are live.
         let rq = unsafe { ExpiredRequest::from_raw(rq) };
         match T::timeout(&rq) {
             TimeoutAction::Done => bindings::blk_eh_timer_return_BLK_EH_DONE,
@@ -231,8 +231,8 @@ impl<T: Operations> OperationsVTable<T> {
 
     /// # Safety
     ///
-    /// Only blk-mq may call this, once after `init_hctx`, for a queue whose tag set is a `TagSet<T>`,
-    /// when no request is left and no other callback for `hctx` begins.
+    /// Only blk-mq may call this, once after `init_hctx`, for a queue whose tag set is a
+    /// `TagSet<T>`, when no request is left and no other callback for `hctx` begins.
     unsafe extern "C" fn exit_hctx(hctx: *mut bindings::blk_mq_hw_ctx, _hctx_idx: c_uint) {
         // SAFETY: By the safety requirements of this function; a tag set outlives its queues.
         let queues = unsafe { Queues::<T>::of((*(*hctx).queue).tag_set) };
@@ -258,15 +258,16 @@ impl<T: Operations> OperationsVTable<T> {
 
     /// # Safety
     ///
-    /// Only blk-mq may call this, once after `init_request` returned 0, for a request that is not in
-    /// flight.
+    /// Only blk-mq may call this, once after `init_request` returned 0, for a request that is not
+    /// in flight.
     unsafe extern "C" fn exit_request(
         _set: *mut bindings::blk_mq_tag_set,
         rq: *mut bindings::request,
         _hctx_idx: c_uint,
     ) {
-        // SAFETY: Initialized by `init_request`. The request is not in flight, so that nothing borrows
-        // the data; the drop of the timer waits for a callback that has just ended the request.
+        // SAFETY: Initialized by `init_request`. The request is not in flight, so that nothing
+        // borrows the data; the drop of the timer waits for a callback that has just ended the
+        // request.
         unsafe { core::ptr::drop_in_place(Pdu::<T>::of(rq)) };
     }
 

@@ -56,7 +56,7 @@ impl QueueCounts {
     }
 }
 
-/// What the callbacks of a tag set find by its `driver_data`.
+/// The data that the callbacks of a tag set find by its `driver_data`.
 #[pin_data]
 pub(super) struct Queues<T: Operations> {
     counts: QueueCounts,
@@ -101,8 +101,8 @@ impl<T: Operations> Queues<T> {
     /// `set` must be the set of a [`super::TagSet<T>`] with these queues, and blk-mq must have it
     /// filled in its maps.
     pub(super) unsafe fn fill_maps(&self, set: *mut bindings::blk_mq_tag_set) {
-        // SAFETY: By the safety requirements of this function; blk-mq does not change these while the
-        // maps are filled in.
+        // SAFETY: By the safety requirements of this function; blk-mq does not change these while
+        // the maps are filled in.
         let (nr_maps, nr_hw_queues) = unsafe { ((*set).nr_maps, (*set).nr_hw_queues) };
 
         let mut offset = 0;
@@ -110,8 +110,8 @@ impl<T: Operations> Queues<T> {
         for kind in HctxType::ALL.into_iter().take(nr_maps as usize) {
             // blk-mq limits the queues of a set with a single map to the number of CPUs.
             let nr = self.counts.of(kind).min(nr_hw_queues - offset);
-            // SAFETY: The map exists, because its index is below `nr_maps`, and blk-mq has it filled
-            // in by this function.
+            // SAFETY: The map exists, because its index is below `nr_maps`, and blk-mq has it
+            // filled in by this function.
             unsafe {
                 let map = &raw mut (*set).map[kind.index()];
                 (*map).nr_queues = nr;

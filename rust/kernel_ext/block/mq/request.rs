@@ -142,8 +142,8 @@ impl<'a, T: Operations> IdleRequest<'a, T> {
 
     /// Returns the request to the block layer because of a lack of resources.
     ///
-    /// The block layer tries again after a short time or, if `in_flight` is set, when another request
-    /// of this driver ends.
+    /// The block layer tries again after a short time or, if `in_flight` is set, when another
+    /// request of this driver ends.
     pub fn busy(self, in_flight: bool) -> Rejected<'a, T> {
         self.fail(if in_flight {
             BlkError::DEV_RESOURCE
@@ -152,8 +152,8 @@ impl<'a, T: Operations> IdleRequest<'a, T> {
         })
     }
 
-    /// Returns the request to the block layer, which ends it with `error`, or tries again later if that
-    /// is [`BlkError::RESOURCE`] or [`BlkError::DEV_RESOURCE`].
+    /// Returns the request to the block layer, which ends it with `error`, or tries again later if
+    /// that is [`BlkError::RESOURCE`] or [`BlkError::DEV_RESOURCE`].
     pub fn fail(self, error: BlkError) -> Rejected<'a, T> {
         Rejected { rq: self, error }
     }
@@ -268,11 +268,12 @@ impl<T: Operations> Request<T> {
         unsafe { Hctx::from_raw((*self.0.as_ptr()).mq_hctx) }
     }
 
-    /// Iterates over the memory that the data of a write come from. Nothing for any other operation.
+    /// Iterates over the memory that the data of a write come from. Nothing for any other
+    /// operation.
     #[inline]
     pub fn source(&self) -> Segments<'_, Source> {
-        // SAFETY: The bios belong to the request and live as long. Those of a write have data, which
-        // the issuer keeps until the request ends.
+        // SAFETY: The bios belong to the request and live as long. Those of a write have data,
+        // which the issuer keeps until the request ends.
         unsafe { Segments::new(self.bio_if(Command::Write)) }
     }
 
@@ -294,10 +295,10 @@ impl<T: Operations> Request<T> {
     #[inline]
     pub fn end_batched(self, batch: &mut IoCompBatch<'_>, result: BlkResult) {
         let rq = self.0.as_ptr();
-        // SAFETY: By the type invariants `self` owns the request, and nothing else uses the batch. A
-        // request that is added ends with the batch.
+        // SAFETY: By the type invariants `self` owns the request, and nothing else uses the batch.
+        // A request that is added ends with the batch.
         let added = unsafe {
-            bindings::rnull_dio_blk_mq_add_to_batch(
+            bindings::ext_blk_mq_add_to_batch(
                 rq,
                 batch.as_raw(),
                 result.is_err(),
@@ -311,26 +312,26 @@ impl<T: Operations> Request<T> {
         }
     }
 
-    /// Passes the request to [`Operations::complete`], which is called at once, or in a soft interrupt
-    /// on the CPU that issued the request.
+    /// Passes the request to [`Operations::complete`], which is called at once, or in a soft
+    /// interrupt on the CPU that issued the request.
     #[inline]
     pub fn complete(self) {
         let rq = self.into_raw();
-        // SAFETY: By the type invariant. The ownership passes to `OperationsVTable::complete`, unless
-        // this returns false.
+        // SAFETY: By the type invariant. The ownership passes to `OperationsVTable::complete`,
+        // unless this returns false.
         if !unsafe { bindings::blk_mq_complete_request_remote(rq) } {
             // SAFETY: The ownership has not passed.
             T::complete(unsafe { Self::from_raw(rq) });
         }
     }
 
-    /// Returns whether fault injection has this request time out. Never without
+    /// Returns whether fault injection makes this request time out; false without
     /// `CONFIG_FAIL_IO_TIMEOUT`.
     #[inline]
     pub fn should_fake_timeout(&self) -> bool {
         cfg!(CONFIG_FAIL_IO_TIMEOUT)
             // SAFETY: The queue lives at least as long as the request.
-            && unsafe { bindings::rnull_dio_blk_should_fake_timeout((*self.0.as_ptr()).q) }
+            && unsafe { bindings::ext_blk_should_fake_timeout((*self.0.as_ptr()).q) }
     }
 
     #[inline]
@@ -365,8 +366,8 @@ impl<T: Operations> Drop for Request<T> {
 ///
 /// # Invariants
 ///
-/// `self.0` is a request of `T`, initialized by `init_request`, whose memory is not used for another
-/// request for `'a`, on a live queue.
+/// `self.0` is a request of `T`, initialized by `init_request`, whose memory is not used for
+/// another request for `'a`, on a live queue.
 pub struct ExpiredRequest<'a, T: Operations>(NonNull<bindings::request>, PhantomData<&'a T>);
 
 impl<'a, T: Operations> ExpiredRequest<'a, T> {

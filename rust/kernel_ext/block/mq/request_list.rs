@@ -22,8 +22,8 @@ use super::{
 ///
 /// # Invariants
 ///
-/// - `self.head` is NULL or the first of a chain of requests of `T`, linked by `rq_next`, the last of
-///   which is `self.tail` and has NULL there.
+/// - `self.head` is NULL or the first of a chain of requests of `T`, linked by `rq_next`, the last
+///   of which is `self.tail` and has NULL there.
 /// - The list owns all of them, in the sense of [`Request`].
 pub struct RequestList<T: Operations> {
     head: *mut bindings::request,
@@ -76,8 +76,8 @@ impl<T: Operations> RequestList<T> {
 
     /// Takes `expired`, if it is in the list.
     ///
-    /// A request in the list is owned by it, so that nothing else is about to end it. Walks the list,
-    /// because for a timeout handler a search is cheaper than a mark in every request.
+    /// A request in the list is owned by it, so that nothing else is about to end it. Walks the
+    /// list, because for a timeout handler a search is cheaper than a mark in every request.
     pub fn remove(&mut self, expired: &ExpiredRequest<'_, T>) -> Option<Request<T>> {
         let (mut prev, mut rq) = (ptr::null_mut(), self.head);
         while !rq.is_null() {
@@ -135,7 +135,8 @@ impl<T: Operations> Drop for RequestList<T> {
 ///
 /// `rq` must be in a list that the caller has exclusive access to.
 unsafe fn next(rq: *mut bindings::request) -> *mut bindings::request {
-    // SAFETY: By the safety requirements of this function. Lists write the union through this field only.
+    // SAFETY: By the safety requirements of this function. Lists write the union through this field
+    // only.
     unsafe { (*rq).__bindgen_anon_1.rq_next }
 }
 

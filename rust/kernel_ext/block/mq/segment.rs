@@ -33,8 +33,9 @@ pub enum Dest {}
 ///
 /// # Invariants
 ///
-/// - `self.bio` is NULL or points to a bio that has data, linked to others of the kind by `bi_next`;
-///   all of them and their memory are valid for `'a`, and may be written to if `D` is [`Dest`].
+/// - `self.bio` is NULL or points to a bio that has data, linked to others of the kind by
+///   `bi_next`; all of them and their memory are valid for `'a`, and may be written to if `D` is
+///   [`Dest`].
 /// - `self.iter` is within the bio, if there is one.
 pub struct Segments<'a, D> {
     bio: *const bindings::bio,
@@ -44,8 +45,8 @@ pub struct Segments<'a, D> {
 
 /// Memory within a page.
 ///
-/// The process that the page belongs to may change its contents at any time, so that they can only be
-/// copied: there is no reference to them.
+/// The process that the page belongs to may change its contents at any time, so that they can only
+/// be copied: there is no reference to them.
 ///
 /// # Invariants
 ///
@@ -177,7 +178,7 @@ impl Segment<'_, Source> {
         // SAFETY: Both ranges are within pages that are there, by the type invariants. A race with
         // other copies is one between C functions on plain memory, and meant to be allowed.
         unsafe {
-            bindings::rnull_dio_memcpy_page(
+            bindings::ext_memcpy_page(
                 page.as_raw(),
                 offset,
                 self.page.as_ptr(),
@@ -201,7 +202,7 @@ impl Segment<'_, Dest> {
         check_bounds(offset, len, PAGE_SIZE)?;
         // SAFETY: As in `copy_to()`, and the memory of the segment may be written to.
         unsafe {
-            bindings::rnull_dio_memcpy_page(
+            bindings::ext_memcpy_page(
                 self.page.as_ptr(),
                 self.offset + at,
                 page.as_raw(),
@@ -221,7 +222,7 @@ impl Segment<'_, Dest> {
     pub fn zero(&self, at: usize, len: usize) -> Result {
         check_bounds(at, len, self.len)?;
         // SAFETY: Within the page, which is there and may be written to, by the type invariant.
-        unsafe { bindings::rnull_dio_memzero_page(self.page.as_ptr(), self.offset + at, len) };
+        unsafe { bindings::ext_memzero_page(self.page.as_ptr(), self.offset + at, len) };
         Ok(())
     }
 }

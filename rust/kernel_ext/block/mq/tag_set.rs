@@ -35,7 +35,8 @@ pub struct Flags(u32);
 impl Flags {
     /// [`Operations::queue_rq`] may sleep.
     pub const Blocking: Self = Self(bindings::BLK_MQ_F_BLOCKING);
-    /// A disk with a single hardware queue starts without an I/O scheduler, as those with several do.
+    /// A disk with a single hardware queue starts without an I/O scheduler, as those with several
+    /// do.
     pub const NoDefaultScheduler: Self = Self(bindings::BLK_MQ_F_NO_SCHED_BY_DEFAULT);
 
     /// Returns these flags if `condition` holds, and no flags otherwise.
@@ -56,7 +57,7 @@ impl BitOr for Flags {
     }
 }
 
-/// What a tag set is made of.
+/// The configuration of a tag set.
 pub struct TagSetConfig {
     /// The hardware queues.
     pub queues: QueueCounts,
@@ -113,8 +114,8 @@ pub struct TagSet<T: Operations> {
     inner: Opaque<bindings::blk_mq_tag_set>,
 }
 
-// SAFETY: A tag set belongs to no thread, and what the block layer changes in it, it locks. The data
-// of hardware queues that it may own are `Send`.
+// SAFETY: A tag set belongs to no thread, and what the block layer changes in it, it locks. The
+// data of hardware queues that it may own are `Send`.
 unsafe impl<T: Operations> Send for TagSet<T> {}
 
 // SAFETY: `&self` methods only use what the block layer or `Queues` lock.
@@ -126,7 +127,7 @@ impl<T: Operations> TagSet<T> {
     /// # Errors
     ///
     /// - [`EINVAL`] if there is no default queue or no request.
-    /// - [`ENOMEM`], and whatever [`Operations::new_request_data`] returns.
+    /// - [`ENOMEM`], and the errors of [`Operations::new_request_data`].
     pub fn new(config: TagSetConfig) -> impl PinInit<Self, Error> {
         try_pin_init!(&this in Self {
             _: { config.check()? },
@@ -142,8 +143,8 @@ impl<T: Operations> TagSet<T> {
 
     /// # Safety
     ///
-    /// `set` must point to memory for the `inner` of a pinned `Self`, and `queues` to its queues, which
-    /// must be initialized with those of `config`.
+    /// `set` must point to memory for the `inner` of a pinned `Self`, and `queues` to its queues,
+    /// which must be initialized with those of `config`.
     unsafe fn alloc(
         set: *mut bindings::blk_mq_tag_set,
         config: &TagSetConfig,
@@ -168,7 +169,8 @@ impl<T: Operations> TagSet<T> {
         to_result(unsafe { bindings::blk_mq_alloc_tag_set(set) })
     }
 
-    /// Returns which CPU uses which hardware queue of a type, or [`None`] if there is no such queue.
+    /// Returns which CPU uses which hardware queue of a type, or [`None`] if there is no such
+    /// queue.
     pub fn map(&self, kind: HctxType) -> Option<QueueMap<'_>> {
         // SAFETY: By the type invariant.
         unsafe { QueueMap::of(self.as_raw(), kind) }
@@ -178,15 +180,16 @@ impl<T: Operations> TagSet<T> {
         self.inner.get()
     }
 
-    /// Waits until every call of [`Operations::queue_rq`] and [`Operations::commit_rqs`] that has begun
-    /// has returned, and frees the data of the hardware queues that were gone before. May sleep.
+    /// Waits until every call of [`Operations::queue_rq`] and [`Operations::commit_rqs`] that has
+    /// begun has returned, and frees the data of the hardware queues that were gone before. May
+    /// sleep.
     ///
     /// To freeze the queues is not enough for this: that waits for requests, the last of which
     /// [`Operations::queue_rq`] may have ended before it returns.
     pub fn wait_for_dispatchers(&self) {
         let retired = self.queues.take_retired();
-        // SAFETY: By the type invariant. This waits for the read-side critical sections of RCU, or of
-        // the set's SRCU if it is blocking, in which blk-mq calls `queue_rq` and `commit_rqs`.
+        // SAFETY: By the type invariant. This waits for the read-side critical sections of RCU, or
+        // of the set's SRCU if it is blocking, in which blk-mq calls `queue_rq` and `commit_rqs`.
         unsafe { bindings::blk_mq_wait_quiesce_done(self.as_raw()) };
         // SAFETY: All calls that borrow the data have returned: those of dispatchers as of now, and
         // pollers and timeout handlers held references of the queue, which was frozen before they

@@ -42,9 +42,9 @@ impl TimerSlot for NoTimer {
 /// It owns the request from [`Request::start_timer`] until it fires, so that it needs no handle and
 /// cannot be cancelled. To wait for the timer, wait for the request to end.
 ///
-/// The callback may still be running when the request that it has ended is used anew on another CPU,
-/// and started with the same timer. The timer core allows that, and queues the timer again. When the
-/// memory of the request is freed, the drop waits for the callback.
+/// The callback may still be running when the request that it has ended is used anew on another
+/// CPU, and started with the same timer. The timer core allows that, and queues the timer again.
+/// When the memory of the request is freed, the drop waits for the callback.
 ///
 /// # Invariants
 ///
@@ -60,8 +60,8 @@ pub struct RequestTimer<T: TimerOperations> {
 
 /// Operations of drivers whose requests are ended by timers.
 pub trait TimerOperations: Operations<Timer = RequestTimer<Self>> {
-    /// Ends a request when its timer fires. Runs in hard interrupt context (on `PREEMPT_RT`, in soft
-    /// interrupt context).
+    /// Ends a request when its timer fires. Runs in hard interrupt context (on `PREEMPT_RT`, in
+    /// soft interrupt context).
     fn timer_expired(rq: Request<Self>);
 }
 
@@ -102,8 +102,9 @@ impl<T: TimerOperations> RequestTimer<T> {
             let this: *mut Self = container_of!(timer, Self, timer);
             container_of!(this, Pdu<T>, timer)
         };
-        // SAFETY: By the type invariant the timer owned the request, and no longer does: it has left
-        // the queue. Nothing of `self` is accessed from here on, as the request may be used anew.
+        // SAFETY: By the type invariant the timer owned the request, and no longer does: it has
+        // left the queue. Nothing of `self` is accessed from here on, as the request may be used
+        // anew.
         T::timer_expired(unsafe { Request::from_raw(Pdu::request(pdu)) });
         bindings::hrtimer_restart::HRTIMER_NORESTART
     }

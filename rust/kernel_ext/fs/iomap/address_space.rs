@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! From the device into the page cache, and back.
+//! Filling the page cache from the device, and writing it back.
 
 use core::{
     marker::PhantomData,
@@ -15,19 +15,17 @@ use kernel::ffi::{
     c_uint, //
 };
 
-use super::{
+use super::mapping::{
     IomapVTable,
+    Mapping,
     EMPTY, //
 };
-use crate::{
-    bindings,
-    fs::file::FileOperations, //
-};
+use crate::bindings;
 
 /// The C operations of the page cache of files with data `T`.
 pub(in crate::fs) struct AddressSpaceVTable<T>(PhantomData<T>);
 
-impl<T: FileOperations> AddressSpaceVTable<T> {
+impl<T: Mapping> AddressSpaceVTable<T> {
     /// The `struct address_space_operations`.
     pub(in crate::fs) const OPERATIONS: bindings::address_space_operations =
         bindings::address_space_operations {
@@ -60,7 +58,7 @@ impl<T: FileOperations> AddressSpaceVTable<T> {
         ctx.cur_folio = folio;
         // SAFETY: The folio is locked, and belongs to such a file.
         unsafe { bindings::iomap_read_folio(&IomapVTable::<T>::OPERATIONS, &mut ctx, null_mut()) };
-        // What has not been read is not up to date, which is how the page cache is told.
+        // The page cache sees an error by the folio not being up to date.
         0
     }
 
@@ -94,7 +92,7 @@ impl<T: FileOperations> AddressSpaceVTable<T> {
         unsafe { bindings::iomap_writepages(&mut wpc) }
     }
 
-    /// Adds `len` dirty bytes at `pos`, or as many as are mapped in one piece, to what is written.
+    /// Adds up to `len` dirty bytes at `pos` that are contiguous on the device to the writeback.
     ///
     /// # Safety
     ///
@@ -106,7 +104,7 @@ impl<T: FileOperations> AddressSpaceVTable<T> {
         len: c_uint,
         end_pos: u64,
     ) -> isize {
-        // SAFETY: iomap passes a valid context, with the mapping that we have put there, if any;
+        // SAFETY: iomap passes a valid context, with a mapping that this function has set, or none;
         // the inode is that of such a file, and its folio is locked. CAST: Positions fit.
         unsafe {
             if !contains(&(*wpc).iomap, pos) {
@@ -127,13 +125,14 @@ impl<T: FileOperations> AddressSpaceVTable<T> {
     }
 }
 
+/// Returns whether `pos` lies in the mapping.
 fn contains(iomap: &bindings::iomap, pos: u64) -> bool {
     // CAST: Positions are not negative.
     pos.checked_sub(iomap.offset as u64)
         .is_some_and(|at| at < iomap.length)
 }
 
-/// Reads by bios.
+/// Returns a context that reads by bios.
 fn read_context() -> bindings::iomap_read_folio_ctx {
     bindings::iomap_read_folio_ctx {
         ops: &raw const bindings::iomap_bio_read_ops,

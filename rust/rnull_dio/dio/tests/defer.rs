@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Completions that wait for a task: the issuer's, the poller's, the worker's.
+//! Completions that run in a task: the issuer's, the reaper's, the worker's.
 
 use kernel::time::{
     delay::fsleep,
@@ -9,23 +9,23 @@ use kernel::time::{
 
 use super::{
     super::{
+        needs::Needs,
         route::{
             route,
             Arrival,
-            Issuer,
-            Needs, //
+            Issuer, //
         },
         stats::Event, //
     },
     *, //
 };
 
-const DEFERRED_WRITE: Options = Options {
+const DEFERRED_WRITE: TestIoOptions = TestIoOptions {
     defers: true,
     ..WRITE
 };
 
-const DURABLE_WRITE: Options = Options {
+const DURABLE_WRITE: TestIoOptions = TestIoOptions {
     dsync: true,
     ..WRITE
 };
@@ -42,12 +42,12 @@ fn cached(irqmode: IrqMode) -> Config {
 }
 
 /// A request that ends with these needs there, and that takes them to the end of its last bio.
-fn config_and_options(needs: Needs, arrival: Arrival, issuer: Issuer) -> (Config, Options) {
+fn config_and_options(needs: Needs, arrival: Arrival, issuer: Issuer) -> (Config, TestIoOptions) {
     let irqmode = match arrival {
         Arrival::Submitter => IrqMode::None,
         _ => IrqMode::Timer,
     };
-    let options = Options {
+    let options = TestIoOptions {
         sync: arrival == Arrival::Sync,
         hipri: arrival == Arrival::Polled,
         defers: issuer == Issuer::Defers,
@@ -57,8 +57,8 @@ fn config_and_options(needs: Needs, arrival: Arrival, issuer: Issuer) -> (Config
     (cached(irqmode), options)
 }
 
-/// Issues a request with these needs under these circumstances, sees it through, and returns the
-/// route that it has taken.
+/// Issues a request with these needs, arrival and issuer, waits until it is complete, and returns
+/// the route that it has taken and its result.
 fn take_route(
     policy: Policy,
     needs: Needs,
@@ -66,9 +66,9 @@ fn take_route(
     issuer: Issuer,
 ) -> Result<(Route, Result<usize>)> {
     let (config, options) = config_and_options(needs, arrival, issuer);
-    let fixture = Fixture::<0>::with(config)?.under(policy);
+    let fixture = Fixture::<NoHook>::with(config)?.under(policy);
     if needs == Needs::Task {
-        // An error does.
+        // A completion with an error needs a task.
         fixture.disk.storage().bad().set_bad(0..1)?;
     }
     let io = fixture.issue(0, pattern(EXTENT, 1)?, options)?;
@@ -77,7 +77,7 @@ fn take_route(
             fixture.poll(&io);
         }
         (Arrival::Irq, true) => {
-            // Not handed over: it is done, or will be.
+            // Until the request is handed over, or complete by another route.
             while io.completions() == 0 && !io.was_handed_over() {
                 io.nap();
             }
@@ -91,14 +91,15 @@ fn take_route(
     let ret = io.wait();
     fixture.settle(&io);
     let taken = Route::ALL
-        .into_iter()
-        .filter(|route| fixture.file.engine.stats.route(*route) > 0)
+        .iter()
+        .copied()
+        .filter(|&route| fixture.file.engine().stats.routes.get(route) > 0)
         .collect_one()
         .ok_or(EINVAL)?;
     Ok((taken, ret))
 }
 
-/// The only item, if there is just one.
+/// Iterators that have exactly one item.
 trait CollectOne: Iterator + Sized {
     fn collect_one(mut self) -> Option<Self::Item> {
         let item = self.next()?;
@@ -116,7 +117,7 @@ mod cases {
     fn every_cell_of_every_table() -> Result {
         use Needs::*;
 
-        for policy in Policy::ALL {
+        for &policy in Policy::ALL {
             for needs in [Nothing, Task, Io] {
                 for (arrival, issuer) in [
                     (Arrival::Submitter, Issuer::Plain),
@@ -146,14 +147,14 @@ mod cases {
     }
 
     #[test]
-    fn nothing_is_held_for_an_issuer() -> Result {
-        let fixture = Fixture::<0>::new(IrqMode::Timer)?.under(Policy::Defer);
+    fn counts_are_dropped_before_a_hand_over() -> Result {
+        let fixture = Fixture::<NoHook>::new(IrqMode::Timer)?.under(Policy::Defer);
         for bios in [1, 3] {
             let io = fixture.issue(0, pattern(bios * EXTENT, 2)?, DEFERRED_WRITE)?;
             assert!(io.was_queued());
             assert_eq!(io.dio_count(), 1);
             io.wait_for_hand_over();
-            // Who waits for direct I/O now, in place of finishing it, does not wait for long.
+            // The issuer may sleep in `inode_dio_wait()` before it runs the completion.
             assert_eq!(io.dio_count(), 0);
             assert_eq!(io.completions(), 0);
             io.run_deferred();
@@ -166,21 +167,21 @@ mod cases {
     }
 
     #[test]
-    fn what_an_issuer_refuses_goes_to_the_worker() -> Result {
-        let fixture = Fixture::<0>::new(IrqMode::Timer)?.under(Policy::Defer);
+    fn refused_requests_go_to_the_worker() -> Result {
+        let fixture = Fixture::<NoHook>::new(IrqMode::Timer)?.under(Policy::Defer);
         let io = fixture.issue(0, pattern(EXTENT, 3)?, DEFERRED_WRITE)?;
         io.refuse_deferred();
         assert_eq!(io.wait(), Ok(EXTENT));
         fixture.settle(&io);
         assert_eq!(fixture.routes(), [0, 0, 0, 0, 0, 1]);
-        assert_eq!(fixture.file.engine.stats.event(Event::Refused), 1);
+        assert_eq!(fixture.file.engine().stats.events.get(Event::Refused), 1);
         Ok(())
     }
 
     #[test]
-    fn a_clone_does_not_defer() -> Result {
-        // All that a request has of one that defers, but for the completion function.
-        let fixture = Fixture::<0>::new(IrqMode::Timer)?.under(Policy::Defer);
+    fn copies_of_kiocbs_do_not_defer() -> Result {
+        // The kiocb is that of an issuer that defers, except for the completion function.
+        let fixture = Fixture::<NoHook>::new(IrqMode::Timer)?.under(Policy::Defer);
         let io = fixture.run(0, pattern(EXTENT, 4)?, WRITE)?;
         assert_eq!(io.wait(), Ok(EXTENT));
         assert!(!io.was_handed_over());
@@ -190,8 +191,8 @@ mod cases {
 
     #[test]
     fn reads_are_deferred_for_errors() -> Result {
-        let fixture = Fixture::<0>::new(IrqMode::Timer)?;
-        let read = Options {
+        let fixture = Fixture::<NoHook>::new(IrqMode::Timer)?;
+        let read = TestIoOptions {
             defers: true,
             ..READ
         };
@@ -207,8 +208,39 @@ mod cases {
     }
 
     #[test]
-    fn a_disk_goes_while_issuers_take_their_time() -> Result {
-        let fixture = Fixture::<0>::new(IrqMode::Timer)?.under(Policy::Defer);
+    fn no_task_has_to_free_requests_of_the_reserve() -> Result {
+        let fixture = Fixture::<NoHook>::new(IrqMode::Timer)?.under(Policy::Defer);
+        fixture.file.engine().bios.set_exhausted(true);
+        let io = fixture.run(0, pattern(EXTENT, 13)?, DEFERRED_WRITE)?;
+        assert_eq!(io.wait(), Ok(EXTENT));
+        assert!(!io.was_handed_over());
+        assert_eq!(fixture.routes(), [0, 0, 0, 0, 0, 1]);
+
+        // The issuer does not poll, and the disk completes what is not polled for.
+        let fixture = Fixture::<NoHook>::polled()?;
+        fixture.file.engine().bios.set_exhausted(true);
+        let io = fixture.run(0, pattern(EXTENT, 14)?, POLLED_WRITE)?;
+        assert_eq!(io.wait(), Ok(EXTENT));
+        assert_eq!(fixture.disk.counters().get(Counter::Polled), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn the_reserve_is_not_for_nowait() -> Result {
+        let fixture = Fixture::<NoHook>::new(IrqMode::Timer)?;
+        fixture.file.engine().bios.set_exhausted(true);
+        let nowait = TestIoOptions {
+            nowait: true,
+            ..WRITE
+        };
+        let io = fixture.run(0, pattern(EXTENT, 15)?, nowait)?;
+        assert_eq!(io.wait(), Err(EAGAIN));
+        Ok(())
+    }
+
+    #[test]
+    fn a_disk_is_removed_before_a_completion_is_run() -> Result {
+        let fixture = Fixture::<NoHook>::new(IrqMode::Timer)?.under(Policy::Defer);
         let io = fixture.issue(0, pattern(EXTENT, 5)?, DEFERRED_WRITE)?;
         io.wait_for_hand_over();
         let Fixture { file, disk } = fixture;
@@ -221,45 +253,45 @@ mod cases {
     }
 
     #[test]
-    fn a_part_that_wants_to_be_counted_is_left_to_the_worker() -> Result {
-        // Submitters and waiters are counted while they finish a request.
-        let fixture = Fixture::<1>::new(IrqMode::Timer)?;
+    fn the_worker_runs_hooks_that_need_the_count() -> Result {
+        // Only submitters, waiters and the worker complete requests that are counted.
+        let fixture = Fixture::<Counted>::new(IrqMode::Timer)?;
         let io = fixture.run(0, pattern(EXTENT, 6)?, DEFERRED_WRITE)?;
         assert_eq!(io.wait(), Ok(EXTENT));
         assert_eq!(fixture.routes(), [0, 0, 0, 0, 0, 1]);
-        assert_eq!(fixture.file.completed.load(Relaxed), 1);
+        assert_eq!(fixture.file.inner.hooked.load(Relaxed), 1);
         Ok(())
     }
 
     #[test]
-    fn nor_is_it_left_to_a_reaper() -> Result {
-        let fixture = Fixture::<1>::polled()?;
+    fn reapers_do_not_run_hooks_that_need_the_count() -> Result {
+        let fixture = Fixture::<Counted>::polled()?;
         let io = fixture.issue(0, pattern(EXTENT, 7)?, POLLED_WRITE)?;
         fixture.poll(&io);
         fixture.settle(&io);
         assert_eq!(fixture.routes(), [0, 0, 0, 0, 0, 1]);
-        assert_eq!(fixture.file.completed.load(Relaxed), 1);
+        assert_eq!(fixture.file.inner.hooked.load(Relaxed), 1);
         Ok(())
     }
 
     #[test]
-    fn a_part_that_need_not_be_counted_is_not() -> Result {
-        let fixture = Fixture::<2>::new(IrqMode::Timer)?;
+    fn issuers_run_hooks_that_do_not_need_the_count() -> Result {
+        let fixture = Fixture::<Uncounted>::new(IrqMode::Timer)?;
         let io = fixture.issue(0, pattern(EXTENT, 8)?, DEFERRED_WRITE)?;
         io.wait_for_hand_over();
         assert_eq!(io.dio_count(), 0);
-        assert_eq!(fixture.file.completed.load(Relaxed), 0);
+        assert_eq!(fixture.file.inner.hooked.load(Relaxed), 0);
         io.run_deferred();
-        assert_eq!(fixture.file.completed.load(Relaxed), 1);
+        assert_eq!(fixture.file.inner.hooked.load(Relaxed), 1);
         assert_eq!(fixture.routes(), [0, 0, 0, 0, 1, 0]);
         Ok(())
     }
 
     #[test]
-    fn no_flush_that_began_before_makes_a_write_durable() -> Result {
-        // On a machine that does other things, the second write may come too late.
+    fn a_write_is_not_durable_by_a_flush_that_began_before() -> Result {
+        // Repeated, because on a busy machine the second write may be submitted too late.
         for _ in 0..20 {
-            let fixture = Fixture::<0>::with(cached(IrqMode::Timer))?;
+            let fixture = Fixture::<NoHook>::with(cached(IrqMode::Timer))?;
             let flushes = || fixture.disk.counters().get(Counter::Flush);
             let first = fixture.issue(0, pattern(EXTENT, 9)?, DURABLE_WRITE)?;
             // CAST: It is less than a second.
@@ -281,7 +313,7 @@ mod cases {
     fn writes_that_wait_for_a_flush_share_the_next() -> Result {
         const WRITES: u64 = 16;
         // Longer than it takes to submit many of them.
-        let fixture = Fixture::<0>::with(Config {
+        let fixture = Fixture::<NoHook>::with(Config {
             completion_nsec: 5 * SLOWLY,
             ..cached(IrqMode::Timer)
         })?;
@@ -294,9 +326,9 @@ mod cases {
             assert_eq!(io.wait(), Ok(EXTENT));
             fixture.settle(&io);
         }
-        let stats = &fixture.file.engine.stats;
-        assert_eq!(stats.event(Event::Flushed), WRITES);
-        let flushes = stats.event(Event::WorkerFlush);
+        let stats = &fixture.file.engine().stats;
+        assert_eq!(stats.events.get(Event::Flushed), WRITES);
+        let flushes = stats.events.get(Event::WorkerFlush);
         assert_eq!(fixture.disk.counters().get(Counter::Flush), flushes);
         assert!((1..=WRITES / 2).contains(&flushes));
         Ok(())
@@ -304,12 +336,12 @@ mod cases {
 
     #[test]
     fn the_worker_can_be_drained() -> Result {
-        let fixture = Fixture::<0>::with(cached(IrqMode::Timer))?;
+        let fixture = Fixture::<NoHook>::with(cached(IrqMode::Timer))?;
         let io = fixture.issue(0, pattern(EXTENT, 12)?, DURABLE_WRITE)?;
-        while fixture.file.engine.stats.route(Route::Worker) == 0 {
+        while fixture.file.engine().stats.routes.get(Route::Worker) == 0 {
             io.nap();
         }
-        io.with_io(|io| fixture.file.worker.flush(io));
+        io.with_io(|io| fixture.file.worker().flush(io));
         assert_eq!(io.completions(), 1);
         Ok(())
     }

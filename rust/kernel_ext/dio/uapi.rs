@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the module shares with user space, `include/uapi/rnull_dio.h`.
+//! Types and constants that user space uses, from `include/uapi/rnull_dio.h`.
 
 use kernel::transmute::FromBytes;
 
@@ -13,5 +13,5 @@ pub use bindings::{
     EXT_RNULL_DIO_URING_CMD_WRITE as RNULL_DIO_URING_CMD_WRITE, //
 };
 
-// SAFETY: All values of its fields are valid, and there is nothing between them.
+// SAFETY: All values of its fields are valid, and there is no padding between them.
 unsafe impl FromBytes for rnull_dio_uring_cmd {}

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Direct I/O by commands.
+//! Direct I/O by commands of io_uring, with kiocbs of this module.
 
 use core::{
     cell::UnsafeCell,
     mem::ManuallyDrop,
-    ptr::NonNull, //
+    ptr::{
+        self,
+        NonNull, //
+    },
 };
 
 use kernel::{
@@ -19,38 +22,38 @@ use kernel::{
 };
 
 use super::{
-    cmd::{
-        self,
-        Finish, //
+    deferring::{
+        DeferringKiocb,
+        Outcome, //
     },
-    IssuedCmd,
-    QueuedCmd,
-    PAYLOAD, //
+    polled, //
 };
 use crate::{
     bindings,
-    context::Task,
-    fs::{
-        deferring::{
-            DeferringKiocb,
-            Outcome, //
-        },
-        kiocb::{
-            self,
-            PollCookie, //
-        },
+    block::poll::PollCookie,
+    context::MaySleep,
+    fs::PolledKiocb,
+    io_uring::{
+        IssuedCmd,
+        PolledCmd,
+        QueuedCmd,
+        QueuedRequest,
+        PAYLOAD, //
     },
-    iov::IovIter, //
+    iov::{
+        Keeper,
+        RawIovIter, //
+    },
 };
 
-/// What a command wants to be done with the memory that it comes with.
+/// A transfer between the memory of a command and its file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Transfer {
-    /// Does it write to the file?
+    /// Whether data goes to the file.
     pub write: bool,
-    /// Where in the file, in bytes.
+    /// The position in the file, in bytes.
     pub pos: u64,
-    /// Must written data be durable?
+    /// Whether written data must be durable.
     pub dsync: bool,
 }
 
@@ -64,8 +67,8 @@ impl Transfer {
     }
 
     /// Checks how `file` was opened, and returns the flags for the kiocb.
-    fn iocb_flags(&self, cmd: &IssuedCmd<'_>) -> Result<c_int> {
-        // SAFETY: The file is valid as long as the command. Others may change the flags.
+    fn iocb_flags(&self, cmd: &IssuedCmd<'_, Request>) -> Result<c_int> {
+        // SAFETY: The file is valid as long as the command. Its flags may change at any time.
         let (mode, flags) = unsafe {
             let file = cmd.file();
             (
@@ -102,8 +105,9 @@ impl Transfer {
         Ok(flags)
     }
 
-    /// Asks whoever has a say in it whether `len` bytes may be transferred. May sleep.
-    fn verify(&self, cmd: &IssuedCmd<'_>, len: usize) -> Result {
+    /// Checks with the VFS, security modules and fsnotify that `len` bytes may be transferred. May
+    /// sleep.
+    fn verify(&self, cmd: &IssuedCmd<'_, Request>, len: usize) -> Result {
         // CAST: A direction is 0 or 1. A position that does not fit is negative, and is refused.
         let (direction, pos) = (self.direction() as c_int, self.pos as bindings::loff_t);
         // SAFETY: The file is valid as long as the command.
@@ -111,55 +115,56 @@ impl Transfer {
     }
 }
 
-/// A request that a command has made.
+/// The request of a command.
 #[repr(C)]
-struct Request {
+pub struct Request {
     iocb: DeferringKiocb,
+    write: bool,
     /// The duty to answer the command, once it is queued.
-    cmd: UnsafeCell<Option<QueuedCmd>>,
-    /// What the request has come to, once that is known.
+    cmd: UnsafeCell<Option<QueuedCmd<Self>>>,
+    /// The outcome of the request, once it has ended.
     outcome: UnsafeCell<Option<Outcome>>,
 }
 
-/// A request that is not under way: not yet, or no more.
+/// A request that is not in flight: not yet, or no longer.
 ///
 /// # Invariants
 ///
-/// The pointer is a request in a box, which is exclusively ours. The write count of the super block
-/// is held if and only if this is a write.
+/// The pointer is a request in a box, which is exclusively ours.
 struct IdleRequest(NonNull<Request>);
 
 impl IdleRequest {
-    /// Sleeps, unless `flags` forbid it.
+    /// Creates a request, with a write count of the super block if it is a write. Sleeps, unless
+    /// `flags` forbid it.
     ///
     /// # Errors
     ///
-    /// `EAGAIN` if it would sleep and must not, as for a file system that is frozen; `ENOMEM`.
+    /// `EAGAIN` if it would sleep and must not, because the file system is frozen; `ENOMEM`.
     ///
     /// # Safety
     ///
     /// `file` must stay valid as long as the request.
     unsafe fn new(file: *mut bindings::file, pos: u64, flags: c_int) -> Result<Self> {
-        // SAFETY: Per the function's safety requirements. CAST: What does not fit was refused.
+        // SAFETY: By the safety requirements of this function. CAST: A position that does not fit
+        // was refused.
         let iocb =
             unsafe { DeferringKiocb::new(file, pos as bindings::loff_t, flags, Request::ended) };
-        let request = KBox::new(
+        let mut request = KBox::new(
             Request {
                 iocb,
+                // CAST: A bit of an int.
+                write: flags & bindings::IOCB_WRITE as c_int != 0,
                 cmd: UnsafeCell::new(None),
                 outcome: UnsafeCell::new(None),
             },
             GFP_KERNEL,
         )?;
-        // SAFETY: The kiocb is ours, and its file valid.
-        unsafe {
-            let iocb = request.iocb.as_ptr();
-            (*iocb).ki_ioprio = bindings::rnull_dio_get_current_ioprio();
-            if request.is_write() && !bindings::rnull_dio_kiocb_start_write(iocb) {
-                return Err(EAGAIN);
-            }
+        // SAFETY: The kiocb is ours.
+        unsafe { (*request.iocb.as_raw()).ki_ioprio = bindings::ext_get_current_ioprio() };
+        if request.write && !request.iocb.start_write() {
+            return Err(EAGAIN);
         }
-        // INVARIANT: It is a write whose count has just been taken, or no write.
+        // INVARIANT: It has just been taken out of its box.
         Ok(Self(NonNull::from(KBox::leak(request))))
     }
 
@@ -168,16 +173,20 @@ impl IdleRequest {
         unsafe { self.0.as_ref() }
     }
 
-    /// Passes the request to the file that `cmd` is for. Returns the result, or `EIOCBQUEUED`.
+    /// Passes the request to the file of `cmd`. Returns the result, or `EIOCBQUEUED`.
     ///
     /// # Safety
     ///
     /// The request's file must be that of the command. `iter` must be valid, and made for the
     /// request's direction.
-    unsafe fn submit(self, cmd: IssuedCmd<'_>, iter: &Opaque<bindings::iov_iter>) -> isize {
+    unsafe fn submit(
+        self,
+        cmd: IssuedCmd<'_, Request>,
+        iter: &Opaque<bindings::iov_iter>,
+    ) -> isize {
         // SAFETY: The file is valid, and so are its operations.
         let fop = unsafe { &*(*cmd.file()).f_op };
-        let submit = if self.request().is_write() {
+        let submit = if self.request().write {
             fop.write_iter
         } else {
             fop.read_iter
@@ -185,14 +194,14 @@ impl IdleRequest {
         let Some(submit) = submit else {
             return EINVAL.to_errno() as isize;
         };
-        let iocb = self.request().iocb.as_ptr();
+        let iocb = self.request().iocb.as_raw();
         let cmd = cmd.queue(self.0);
-        // The request may end at any time from here on.
+        // The request may end at any time once it has been submitted.
         // SAFETY: By the type invariant.
         unsafe { *self.request().cmd.get() = Some(cmd) };
         let this = ManuallyDrop::new(self);
-        // SAFETY: The operation is one of the kiocb's file, and per the function's safety
-        // requirements. If the request is queued, it is not touched after this.
+        // SAFETY: The operation is one of the kiocb's file, and by the safety requirements of this
+        // function. If the request is queued, it is not accessed after this.
         let ret = unsafe { submit(iocb, iter.get()) };
         if ret != EIOCBQUEUED.to_errno() as isize {
             // INVARIANT: It has not been queued, so it is ours again.
@@ -201,7 +210,8 @@ impl IdleRequest {
         ret
     }
 
-    /// The request has come to `ret`, and so has the command.
+    /// Ends a request that was not queued, with the result `ret`. The return value of `->uring_cmd`
+    /// answers the command.
     fn answered(self, ret: isize) {
         // SAFETY: By the type invariant.
         if let Some(cmd) = unsafe { (*self.request().cmd.get()).take() } {
@@ -220,26 +230,19 @@ impl Drop for IdleRequest {
 }
 
 impl Request {
-    fn is_write(&self) -> bool {
-        // SAFETY: The flags are not changed. CAST: They are bits of an int.
-        unsafe { (*self.iocb.as_ptr()).ki_flags & bindings::IOCB_WRITE as c_int != 0 }
-    }
-
-    /// Drops the write count, if there is one.
+    /// Drops the write count, if it is held. Any context.
     fn end_write(&self) {
-        if self.is_write() {
-            // SAFETY: Its creator took it, and this is called once.
-            unsafe { bindings::rnull_dio_kiocb_end_write(self.iocb.as_ptr()) };
-        }
+        // SAFETY: It is the kiocb of such an object, which is not in flight.
+        unsafe { DeferringKiocb::end_write(self.iocb.as_raw()) };
     }
 
-    /// Tells those who watch the file that the request has come to `ret`. In a task.
+    /// Notifies the watchers of the file that `ret` bytes were transferred. In a task.
     fn notify(&self, ret: isize) {
         if ret > 0 {
-            // SAFETY: The file is valid until the command is done.
+            // SAFETY: The file is valid until the command is answered.
             unsafe {
-                let file = (*self.iocb.as_ptr()).ki_filp;
-                bindings::rnull_dio_fsnotify_transfer(file, self.is_write());
+                let file = (*self.iocb.as_raw()).ki_filp;
+                bindings::ext_fsnotify_transfer(file, self.write);
             }
         }
     }
@@ -248,7 +251,7 @@ impl Request {
     fn ended(iocb: NonNull<DeferringKiocb>, outcome: Outcome) {
         // SAFETY: It is the first field of a request, which is ours again.
         let this = unsafe { iocb.cast::<Self>().as_ref() };
-        // Not in the task: it may be freezing the file system, and waiting for us there.
+        // Not in the task, because that may be freezing the file system and wait for this count.
         this.end_write();
         // SAFETY: As above.
         let cmd = unsafe {
@@ -256,20 +259,20 @@ impl Request {
             (*this.cmd.get()).take()
         };
         if let Some(cmd) = cmd {
-            // SAFETY: It was queued with this request.
-            unsafe { cmd.finish_in_task::<Self>() };
+            // SAFETY: The request is given up.
+            unsafe { cmd.finish_in_task() };
         }
     }
 }
 
-impl Finish for Request {
-    unsafe fn finish(request: NonNull<Self>, task: &Task) -> i32 {
-        // SAFETY: Per the function's safety requirements; the request has ended.
+impl QueuedRequest for Request {
+    unsafe fn finish(request: NonNull<Self>, ctx: &MaySleep) -> i32 {
+        // SAFETY: By the safety requirements of this function; the request has ended.
         let outcome = unsafe { (*request.as_ref().outcome.get()).take() };
         let ret = match outcome {
             Some(Outcome::Done(ret)) => ret,
-            // The request is needed for that.
-            Some(Outcome::Deferred(deferred)) => deferred.run(task),
+            // The request must stay until the completion has been run.
+            Some(Outcome::Deferred(deferred)) => deferred.run(ctx),
             None => EIO.to_errno() as isize,
         };
         // SAFETY: The request is over, and was in a box.
@@ -280,20 +283,21 @@ impl Finish for Request {
     }
 }
 
-/// Carries out a command as `decode` tells from its number and payload. May sleep.
+/// Carries out a command as the direct I/O that `decode` returns for its number and payload. May
+/// sleep.
 ///
-/// Returns the result for `->uring_cmd` to return; `EIOCBQUEUED` if it is told later.
+/// Returns the result for `->uring_cmd` to return; `EIOCBQUEUED` if the command is answered later.
 ///
 /// # Errors
 ///
-/// What `decode` or the file returns, and
+/// Those of `decode` and of the file, and
 ///
-/// - `EBADF`: the file is not open for that.
-/// - `EINVAL`: it is not open for direct I/O, or the position is none.
-/// - `EFAULT`: the memory is not there.
-/// - `EAGAIN`: this would sleep, and must not.
-pub(crate) fn issue(
-    cmd: IssuedCmd<'_>,
+/// - `EBADF`: the file is not open for this direction.
+/// - `EINVAL`: the file is not open for direct I/O, or the position is invalid.
+/// - `EFAULT`: the memory cannot be accessed.
+/// - `EAGAIN`: the call would sleep, and must not.
+pub fn issue(
+    cmd: IssuedCmd<'_, Request>,
     decode: impl FnOnce(u32, &[u8; PAYLOAD]) -> Result<Transfer>,
 ) -> Result<c_int> {
     let sqe = cmd.sqe()?;
@@ -301,10 +305,10 @@ pub(crate) fn issue(
     let flags = transfer.iocb_flags(&cmd)?;
     let iter = Opaque::uninit();
     cmd.import(&sqe, transfer.direction(), &iter)?;
-    // SAFETY: It has just been set up.
-    let len = unsafe { IovIter::from_raw(iter.get()) }.len();
+    // SAFETY: It has just been set up, and stays for the call. Its memory is not used.
+    let len = unsafe { RawIovIter::from_raw(iter.get(), Keeper(ptr::null())) }.len();
     transfer.verify(&cmd, len)?;
-    // SAFETY: The file is valid as long as the command, which is not done before the request.
+    // SAFETY: The file is valid as long as the command, which is answered after the request.
     let request = unsafe { IdleRequest::new(cmd.file(), transfer.pos, flags)? };
     // SAFETY: As above; the iterator was set up for that direction.
     let ret = unsafe { request.submit(cmd, &iter) };
@@ -312,17 +316,12 @@ pub(crate) fn issue(
     Ok(ret as c_int)
 }
 
-/// Where to poll for the request of a command, if it has got as far as that.
-///
-/// # Safety
-///
-/// `cmd` must be one that [`issue`] has queued, and not be done. Its ring must be locked, as it is
-/// for `->uring_cmd_iopoll`, so that it is not done meanwhile.
-pub(crate) unsafe fn poll_cookie(cmd: NonNull<bindings::io_uring_cmd>) -> Option<PollCookie> {
-    // SAFETY: Per the function's safety requirements; the request is freed when the command is done,
-    // which takes the lock.
-    unsafe {
-        let request = cmd::private::<Request>(cmd);
-        kiocb::poll_cookie(request.as_ref().iocb.as_ptr())
-    }
+/// Returns where to poll for the request of a command, see [`poll_cookie`](super::poll_cookie).
+pub fn poll_cookie(cmd: &PolledCmd<'_, Request>) -> Option<PollCookie> {
+    // SAFETY: The request is freed when the command is answered, which is not before `cmd` is gone.
+    // Its kiocb is one that its issuer polls for.
+    polled::poll_cookie(&unsafe {
+        let iocb = cmd.request().as_ref().iocb.as_raw();
+        PolledKiocb::from_raw(NonNull::new_unchecked(iocb))
+    })
 }

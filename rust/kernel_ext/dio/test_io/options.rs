@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Options of test requests.
+
+use kernel::ffi::c_int;
+
+use crate::bindings;
+
+/// How a request is carried out.
+#[derive(Clone, Copy, Default)]
+pub struct TestIoOptions {
+    /// Whether it is a write.
+    pub write: bool,
+    /// Whether the issuer sleeps for it.
+    pub sync: bool,
+    /// Whether the issuer polls for it.
+    pub hipri: bool,
+    /// Whether the issuer runs deferred completions.
+    pub defers: bool,
+    /// Whether submission must not sleep.
+    pub nowait: bool,
+    /// Whether written data must be durable.
+    pub dsync: bool,
+    /// Whether the iterator describes the memory by its pages, rather than by its address.
+    pub bvec: bool,
+    /// Where in the buffer the memory begins, in bytes.
+    pub offset: usize,
+}
+
+impl TestIoOptions {
+    /// Returns the flags of the kiocb (`IOCB_*`).
+    pub(super) fn iocb_flags(&self) -> c_int {
+        let mut flags = bindings::IOCB_DIRECT as c_int;
+        for (wanted, flag) in [
+            (self.write, bindings::IOCB_WRITE as c_int),
+            (self.hipri, bindings::EXT_IOCB_HIPRI),
+            (self.nowait, bindings::EXT_IOCB_NOWAIT),
+            (self.dsync, bindings::EXT_IOCB_DSYNC),
+        ] {
+            if wanted {
+                flags |= flag;
+            }
+        }
+        flags
+    }
+}
