@@ -3,22 +3,22 @@
  * A task that sleeps in the kernel until its own direct I/O is over.
  *
  * Each round submits io_uring writes and, while they are in flight, makes a
- * system call that waits for them in the kernel, uninterruptibly: fallocate()
- * and ftruncate() wait for the inode's i_dio_count, freezing the file system
- * waits for the super block's writers. The task neither runs task work nor polls
- * while it sleeps there. So if a completion that is left to this task keeps what
- * the call waits for, the task never wakes up.
+ * system call that waits for them in the kernel, uninterruptibly: fallocate(),
+ * ftruncate() and, on a diofs, buffered writes wait for the inode's i_dio_count;
+ * freezing the file system waits for the super block's writers. The task neither
+ * runs task work nor polls in user space while it sleeps there. So if a completion
+ * that is left to this task keeps what the call waits for, the task never wakes up.
  *
  * With --poll, the ring has IORING_SETUP_IOPOLL, and the writes are submitted
  * with io_uring_enter(fd, n, 0, 0), which does not poll; io_uring_submit() would
  * poll once. The device has done its part at some time, but its driver ends the
  * bios only when the hardware queue is polled, or when the driver's timeout
- * finds them, after 5 to 30 seconds; null disks then fail them. With
- * --poll-beside, a second thread polls that queue all the time, because it reads
- * the block device, by a polled ring of its own and on the same CPU. It does not
- * read FILE: the calls keep direct I/O away from the file while they wait, and a
- * poll of the file would reap the writes, whereas a poll of the device only ends
- * their bios. The calls must return without either of the two.
+ * finds them, after 5 to 30 seconds; null disks then fail them. On a diofs, calls
+ * that wait for i_dio_count poll the device. With --poll-beside, a second thread
+ * polls that queue all the time, because it reads the block device, by a polled
+ * ring of its own and on the same CPU. It does not read FILE: the calls keep direct
+ * I/O away from the file while they wait, and a poll of the file would reap the
+ * writes, whereas a poll of the device only ends their bios.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -49,6 +49,7 @@ enum wait_by {
 	BY_FALLOCATE,
 	BY_FTRUNCATE,
 	BY_FREEZE,
+	BY_BUFFERED_WRITE,
 };
 
 struct options {
@@ -100,6 +101,8 @@ static struct options parse(int argc, char **argv)
 			  "wait by ftruncate() to the size of the file"),
 		CLI_VALUE("freeze", &options.wait_by, BY_FREEZE,
 			  "wait by freezing the file system, then thaw it"),
+		CLI_VALUE("buffered-write", &options.wait_by, BY_BUFFERED_WRITE,
+			  "wait by a buffered write of another part of the file"),
 		CLI_BITS("poll", &options.ring_flags, IORING_SETUP_IOPOLL,
 			 "poll for completions (IORING_SETUP_IOPOLL)"),
 		CLI_SWITCH("poll-beside", &options.poll_beside,
@@ -216,7 +219,7 @@ static void set_up(struct state *state)
 		fail(ENOSPC, "%s", options->path);
 	state->end = state->size - CACHED;
 	state->cached_fd = -1;
-	if (options->dirty_cache) {
+	if (options->dirty_cache || options->wait_by == BY_BUFFERED_WRITE) {
 		state->cached_fd = open(options->path, O_RDWR);
 		if (state->cached_fd < 0)
 			fail(errno, "%s", options->path);
@@ -317,6 +320,10 @@ static void wait_in_kernel(struct state *state)
 			fail(errno, "round %lu: FIFREEZE", state->round);
 		if (ioctl(state->fd, FITHAW, 0))
 			fail(errno, "round %lu: FITHAW", state->round);
+		break;
+	case BY_BUFFERED_WRITE:
+		if (pwrite(state->cached_fd, state->data, BLOCK, state->end) != BLOCK)
+			fail(errno, "round %lu: buffered write", state->round);
 		break;
 	}
 }
