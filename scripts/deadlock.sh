@@ -20,9 +20,9 @@ if [ -n "${PATCHED:-}" ]; then
 	SELECTION+=' or selftest'
 fi
 
-# There are up to forty runs, and a round takes less than 10 ms even under emulation.
+# There are up to sixty runs, and a round takes less than 10 ms even under emulation.
 guest() {
-	lab boot --kernel "$KERNEL" --name deadlock-console --timeout $((ROUNDS / 5 + 300)) \
+	lab boot --kernel "$KERNEL" --name deadlock-console --timeout $((ROUNDS / 2 + 300)) \
 		--append kunit.enable=0 --drive scratch -- \
 		env ROUNDS="$ROUNDS" python3 -m pytest -p no:cacheprovider -v -rP "${TESTS[@]}" \
 		-k "$SELECTION"

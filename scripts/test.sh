@@ -8,9 +8,9 @@
 # shellcheck source=scripts/lab/lib.sh
 . "$(dirname "$0")/lab/lib.sh"
 
-# Drives of the end-to-end tests; the last two fail at 32 MiB
+# Drives of the end-to-end tests; two fail at 32 MiB
 DRIVES=(--drive scratch --drive spare --drive bad-read:error=read@65536
-	--drive bad-write:error=write@65536)
+	--drive bad-write:error=write@65536 --drive large-blocks:blocks=16384)
 
 KERNEL='test'
 [ -z "${PATCHED:-}" ] || KERNEL=patched
@@ -100,16 +100,17 @@ e2e_side_by_side() {
 	group_wait
 }
 
-# Tests that samples/deadlock finds a deadlock: with a module that keeps i_dio_count it must hang.
 hang_guest() {
-	lab boot --kernel "$KERNEL" --name hang-console --timeout 150 --results "$results" \
-		--append kunit.enable=0 -- /src/scripts/test/hang.sh
+	lab boot --kernel "$KERNEL" --name "hang-$1-console" --timeout 150 --results "$results" \
+		--append kunit.enable=0 -- /src/scripts/test/hang.sh "$@"
 }
 
+# hang MISTAKE FUNCTION [OPTION]...: checks that samples/deadlock finds the deadlock of a module with
+# that mistake, which hangs in FUNCTION
 hang() {
-	lab module "$KERNEL" keep_dio_count >/dev/null
-	attempt hang "Deadlock of a module that is broken on purpose" hang_guest ||
-		problem "a module that keeps i_dio_count shows no deadlock"
+	lab module "$KERNEL" "$1" >/dev/null
+	attempt "hang-$1" "Deadlock of a module with the mistake $1" hang_guest "$@" ||
+		problem "a module with the mistake $1 shows no deadlock"
 }
 
 # guard: records a problem if an I/O takes more instructions than in bench/key.json
@@ -143,7 +144,8 @@ lab module "$KERNEL" >/dev/null
 kunit
 if [ -z "$only_kunit" ]; then
 	lab samples >/dev/null
-	hang
+	hang keep_dio_count ext_inode_dio_wait_timeout
+	hang keep_write_count freeze_super --poll --poll-beside --freeze
 	if [ "$KERNEL" = patched ]; then
 		lab selftest >/dev/null
 		e2e patched "$@"

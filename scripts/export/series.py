@@ -19,8 +19,13 @@ MODULE = "ext"
 # Describes the commands of diofs, and so is not exported
 LEFT_OUT = {"uapi"}
 
-# What nothing else is needed for comes first.
-FOUNDATION = {"configfs", "debugfs", "page_map", "percpu", "task"}
+# The patches with abstractions: the name of the changelog, and the modules of the crate, which come
+# with their folders. A patch without names takes all modules that no other patch names. Unknown
+# names are ignored, so that files can move between folders without an edit here. A module with
+# functions that only a module of a later patch calls must be in that patch.
+IO = {"block", "fs", "io_uring", "dio", "trace"}
+USED_BY_IO = {"context", "iov", "sync", "task_work", "workqueue"}
+PATCHES = (("foundation", None), ("io", IO | USED_BY_IO))
 
 CHANGED = (
     "init/Kconfig",

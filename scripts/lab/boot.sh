@@ -20,8 +20,8 @@
 # queues; configfs and debugfs are mounted.
 #
 # A drive is SERIAL[:OPTION]...: an empty drive with this serial number in /sys/block/*/device/serial.
-# Options: size=SIZE (512M), error=read@SECTOR or error=write@SECTOR (transfers of this sector of 512
-# bytes fail). Each drive has a slot of its own. The guest unplugs it, see monitor.py, with
+# Options: size=SIZE (512M), blocks=BYTES (512) of a logical block, error=read@SECTOR or
+# error=write@SECTOR (transfers of this sector of 512 bytes fail). Each drive has a slot of its own. The guest unplugs it, see monitor.py, with
 # "echo 'lab: monitor device_del SERIAL' > /dev/kmsg".
 #
 # The exit status is that of CMD, or

@@ -29,13 +29,14 @@ share() {
 # add_drive SPEC: adds a drive behind a port of its own, so that it can be unplugged. Flushes need not
 # reach a disk, because the image is in memory and does not outlive the guest.
 add_drive() {
-	local serial=${1%%:*} size=512M error='' option
+	local serial=${1%%:*} size=512M error='' blocks='' option
 	local -a options
 	IFS=: read -ra options <<<"$1"
 	for option in "${options[@]:1}"; do
 		case $option in
 		size=*) size=${option#*=} ;;
 		error=*) error=${option#*=} ;;
+		blocks=*) blocks=,logical_block_size=${option#*=},physical_block_size=${option#*=} ;;
 		*) echo "qemu.sh: unknown option of a drive: $option" >&2; exit 2 ;;
 		esac
 	done
@@ -43,7 +44,7 @@ add_drive() {
 	drives=$((drives + 1))
 	qemu+=(-drive "id=$serial-image,if=none,format=raw,cache=unsafe,$(backend "$serial" "$error")"
 		-device "pcie-root-port,id=slot$drives,chassis=$drives"
-		-device "nvme,id=$serial,serial=$serial,drive=$serial-image,bus=slot$drives,max_ioqpairs=4")
+		-device "nvme,id=$serial,serial=$serial,drive=$serial-image,bus=slot$drives,max_ioqpairs=4$blocks")
 }
 
 # backend SERIAL [ERROR]: prints the options of the drive's image, with blkdebug if it has an error
