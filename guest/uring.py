@@ -57,10 +57,16 @@ class Target(ctypes.Union):
     _fields_ = (("off", ctypes.c_uint64), ("command", CommandOp))
 
 
+class OpFlags(ctypes.Union):
+    """Flags of a read or a write, or of a command."""
+
+    _fields_ = (("rw_flags", ctypes.c_uint32), ("uring_cmd_flags", ctypes.c_uint32))
+
+
 class Sqe(ctypes.Structure):
     """struct io_uring_sqe, as far as the tests use it."""
 
-    _anonymous_ = ("target",)
+    _anonymous_ = ("target", "op_flags")
     _fields_ = (
         ("opcode", ctypes.c_uint8),
         ("flags", ctypes.c_uint8),
@@ -69,7 +75,7 @@ class Sqe(ctypes.Structure):
         ("target", Target),
         ("addr", ctypes.c_uint64),
         ("len", ctypes.c_uint32),
-        ("uring_cmd_flags", ctypes.c_uint32),
+        ("op_flags", OpFlags),
         ("user_data", ctypes.c_uint64),
         ("buf_index", ctypes.c_uint16),
         ("personality", ctypes.c_uint16),
@@ -133,9 +139,10 @@ class Ring:
         for field, value in more.items():
             setattr(sqe, field, value)
 
-    def queue_file(self, opcode: int, fd: int, memory, pos: int) -> None:
-        """Puts a read or a write into the queue."""
-        self.next_sqe(opcode, fd, memory).off = pos
+    def queue_file(self, opcode: int, fd: int, memory, pos: int, rw_flags: int = 0) -> None:
+        """Puts a read or a write with flags RWF_* into the queue."""
+        sqe = self.next_sqe(opcode, fd, memory)
+        sqe.off, sqe.rw_flags = pos, rw_flags
 
     def submit(self) -> None:
         check(liburing.io_uring_submit(self.ring))

@@ -4,11 +4,12 @@
 import mmap
 import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from guest import counters, files, filesystems, fio, system
+from guest import counters, files, filesystems, fio, kernel, system
 from guest.filesystems import BLOCK, DATA_START, MKFS_DIOFS
 from guest.memory import aligned, pattern
 
@@ -132,7 +133,7 @@ def test_direct_writes_while_a_mapping_is_written(data, device):
         requests = 0
         writer.start()
         try:
-            # Until a request has taken the buffered path.
+            # Repeats until a request takes the buffered path.
             while requests < 40 or counters.total(device) - before == requests:
                 assert requests < 1000
                 requests += 2
@@ -167,7 +168,7 @@ def test_every_issuer_verifies(issuer, data):
 
 
 @pytest.mark.parametrize("issuer", ["psync", "mmap", "io_uring"])
-def test_sizes_that_are_no_blocks(issuer, data):
+def test_sizes_that_are_not_whole_blocks(issuer, data):
     sizes = {"bsrange": "100-20000", "bs_unaligned": 1, "size": "1M"}
     job = fio.run(data, direct=0, rw="write", verify="crc32c", **sizes, **BUFFERED[issuer])
     assert job["error"] == 0
@@ -282,3 +283,75 @@ def test_nowait(null_disk, diofs):
                 os.pwritev(fd, [b"part"], offset + 1, os.RWF_NOWAIT | os.RWF_DSYNC)
             assert os.pread(fd, 6, offset) == b"\0part\0"
         os.fsync(fd)
+
+
+# Beside direct writes in flight
+
+
+def write_block(path: Path, number: int, byte: bytes) -> threading.Thread:
+    """Starts a direct write of a block of 512 bytes, in a thread."""
+
+    def write() -> None:
+        memory = aligned(512)
+        memory[:] = byte * 512
+        with files.opened(path) as fd:
+            assert os.pwritev(fd, [memory], number * 512) == 512
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    # Waits until it has been submitted; the device takes much longer.
+    time.sleep(0.1)
+    return thread
+
+
+def test_a_buffered_write_of_another_block_in_the_page_is_no_error(null_disk, diofs):
+    # The page is dirty when the direct write ends, and could not be dropped.
+    disk = null_disk(
+        memory_backed=1, size=64, blocksize=512, irqmode=2, completion_nsec=500_000_000
+    )
+    data = diofs(disk)
+    with kernel.new_log_lines() as lines, files.buffered(data) as fd:
+        direct = write_block(data, 1, b"d")
+        begin = time.monotonic()
+        assert os.pwrite(fd, b"b" * 512, 0) == 512
+        waited = time.monotonic() - begin
+        direct.join()
+        os.fsync(fd)
+        assert os.pread(fd, 1024, 0) == b"b" * 512 + b"d" * 512
+    assert waited > 0.2
+    assert not [line for line in lines if "dirtied" in line]
+
+
+def test_a_buffered_write_that_must_not_sleep_beside_a_direct_write(null_disk, diofs):
+    disk = null_disk(
+        memory_backed=1, size=64, blocksize=512, irqmode=2, completion_nsec=500_000_000
+    )
+    data = diofs(disk)
+    with files.buffered(data) as fd:
+        direct = write_block(data, 1, b"d")
+        with pytest.raises(BlockingIOError):
+            os.pwritev(fd, [b"b" * 512], 4096, os.RWF_NOWAIT)
+        direct.join()
+        assert os.pwritev(fd, [b"b" * 512], 4096, os.RWF_NOWAIT) == 512
+
+
+@pytest.mark.skipif(kernel.IS_DEBUG, reason="has no device mapper")
+def test_a_buffered_write_does_not_hide_a_direct_write(null_disk):
+    # Reads are fast and writes slow, so the page is read while the direct write is in flight.
+    disk = null_disk(memory_backed=1, size=64, blocksize=512)
+    sectors = 64 << 11
+    system.run("modprobe", "dm-delay")
+    table = f"0 {sectors} delay {disk} 0 0 {disk} 0 500"
+    system.run("dmsetup", "create", "slow-writes", "--table", table)
+    try:
+        system.run("dmsetup", "mknodes")
+        device = Path("/dev/mapper/slow-writes")
+        with filesystems.diofs(device) as data, files.buffered(data) as fd:
+            direct = write_block(data, 1, b"d")
+            assert os.pread(fd, 1, 0) == b"\0"
+            assert os.pwrite(fd, b"b", 0) == 1
+            direct.join()
+            assert os.pread(fd, 512, 512) == b"d" * 512
+            os.fsync(fd)
+    finally:
+        system.run("dmsetup", "remove", "--retry", "slow-writes")

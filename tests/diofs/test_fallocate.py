@@ -75,7 +75,7 @@ def test_zero_range_without_offload(no_offload, diofs):
         )
 
 
-def test_zero_range_of_what_is_not_whole_blocks(device, diofs):
+def test_zero_range_of_parts_of_blocks(device, diofs):
     data = diofs(device)
     size = data.stat().st_size
     with files.opened(data) as fd:

@@ -103,7 +103,7 @@ def test_read_only_device(blank):
 # The file
 
 
-def test_direct_io_that_stops_being_direct(device, diofs):
+def test_direct_io_that_is_switched_off(device, diofs):
     with files.opened(diofs(device)) as fd:
         with pytest.raises(OSError, match="Invalid argument"):
             os.pwrite(fd, b"x", 1)
@@ -121,7 +121,10 @@ def test_the_size_is_fixed(device, diofs):
         for wrong in (0, size - 512, size + 512):
             with kernel.new_log_lines() as lines, pytest.raises(PermissionError):
                 os.ftruncate(fd, wrong)
-            assert any(f"diofs ({device.name}): data: its size is fixed" in line for line in lines)
+            assert any(
+                f"diofs ({device.name}): data: the size of the file is fixed" in line
+                for line in lines
+            )
         os.ftruncate(fd, size)
     with pytest.raises(PermissionError):
         os.open(data, os.O_RDWR | os.O_DIRECT | os.O_TRUNC)

@@ -273,14 +273,55 @@ def test_a_task_that_waits_for_its_own_writes(options, null_disk, diofs):
     assert counters.routes(device)["issuer"] > ROUNDS / 2
 
 
-def test_which_contract_io_uring_is_deferred_by(slow_disk, diofs):
+@pytest.mark.parametrize(
+    "options",
+    [
+        [],
+        ["--ftruncate"],
+        ["--freeze"],
+        ["--freeze", "--depth=8", "--dirty-cache"],
+        ["--freeze", "--command"],
+        ["--command", "--depth=8"],
+        ["--freeze", "--dsync"],
+    ],
+    ids=" ".join,
+)
+def test_a_polling_task_that_waits_for_its_own_writes(options, null_disk, diofs):
+    # Another task polls the device, so the writes end, but only this task would reap them.
+    device = timer_disk(null_disk, 200_000)
+    data = diofs(device)
+    for policy in POLICIES:
+        system.run("mount", "-o", f"remount,completion={policy}", data.parent)
+        before = counters.routes(device)
+        begin = time.monotonic()
+        command = [system.SAMPLES / "deadlock", f"--rounds={ROUNDS}", "--poll", "--poll-beside"]
+        system.run(*command, *options, data)
+        print(f"{policy}: {ROUNDS} rounds in {time.monotonic() - begin:.0f} s, ", end="")
+        print(counters.grown(counters.routes(device), before))
+    if "--dsync" not in options:
+        assert counters.routes(device)["reaper"] > ROUNDS
+
+
+@pytest.mark.parametrize(
+    "options",
+    [[], ["--ftruncate"], ["--buffered-write"], ["--buffered-write", "--command", "--depth=4"]],
+    ids=" ".join,
+)
+def test_a_task_that_waits_for_its_own_writes_and_alone_would_poll(options, null_disk, diofs):
+    # Tasks that wait for direct I/O poll. The disk fails requests that are not polled in time.
+    data = diofs(timer_disk(null_disk, 200_000))
+    rounds = min(ROUNDS, 2000)
+    system.run(system.SAMPLES / "deadlock", f"--rounds={rounds}", "--poll", *options, data)
+
+
+def test_io_uring_defers_by_dio_complete_if_there_is_one(slow_disk, diofs):
     data = diofs(slow_disk)
     check(write_all(data, "defer", **IO_URING), "issuer")
     native = counters.events(slow_disk)["native"]
     assert native == (counters.routes(slow_disk)["issuer"] if kernel.HAS_DIO_COMPLETE else 0)
 
 
-def test_watchers_are_told_of_deferred_writes(slow_disk, diofs):
+def test_watchers_see_deferred_writes(slow_disk, diofs):
     # As for any other write, although the super block's write count is dropped early.
     data = diofs(slow_disk, "-o", "completion=defer")
     with tracing.watched(data) as events:
@@ -364,7 +405,7 @@ def test_wrong_options_are_refused(option, null_disk, diofs):
 
 
 def test_the_documentation_has_the_table_of_the_code():
-    documented = Path("/src/Documentation/completion.rst").read_text()
+    documented = Path("/src/Documentation/engine/completion.rst").read_text()
     table = (counters.DEBUGFS / "routing").read_text()
     assert table.count("=====") > 10
     assert table.strip() in documented

@@ -57,7 +57,7 @@ def test_every_issuer_gets_the_error(issuer, serial, rw, diofs):
     routes = counters.routes(device)
     assert sum(routes.values()) == 32
     if issuer in ("libaio", "io_uring"):
-        # Only the error, unless the submitter completes it.
+        # Only the request that fails, unless its submitter completes it.
         assert routes["worker"] <= 1
     else:
         assert routes["worker"] == 0

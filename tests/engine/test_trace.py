@@ -3,10 +3,11 @@
 
 import errno
 import os
+import re
 
 import pytest
 
-from guest import devices, files, fio, tracing
+from guest import counters, devices, files, fio, tracing
 from guest.filesystems import BLOCK, DATA_START
 from guest.memory import pattern
 
@@ -134,3 +135,55 @@ def test_durable_writes_need_io(null_disk, diofs):
     (submit,) = events
     assert "DSYNC" in submit["flags"].split("|")
     assert submit["needs"] == "Io"
+
+
+def names(event, field):
+    """Returns the names that the event's format has for the values of a field: 0, 1, and so on."""
+    path = tracing.TRACING / "events" / "rnull_dio" / event / "format"
+    (table,) = re.findall(rf"__print_symbolic\(REC->{field}, ([^)]*)\)", path.read_text())
+    pairs = re.findall(r'\{ (\d+), "(\w+)" \}', table)
+    assert [int(value) for value, _ in pairs] == list(range(len(pairs)))
+    return [name for _, name in pairs]
+
+
+def routing_tables():
+    """Returns the policies of the file `routing`, and the titles and the rows of each table."""
+    _, *sections = re.split(r"^``(\w+)``:$", (counters.DEBUGFS / "routing").read_text(), flags=re.M)
+    tables = []
+    for text in sections[1::2]:
+        rows = [line for line in text.splitlines() if line and not line.startswith("=")]
+        titles, *others = (re.split(r" {2,}", row) for row in rows)
+        tables.append((titles, others))
+    return sections[::2], tables
+
+
+def test_events_name_routes_as_the_counters_do(null_disk, diofs):
+    disk = null_disk(memory_backed=1, size=64)
+    diofs(disk)
+    assert names("rnull_dio_route", "route") == list(counters.routes(disk))
+
+
+def test_events_name_policies_and_needs_as_the_routing_tables_do():
+    policies, tables = routing_tables()
+    assert names("rnull_dio_route", "policy") == policies
+    for event in ["rnull_dio_submit", "rnull_dio_route"]:
+        for _, rows in tables:
+            assert names(event, "needs") == [row[0] for row in rows]
+
+
+def test_events_name_arrivals_and_issuers_as_the_routing_tables_do():
+    _, tables = routing_tables()
+    for (_, *titles), _ in tables:
+        # A title is an arrival, or an arrival and an issuer.
+        arrivals, issuers = zip(*((title + ", ").split(", ")[:2] for title in titles), strict=True)
+        assert names("rnull_dio_route", "arrival") == list(dict.fromkeys(arrivals))
+        assert sorted(names("rnull_dio_route", "issuer")) == sorted(set(issuers) - {""})
+
+
+@pytest.mark.parametrize(("ioengine", "issuer"), [("libaio", "plain"), ("io_uring", "defers")])
+def test_events_name_the_issuer(ioengine, issuer, null_disk, diofs):
+    data = diofs(null_disk(memory_backed=1, size=64, irqmode=2, completion_nsec=2_000_000))
+    with tracing.traced("rnull_dio_route") as events:
+        fio.run(data, rw="write", ioengine=ioengine, iodepth=4, size=SIZE)
+    # The kernel's workers submit some requests of io_uring, and do not defer.
+    assert issuer in {event["issuer"] for event in events if event["arrival"] == "Irq"}

@@ -116,7 +116,7 @@ def test_several_rings_poll_one_queue(device, diofs):
 
 
 def test_forced_to_sleep(device, diofs):
-    # A worker thread of io_uring issues them, and may sleep.
+    # A worker thread of io_uring issues the commands, and may sleep.
     with files.opened(diofs(device)) as fd:
         for flags in (0, uring.IOPOLL, uring.DEFER_TASKRUN):
             with uring.Ring(flags) as ring:
@@ -245,10 +245,10 @@ def test_how_the_file_was_opened(disk, diofs):
             assert ring.run(uring.READ, fd, memory) == -errno.EOPNOTSUPP
 
 
-# What the VFS does for each transfer
+# Notification, freezing, and waiting for direct I/O
 
 
-def test_watchers_are_told(disk, diofs):
+def test_watchers_are_notified(disk, diofs):
     data = diofs(disk)
     memory = pattern(4096)
     with files.opened(data) as fd, uring.Ring() as ring:
@@ -290,7 +290,7 @@ def test_a_task_that_waits_for_its_own_commands(completion, disk, diofs):
             system.run(DEADLOCK, "--command", "--rounds=200", "--depth=4", *wait, *more, data)
 
 
-# Ends
+# Issuers and disks that go away
 
 LEAVE = """
 import os, sys
@@ -335,7 +335,7 @@ def leave(data, flags, how):
 
 @pytest.mark.parametrize("completion", ["auto", "defer"])
 @pytest.mark.parametrize("how", ["exit", "close", "kill"])
-def test_the_issuer_goes(how, completion, slow, diofs):
+def test_issuers_that_go_away(how, completion, slow, diofs):
     data = diofs(slow, "-o", f"completion={completion}")
     for flags in (0, uring.IOPOLL, uring.DEFER_TASKRUN):
         before = counters.total(slow)
@@ -344,7 +344,7 @@ def test_the_issuer_goes(how, completion, slow, diofs):
         system.wait_for(lambda before=before: counters.total(slow) == before + 64)
 
 
-def test_the_disk_goes(slow, diofs):
+def test_a_disk_that_is_removed(slow, diofs):
     data = diofs(slow)
     memory = pattern(4096)
     with files.opened(data) as fd, uring.Ring() as ring:

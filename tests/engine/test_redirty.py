@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Reads into memory whose pages are cleaned while the read is in flight."""
+
+import mmap
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from guest import files, filesystems, kernel, system, uring
+from guest.devices import drive
+from guest.memory import aligned, pattern
+
+BLOCK = 4096
+# How long the device takes for a request
+SECONDS = 1.0
+# With a cache and without FUA, durable writes need a flush.
+SLOW = {
+    "memory_backed": 1,
+    "size": 64,
+    "irqmode": 2,
+    "completion_nsec": int(SECONDS * 1e9),
+    "write_cache": 1,
+}
+
+
+class Suspended:
+    """A device mapper target over DEVICE, which can be made to hold all I/O back."""
+
+    def __init__(self, device: Path) -> None:
+        self.device = device
+
+    def __enter__(self):
+        system.run("modprobe", "dm-mod")
+        sectors = system.run("blockdev", "--getsz", self.device).stdout.strip()
+        table = f"0 {sectors} linear {self.device} 0"
+        system.run("dmsetup", "create", "held", "--table", table)
+        system.run("dmsetup", "mknodes")
+        return self
+
+    def __exit__(self, *_):
+        self.resume()
+        system.run("dmsetup", "remove", "--retry", "held")
+
+    path = Path("/dev/mapper/held")
+
+    def suspend(self) -> None:
+        system.run("dmsetup", "suspend", "--noflush", "--nolockfs", "held")
+
+    def resume(self) -> None:
+        system.run("dmsetup", "resume", "held")
+
+
+def start(function, *arguments) -> threading.Thread:
+    thread = threading.Thread(target=function, args=arguments)
+    thread.start()
+    return thread
+
+
+@pytest.mark.skipif(kernel.IS_DEBUG, reason="has no device mapper")
+def test_durable_writes_do_not_wait_for_the_page_locks_of_readers(null_disk, diofs):
+    # A truncation holds the lock of a page until its writeback is over. To mark the page dirty
+    # takes the lock; a durable write must not wait behind that.
+    data = diofs(null_disk(**SLOW), "-o", "completion=inline")
+    written = pattern(BLOCK)
+    with (
+        Suspended(drive("scratch")) as held,
+        filesystems.mainline("ext4", held.path) as where,
+        files.opened(data) as fd,
+        uring.Ring() as reads,
+        uring.Ring() as writes,
+    ):
+        page_file = where / "page"
+        page_file.write_bytes(b"x" * BLOCK)
+        os.sync()
+        with page_file.open("r+b") as buffered, mmap.mmap(buffered.fileno(), BLOCK) as page:
+            held.suspend()
+            reads.queue_file(uring.READ_FILE, fd, page, 0)
+            reads.submit()
+            # The read has marked the page dirty; this cleans it.
+            sync = start(os.fdatasync, buffered.fileno())
+            time.sleep(SECONDS / 4)
+            truncation = start(os.truncate, page_file, 0)
+            time.sleep(SECONDS)
+            writes.queue_file(uring.WRITE_FILE, fd, written, BLOCK, rw_flags=os.RWF_DSYNC)
+            writes.submit()
+            done = threading.Event()
+
+            def wait() -> None:
+                assert next(writes.results(1)) == BLOCK
+                done.set()
+
+            waiter = start(wait)
+            in_time = done.wait(10 * SECONDS)
+            # The read's page could not be marked dirty yet.
+            blocked = truncation.is_alive()
+            held.resume()
+            for thread in (waiter, sync, truncation):
+                thread.join()
+            assert next(reads.results(1)) == BLOCK
+            assert (in_time, blocked) == (True, True)
+    memory = aligned(BLOCK)
+    with files.opened(data) as fd:
+        os.preadv(fd, [memory], BLOCK)
+    assert memory[:] == written[:]
