@@ -63,7 +63,8 @@ pub use self::{
     },
     gate::{
         DioExclusion,
-        DioGate, //
+        DioGate,
+        Gated, //
     },
     head::{
         BioSet,

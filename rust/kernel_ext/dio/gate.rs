@@ -28,6 +28,12 @@ use crate::{
     fs::LockedInode, //
 };
 
+/// What has requests whose direct I/O can be excluded.
+pub trait Gated {
+    /// Returns the gate that excludes direct I/O from the file of a request. Always the same.
+    fn gate(&self) -> &DioGate;
+}
+
 /// How often a task that waits for direct I/O polls the device, in ms.
 const POLL_INTERVAL_MS: u32 = 10;
 

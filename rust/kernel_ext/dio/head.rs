@@ -21,7 +21,7 @@ use kernel::{
 };
 
 use super::{
-    gate::DioGate,
+    gate::Gated,
     issuer::Issuer,
     kiocb::DioKiocb, //
 };
@@ -39,7 +39,7 @@ use crate::{
 
 /// The target of direct I/O requests: a file, or all attached files of a file system. A request
 /// carries a pointer to it, see [`Kiocb`](crate::fs::Kiocb).
-pub trait DioTarget: Sized + Send + Sync + 'static {
+pub trait DioTarget: Gated + Sized + Send + Sync + 'static {
     /// The state of a request.
     type State: Send + Sync + 'static;
 
@@ -48,9 +48,6 @@ pub trait DioTarget: Sized + Send + Sync + 'static {
 
     /// Returns the device that bios are sent to.
     fn device(&self) -> &BlockDevice;
-
-    /// Returns the gate that excludes direct I/O from the file of a request.
-    fn gate(&self) -> &DioGate;
 }
 
 /// The head of a request, which lies before its first bio.

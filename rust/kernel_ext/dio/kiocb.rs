@@ -17,7 +17,7 @@ use kernel::prelude::*;
 
 use super::{
     deferring::DeferringKiocb,
-    head::DioTarget,
+    gate::Gated,
     issuer::Issuer, //
 };
 use crate::{
@@ -37,14 +37,14 @@ use crate::{
 /// - `counted`: whether the kiocb holds a count of its inode's `i_dio_count`.
 /// - `write_ended`: whether the write count that io_uring took has been dropped for it.
 /// - `polled`: whether the kiocb's `private` points to the bio to poll for.
-pub struct DioKiocb<T: DioTarget> {
+pub struct DioKiocb<T: Gated> {
     kiocb: Kiocb<T>,
     counted: bool,
     write_ended: bool,
     polled: bool,
 }
 
-impl<T: DioTarget> DioKiocb<T> {
+impl<T: Gated> DioKiocb<T> {
     /// Creates the object, without counts.
     #[inline]
     pub fn new(kiocb: Kiocb<T>) -> Self {
@@ -233,7 +233,7 @@ impl<T: DioTarget> DioKiocb<T> {
     }
 }
 
-impl<T: DioTarget> Deref for DioKiocb<T> {
+impl<T: Gated> Deref for DioKiocb<T> {
     type Target = Kiocb<T>;
 
     #[inline]
@@ -242,7 +242,7 @@ impl<T: DioTarget> Deref for DioKiocb<T> {
     }
 }
 
-impl<T: DioTarget> Drop for DioKiocb<T> {
+impl<T: Gated> Drop for DioKiocb<T> {
     fn drop(&mut self) {
         // The kiocb reports that it was dropped.
         self.release();

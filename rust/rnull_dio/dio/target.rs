@@ -18,6 +18,7 @@ use kernel_ext::{
         EndIo,
         EndedBio,
         EndedDio,
+        Gated,
         HandOver, //
     },
     fs::iomap::{
@@ -50,7 +51,9 @@ impl<F: DioFile> DioTarget for File<F> {
     fn device(&self) -> &BlockDevice {
         &self.engine().device
     }
+}
 
+impl<F: DioFile> Gated for File<F> {
     #[inline]
     fn gate(&self) -> &DioGate {
         &self.gate

@@ -18,6 +18,7 @@ use kernel_ext::{
         self as ext,
         uring,
         DioTarget,
+        Gated,
         ZeroRange, //
     },
     fs::{
