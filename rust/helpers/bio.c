@@ -114,7 +114,7 @@ void ext_bdev_exit_hctx(struct block_device *bdev)
  * or BLK_QC_T_NONE.
  */
 unsigned int ext_bdev_next_poll_hctx(struct block_device *bdev,
-					   unsigned int index)
+				     unsigned int index)
 {
 	struct request_queue *q = bdev_get_queue(bdev);
 	unsigned int found = BLK_QC_T_NONE;

@@ -5,15 +5,15 @@
 
 /* Inline functions that return errors in a kernel without CONFIG_DEBUG_FS. */
 struct dentry *ext_debugfs_create_dir(const char *name,
-					    struct dentry *parent)
+				      struct dentry *parent)
 {
 	return debugfs_create_dir(name, parent);
 }
 
 struct dentry *
 ext_debugfs_create_file(const char *name, umode_t mode,
-			      struct dentry *parent, void *data,
-			      const struct file_operations *fops)
+			struct dentry *parent, void *data,
+			const struct file_operations *fops)
 {
 	return debugfs_create_file(name, mode, parent, data, fops);
 }

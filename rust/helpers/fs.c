@@ -200,7 +200,7 @@ bool ext_iocb_defers(const struct kiocb *iocb)
 
 /* @room is memory for a struct dio_completion: one pointer, to @complete. */
 void ext_iocb_defer(struct kiocb *iocb, void **room,
-			  ssize_t (*complete)(struct dio_completion *dc))
+		    ssize_t (*complete)(struct dio_completion *dc))
 {
 #ifdef IOCB_DIO_DEFER
 	struct dio_completion *dc = (struct dio_completion *)room;
@@ -271,8 +271,8 @@ void ext_i_size_write(struct inode *inode, loff_t size)
 
 /* struct kstatfs is opaque to the kernel's bindings. */
 void ext_set_statfs(struct kstatfs *buf, unsigned long type,
-			  unsigned long block_size, u64 blocks, u64 files,
-			  dev_t dev)
+		    unsigned long block_size, u64 blocks, u64 files,
+		    dev_t dev)
 {
 	buf->f_type = type;
 	buf->f_bsize = block_size;

@@ -31,17 +31,17 @@ bool ext_bdev_nowait(struct block_device *bdev);
 bool ext_bdev_enter_hctx(struct block_device *bdev, unsigned int index);
 void ext_bdev_exit_hctx(struct block_device *bdev);
 unsigned int ext_bdev_next_poll_hctx(struct block_device *bdev,
-					   unsigned int index);
+				     unsigned int index);
 u64 ext_bdev_nr_bytes(struct block_device *bdev);
 struct file *ext_get_file(struct file *file);
 
 /* debugfs.c */
 struct dentry *ext_debugfs_create_dir(const char *name,
-					    struct dentry *parent);
+				      struct dentry *parent);
 struct dentry *
 ext_debugfs_create_file(const char *name, umode_t mode,
-			      struct dentry *parent, void *data,
-			      const struct file_operations *fops);
+			struct dentry *parent, void *data,
+			const struct file_operations *fops);
 void ext_debugfs_remove(struct dentry *dentry);
 
 /* fs.c */
@@ -69,31 +69,31 @@ bool ext_file_is_dsync(const struct file *file);
 void ext_warn_stale_pages(const struct file *file);
 bool ext_iocb_defers(const struct kiocb *iocb);
 void ext_iocb_defer(struct kiocb *iocb, void **room,
-			  ssize_t (*complete)(struct dio_completion *dc));
+		    ssize_t (*complete)(struct dio_completion *dc));
 bool ext_kiocb_start_write(struct kiocb *iocb);
 void ext_kiocb_end_write(struct kiocb *iocb);
 void ext_kiocb_resume_write(struct kiocb *iocb);
 loff_t ext_i_size_read(const struct inode *inode);
 void ext_i_size_write(struct inode *inode, loff_t size);
 void ext_set_statfs(struct kstatfs *buf, unsigned long type,
-			  unsigned long block_size, u64 blocks, u64 files,
-			  dev_t dev);
+		    unsigned long block_size, u64 blocks, u64 files,
+		    dev_t dev);
 void ext_task_io_account_write(size_t bytes);
 
 /* io_uring.c */
 void ext_io_uring_cmd_read_sqe(const struct io_uring_cmd *cmd, u64 *addr,
-				     u32 *len, u32 *file_index, u64 *payload);
+			       u32 *len, u32 *file_index, u64 *payload);
 struct io_uring_cmd *ext_io_uring_cmd_from_tw(struct io_tw_req tw_req);
 
 /* mq.c */
 bool ext_blk_mq_add_to_batch(struct request *req,
-				   struct io_comp_batch *iob, bool is_error,
-				   void (*complete)(struct io_comp_batch *));
+			     struct io_comp_batch *iob, bool is_error,
+			     void (*complete)(struct io_comp_batch *));
 bool ext_blk_should_fake_timeout(struct request_queue *q);
 
 /* page.c */
 void ext_memcpy_page(struct page *dst_page, size_t dst_off,
-			   struct page *src_page, size_t src_off, size_t len);
+		     struct page *src_page, size_t src_off, size_t len);
 void ext_memzero_page(struct page *page, size_t offset, size_t len);
 void ext_free_page_rcu(struct page *page);
 void ext_cond_resched(void);
@@ -108,7 +108,7 @@ void ext_synchronize_rcu_tasks(void);
 void ext_init_waitqueue_head(struct wait_queue_head *waiters);
 void ext_wake_up(struct wait_queue_head *waiters);
 void ext_wait_until_reached(struct wait_queue_head *waiters,
-				  const u64 *counter, u64 value, u64 limit);
+			    const u64 *counter, u64 value, u64 limit);
 
 /* percpu.c */
 void ext_this_cpu_inc(u64 __percpu *counter);

@@ -5,7 +5,7 @@
 
 /* The entry may be memory that user space writes to: each field is read once. */
 void ext_io_uring_cmd_read_sqe(const struct io_uring_cmd *cmd, u64 *addr,
-				     u32 *len, u32 *file_index, u64 *payload)
+			       u32 *len, u32 *file_index, u64 *payload)
 {
 	const struct io_uring_sqe *sqe = cmd->sqe;
 	const struct { u64 words[2]; } *data;

@@ -2,8 +2,8 @@
 #include "helpers.h"
 
 bool ext_blk_mq_add_to_batch(struct request *req,
-				   struct io_comp_batch *iob, bool is_error,
-				   void (*complete)(struct io_comp_batch *))
+			     struct io_comp_batch *iob, bool is_error,
+			     void (*complete)(struct io_comp_batch *))
 {
 	return blk_mq_add_to_batch(req, iob, is_error, complete);
 }

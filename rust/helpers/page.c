@@ -3,7 +3,7 @@
 
 /* memcpy_page() leaves data cache aliases of the destination to its caller. */
 void ext_memcpy_page(struct page *dst_page, size_t dst_off,
-			   struct page *src_page, size_t src_off, size_t len)
+		     struct page *src_page, size_t src_off, size_t len)
 {
 	memcpy_page(dst_page, dst_off, src_page, src_off, len);
 	flush_dcache_page(dst_page);

@@ -80,7 +80,7 @@ void ext_wake_up(struct wait_queue_head *waiters)
 
 /* Sleep until *@counter is at least @value, for up to @limit ns. */
 void ext_wait_until_reached(struct wait_queue_head *waiters,
-				  const u64 *counter, u64 value, u64 limit)
+			    const u64 *counter, u64 value, u64 limit)
 {
 	wait_event_hrtimeout(*waiters, READ_ONCE(*counter) >= value,
 			     ns_to_ktime(limit));
