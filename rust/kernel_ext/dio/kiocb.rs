@@ -34,27 +34,31 @@ use crate::{
 ///
 /// # Invariants
 ///
-/// - `counted`: whether the kiocb holds a count of its inode's `i_dio_count`.
-/// - `write_ended`: whether the write count that io_uring took has been dropped for it.
-/// - `polled`: whether the kiocb's `private` points to the bio to poll for.
+/// - `COUNTED` is set while the kiocb holds a count of its inode's `i_dio_count`.
+/// - `WRITE_ENDED` is set while the write count that io_uring took has been dropped for it.
+/// - `POLLED` is set while the kiocb's `private` points to the bio to poll for.
 pub struct DioKiocb<T: Gated> {
     kiocb: Kiocb<T>,
-    counted: bool,
-    write_ended: bool,
-    polled: bool,
+    // One word, because the object is moved for every request, and `bool`s are moved bytewise.
+    state: u32,
 }
+
+// The bits of `DioKiocb::state`.
+const COUNTED: u32 = 1 << 0;
+const WRITE_ENDED: u32 = 1 << 1;
+const POLLED: u32 = 1 << 2;
 
 impl<T: Gated> DioKiocb<T> {
     /// Creates the object, without counts.
     #[inline]
     pub fn new(kiocb: Kiocb<T>) -> Self {
         // INVARIANT: The kiocb has not been counted or polled for.
-        Self {
-            kiocb,
-            counted: false,
-            write_ended: false,
-            polled: false,
-        }
+        Self { kiocb, state: 0 }
+    }
+
+    #[inline]
+    fn has(&self, bit: u32) -> bool {
+        self.state & bit != 0
     }
 
     /// Drops the counts, and returns the kiocb.
@@ -77,7 +81,7 @@ impl<T: Gated> DioKiocb<T> {
     #[inline]
     fn release(&mut self) {
         self.end_dio();
-        if self.write_ended {
+        if self.has(WRITE_ENDED) {
             self.resume_write();
         }
     }
@@ -98,7 +102,7 @@ impl<T: Gated> DioKiocb<T> {
     /// Those of [`Kiocb::modified`]; `EDEADLK` after [`begin_dio`](Self::begin_dio).
     #[inline]
     pub fn modified(&mut self) -> Result {
-        if self.counted {
+        if self.has(COUNTED) {
             return Err(EDEADLK);
         }
         self.kiocb.modified()
@@ -142,20 +146,20 @@ impl<T: Gated> DioKiocb<T> {
 
     #[inline]
     fn count_dio(&mut self) {
-        if !self.counted {
+        if !self.has(COUNTED) {
             // SAFETY: The inode is valid.
             unsafe { bindings::ext_inode_dio_begin(self.kiocb.inode()) };
             // INVARIANT: The count has just been taken.
-            self.counted = true;
+            self.state |= COUNTED;
         }
     }
 
     /// Drops the count of [`begin_dio`](Self::begin_dio), if it is held. Any context.
     #[inline]
     pub fn end_dio(&mut self) {
-        if self.counted {
+        if self.has(COUNTED) {
             // INVARIANT: The count is dropped.
-            self.counted = false;
+            self.state &= !COUNTED;
             // SAFETY: The inode is valid, and the count is ours.
             unsafe { self.kiocb.target().gate().end_dio(self.kiocb.inode()) };
         }
@@ -182,9 +186,9 @@ impl<T: Gated> DioKiocb<T> {
 
     fn end_write_of_io_uring(&mut self) {
         // CAST: A bit of an int.
-        if self.kiocb.flags() & bindings::IOCB_WRITE as i32 != 0 && !self.write_ended {
+        if self.kiocb.flags() & bindings::IOCB_WRITE as i32 != 0 && !self.has(WRITE_ENDED) {
             // INVARIANT: The count is dropped.
-            self.write_ended = true;
+            self.state |= WRITE_ENDED;
             // SAFETY: The kiocb is valid. io_uring has taken the count for this write.
             unsafe { bindings::ext_kiocb_end_write(self.kiocb.as_raw()) };
         }
@@ -195,7 +199,7 @@ impl<T: Gated> DioKiocb<T> {
     fn resume_write(&mut self) {
         // INVARIANT: Either the count is taken again, or io_uring will find no write to drop it
         // for.
-        self.write_ended = false;
+        self.state &= !WRITE_ENDED;
         // SAFETY: The kiocb is valid, and its write count has been dropped.
         unsafe { bindings::ext_kiocb_resume_write(self.kiocb.as_raw()) };
     }
@@ -216,7 +220,7 @@ impl<T: Gated> DioKiocb<T> {
     #[inline]
     pub(super) unsafe fn set_polled_bio(&mut self, bio: NonNull<bindings::bio>) {
         // INVARIANT: It is set here.
-        self.polled = true;
+        self.state |= POLLED;
         // SAFETY: The kiocb is valid; the bio stays by the safety requirements of this function.
         unsafe { bindings::ext_iocb_set_polled_bio(self.kiocb.as_raw(), bio.as_ptr()) };
     }
@@ -224,9 +228,9 @@ impl<T: Gated> DioKiocb<T> {
     /// Makes [`poll_cookie`](super::poll_cookie) find no bio. The bio may be freed afterwards.
     #[inline]
     pub(super) fn clear_polled_bio(&mut self) {
-        if self.polled {
+        if self.has(POLLED) {
             // INVARIANT: It is cleared here.
-            self.polled = false;
+            self.state &= !POLLED;
             // SAFETY: The kiocb is valid.
             unsafe { bindings::ext_iocb_set_polled_bio(self.kiocb.as_raw(), ptr::null_mut()) };
         }
