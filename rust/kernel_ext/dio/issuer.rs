@@ -70,6 +70,7 @@ impl Issuer {
     }
 
     /// Classifies a request of io_uring by the current task.
+    #[inline]
     fn of_current() -> Self {
         /// io_uring's threads run task work of their own requests only, and kernel threads never
         /// return to user space.
