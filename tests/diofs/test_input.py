@@ -51,7 +51,7 @@ def test_no_signature(blank):
     ("at", "value", "reason"),
     [
         (0, b"RNULLDIO", "no diofs signature"),
-        (8, b"\2\0\0\0", "a diofs of another version"),
+        (8, b"\2\0\0\0", "a diofs of version 2, only 1 is supported"),
         (16, bytes(8), "damaged signature"),
         (16, b"\xff" * 8, "damaged signature"),
         (24, (1 << 40).to_bytes(8, "little"), "the device is smaller"),
