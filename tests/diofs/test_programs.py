@@ -76,8 +76,10 @@ def test_mounts_of_disks_with_the_same_name(null_disk, tmp_path):
 
 def test_blocks_that_are_larger_than_a_page(tmp_path):
     device = devices.drive("large-blocks")
+    if system.run("blockdev", "--getsize64", device).stdout.strip() == "0":
+        pytest.skip("a kernel without huge pages does not use drives with such blocks")
     with kernel.new_log_lines() as lines:
         result = system.run("mount", "-t", "diofs", device, tmp_path, check=False)
     assert result.returncode == 32
     expected = f"diofs ({device.name}): logical blocks of 16384 bytes are larger than a page"
-    assert any(expected in line for line in lines)
+    assert any(expected in line for line in lines), lines
