@@ -193,6 +193,17 @@ impl<H: Hook> Fixture<H> {
         core::array::from_fn(|i| self.file.engine().stats.routes.get(Route::ALL[i]))
     }
 
+    /// Waits until the request is done. Runs what is handed over, as its issuer would.
+    fn finish(&self, io: &TestIo<File<TestFile<H>>>) {
+        while io.completions() == 0 {
+            if io.was_handed_over() {
+                io.run_deferred();
+            } else {
+                io.nap();
+            }
+        }
+    }
+
     /// Polls until the request is done.
     fn poll(&self, io: &TestIo<File<TestFile<H>>>) -> u32 {
         let mut reaped = 0;

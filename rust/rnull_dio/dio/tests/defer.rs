@@ -211,15 +211,17 @@ mod cases {
     fn no_task_has_to_free_requests_of_the_reserve() -> Result {
         let fixture = Fixture::<NoHook>::new(IrqMode::Timer)?.under(Policy::Defer);
         fixture.file.engine().bios.set_exhausted(true);
-        let io = fixture.run(0, pattern(EXTENT, 13)?, DEFERRED_WRITE)?;
+        let io = fixture.issue(0, pattern(EXTENT, 13)?, DEFERRED_WRITE)?;
+        fixture.finish(&io);
         assert_eq!(io.wait(), Ok(EXTENT));
         assert!(!io.was_handed_over());
         assert_eq!(fixture.routes(), [0, 0, 0, 0, 0, 1]);
 
-        // The issuer does not poll, and the disk completes what is not polled for.
+        // The disk completes what is not polled for, so the issuer finds nothing to reap.
         let fixture = Fixture::<NoHook>::polled()?;
         fixture.file.engine().bios.set_exhausted(true);
-        let io = fixture.run(0, pattern(EXTENT, 14)?, POLLED_WRITE)?;
+        let io = fixture.issue(0, pattern(EXTENT, 14)?, POLLED_WRITE)?;
+        assert_eq!(fixture.poll(&io), 0);
         assert_eq!(io.wait(), Ok(EXTENT));
         assert_eq!(fixture.disk.counters().get(Counter::Polled), 0);
         Ok(())
