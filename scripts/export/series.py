@@ -16,8 +16,10 @@ import shims
 
 MODULE = "ext"
 
-# Describes the commands of diofs, and so is not exported
-LEFT_OUT = {"uapi"}
+# Files of the crate that are not exported: the commands of diofs
+LEFT_OUT = {"dio/uapi.rs"}
+# Files with C code, likewise
+LEFT_OUT_C = {"trace.c"}
 
 # The patches with abstractions: the name of the changelog, and the modules of the crate, which come
 # with their folders. A patch without names takes all modules that no other patch names. Unknown
@@ -77,7 +79,7 @@ class Export:
         self.write("rust/helpers/ext/ext.h", shims.header(header))
         names = []
         for file in sorted((self.source / "rust/helpers").glob("*.c")):
-            if file.name != "trace.c":
+            if file.name not in LEFT_OUT_C:
                 names.append(file.name)
                 self.write(f"rust/helpers/ext/{file.name}", shims.helpers(file.read_text()))
         lines = "".join(f'#include "ext/{name}"\n' for name in names)
@@ -114,8 +116,9 @@ class Export:
         files = [self.write(f"rust/kernel/{MODULE}.rs", text)]
         for file in sorted(self.ours.rglob("*.rs")):
             path = file.relative_to(self.ours)
-            if path.parts[0].removesuffix(".rs") in names:
-                text = shims.rename(paths.convert(file.read_text(), MODULE))
+            if path.parts[0].removesuffix(".rs") in names and str(path) not in LEFT_OUT:
+                text = without_left_out(file.read_text(), path.with_suffix(""))
+                text = shims.rename(paths.convert(text, MODULE))
                 files.append(self.write(f"rust/kernel/{MODULE}/{path}", text))
         rustfmt(self.tree, files)
 
@@ -135,7 +138,8 @@ class Export:
         return re.findall(r"^pub mod \w+;\n", (self.ours / "lib.rs").read_text(), re.MULTILINE)
 
     def all_modules(self):
-        return {mod_name(line) for line in self.declarations()} - LEFT_OUT
+        names = {mod_name(line) for line in self.declarations()}
+        return {name for name in names if f"{name}.rs" not in LEFT_OUT}
 
     def unnamed_modules(self):
         named = set().union(*(names for _, names in PATCHES if names))
@@ -190,6 +194,15 @@ class Export:
                 self.write(name, old[: match.start()] + text + old[match.start() :])
                 return
         sys.exit(f"{name} has no list for {MODULE!r}")
+
+
+def without_left_out(text, folder):
+    """Removes the declarations and re-exports of files that are left out of a module's folder."""
+    for path in map(Path, LEFT_OUT):
+        if path.parent == folder:
+            text = re.sub(rf"(?m)^(?:pub )?mod {path.stem};\n", "", text)
+            text = re.sub(rf"(?ms)^    {path.stem}::\{{.*?^    \}},\n", "", text)
+    return text
 
 
 def mod_name(declaration):
