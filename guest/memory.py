@@ -7,6 +7,7 @@ import mmap
 from pathlib import Path
 
 HUGE_PAGE = 2 << 20
+STAT_REFRESH = Path("/proc/sys/vm/stat_refresh")
 
 
 def aligned(length: int) -> mmap.mmap:
@@ -36,7 +37,9 @@ def address(memory: mmap.mmap | memoryview) -> int:
 
 
 def pins() -> int:
-    """Returns how many pages are pinned, according to /proc/vmstat."""
+    """Returns how many pages are pinned, according to /proc/vmstat, which each CPU adds to with a
+    delay unless a refresh is requested."""
+    STAT_REFRESH.write_text("1")
     stat = dict(line.split() for line in Path("/proc/vmstat").read_text().splitlines())
     return int(stat["nr_foll_pin_acquired"]) - int(stat["nr_foll_pin_released"])
 
