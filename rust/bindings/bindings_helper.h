@@ -20,6 +20,7 @@
 
 #include "../../include/uapi/rnull_dio.h"
 #include "../helpers/helpers.h"
+#include "../helpers/redirect.h"
 #include "../helpers/trace.h"
 
 /* Macros with casts and sums, which bindgen passes over. */
@@ -69,4 +70,7 @@ const gfp_t EXT_GFP_NO_RESERVE =
 	GFP_NOWAIT | __GFP_NOMEMALLOC | __GFP_NORETRY | __GFP_NOWARN;
 const gfp_t EXT_GFP_NOIO = GFP_NOIO;
 const gfp_t EXT_GFP_NOIO_ZERO = GFP_NOIO | __GFP_ZERO;
+const long EXT_DIO_RW_PASSED = EXT_DIO_PASSED;
+const int EXT_IOCB_ATOMIC = IOCB_ATOMIC;
+const int EXT_IOCB_SYNC = IOCB_SYNC;
 const size_t EXT_KSYM_SYMBOL_LEN = KSYM_SYMBOL_LEN;

@@ -52,6 +52,17 @@ void ext_bio_mark_pages_dirty(struct bio *bio)
 	}
 }
 
+/* Add @len zero bytes, for which @bio must have room: a segment a page. */
+void ext_bio_add_zeroes(struct bio *bio, unsigned int len)
+{
+	while (len) {
+		unsigned int bytes = min(len, PAGE_SIZE);
+
+		__bio_add_page(bio, ZERO_PAGE(0), bytes, 0);
+		len -= bytes;
+	}
+}
+
 /* Unpin @nr pages of one folio, beginning with @first. */
 void ext_unpin_user_pages(struct page *first, unsigned long nr)
 {

@@ -2,6 +2,7 @@
 #include <linux/bio.h>
 #include <linux/fs.h>
 #include <linux/fsnotify.h>
+#include <linux/mount.h>
 #include <linux/pagemap.h>
 #include <linux/printk.h>
 #include <linux/ratelimit.h>
@@ -90,6 +91,26 @@ void ext_filemap_invalidate_unlock_shared(struct address_space *mapping)
 void ext_mapping_set_large_folios(struct address_space *mapping)
 {
 	mapping_set_large_folios(mapping);
+}
+
+/* Returns whether @file is the root of a mount. */
+bool ext_file_is_mount_root(const struct file *file)
+{
+	return file->f_path.dentry == file->f_path.mnt->mnt_root;
+}
+
+bool ext_file_is_readonly(const struct file *file)
+{
+	return __mnt_is_readonly(file->f_path.mnt);
+}
+
+/* Return the names of the type and of the instance of the file system of @file. */
+void ext_sb_id(const struct file *file, const char **type, const char **id)
+{
+	const struct super_block *sb = file_inode(file)->i_sb;
+
+	*type = sb->s_type->name;
+	*id = sb->s_id;
 }
 
 /*

@@ -9,18 +9,23 @@
 #include <linux/blk-mq.h>
 #include <linux/blkdev.h>
 #include <linux/fs.h>
+#include <linux/completion.h>
 #include <linux/highmem.h>
 #include <linux/io_uring/cmd.h>
+#include <linux/percpu-refcount.h>
 #include <linux/percpu.h>
 #include <linux/wait.h>
 
 struct dio_completion;
+struct iomap_iter;
+struct iomap_ops;
 
 /* bio.c */
 void ext_bio_set_iter_bvec(struct bio *bio, const struct iov_iter *iter);
 bool ext_bio_iter_bvec_aligned(const struct bio *bio, unsigned int mask);
 bool ext_bio_pages_dirty(struct bio *bio);
 void ext_bio_mark_pages_dirty(struct bio *bio);
+void ext_bio_add_zeroes(struct bio *bio, unsigned int len);
 void ext_unpin_user_pages(struct page *first, unsigned long nr);
 unsigned int ext_bdev_logical_block_size(struct block_device *bdev);
 unsigned int ext_bdev_dma_alignment(struct block_device *bdev);
@@ -59,6 +64,9 @@ void ext_sb_end_pagefault(struct super_block *sb);
 void ext_filemap_invalidate_lock_shared(struct address_space *mapping);
 void ext_filemap_invalidate_unlock_shared(struct address_space *mapping);
 void ext_mapping_set_large_folios(struct address_space *mapping);
+bool ext_file_is_mount_root(const struct file *file);
+bool ext_file_is_readonly(const struct file *file);
+void ext_sb_id(const struct file *file, const char **type, const char **id);
 int ext_kiocb_modified(struct kiocb *iocb);
 ssize_t ext_generic_write_sync(struct kiocb *iocb, ssize_t count);
 bool ext_iocb_is_dsync(const struct kiocb *iocb);
@@ -84,6 +92,14 @@ void ext_task_io_account_write(size_t bytes);
 void ext_io_uring_cmd_read_sqe(const struct io_uring_cmd *cmd, u64 *addr,
 			       u32 *len, u32 *file_index, u64 *payload);
 struct io_uring_cmd *ext_io_uring_cmd_from_tw(struct io_tw_req tw_req);
+
+/* iomap.c */
+int ext_iomap_iter(struct iomap_iter *iter, const struct iomap_ops *ops);
+u64 ext_iomap_length(const struct iomap_iter *iter);
+unsigned int ext_i_blocksize(const struct inode *inode);
+bool ext_is_encrypted(const struct inode *inode);
+void ext_fserror_report_dio(struct inode *inode, bool write, loff_t pos,
+			    u64 len, int error);
 
 /* mq.c */
 bool ext_blk_mq_add_to_batch(struct request *req,
@@ -114,5 +130,19 @@ void ext_wait_until_reached(struct wait_queue_head *waiters,
 void ext_this_cpu_inc(u64 __percpu *counter);
 void ext_this_cpu_dec(u64 __percpu *counter);
 u64 ext_per_cpu_sum(const u64 __percpu *counter);
+
+/* percpu_ref.c */
+
+/* A count of users that is cheap while users are let in. */
+struct ext_users {
+	struct percpu_ref ref;
+	struct completion gone;
+};
+
+int ext_users_init(struct ext_users *users);
+bool ext_users_tryget(struct ext_users *users);
+void ext_users_put(struct ext_users *users);
+void ext_users_kill(struct ext_users *users);
+void ext_users_exit(struct ext_users *users);
 
 #endif /* RNULL_DIO_HELPERS_H */

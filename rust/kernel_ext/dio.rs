@@ -19,7 +19,9 @@
 //!
 //! This module uses `block`, `fs` and `io_uring`; none of them uses this module.
 
+mod attach;
 mod buffered;
+mod call;
 mod deferring;
 mod end_io;
 mod ended;
@@ -39,9 +41,20 @@ pub mod uapi;
 pub mod uring;
 
 pub use self::{
+    attach::{
+        Attachment,
+        Engine,
+        Redirection,
+        Taken, //
+    },
     buffered::{
         buffered_write,
         direct_write_fallback, //
+    },
+    call::{
+        DioCall,
+        EndIoFlags,
+        EndIoOp, //
     },
     deferring::{
         Deferred,
@@ -68,6 +81,7 @@ pub use self::{
     },
     head::{
         BioSet,
+        DeviceTarget,
         DioTarget, //
     },
     kiocb::DioKiocb,

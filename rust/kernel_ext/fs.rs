@@ -7,6 +7,7 @@ mod file_vtable;
 pub(crate) mod inode;
 pub mod iomap;
 pub(crate) mod kiocb;
+pub mod mount;
 pub mod options;
 mod page_cache;
 pub mod super_block;

@@ -9,7 +9,12 @@ use core::{
     ptr::NonNull, //
 };
 
-use crate::bindings;
+use kernel::prelude::*;
+
+use crate::{
+    bindings,
+    context::MaySleep, //
+};
 
 /// The request that keeps the memory of an iterator: the address of its kiocb.
 ///
@@ -115,6 +120,26 @@ impl RawIovIter<'_> {
         )
     }
 
+    /// Returns whether bios can be filled from this kind of memory.
+    #[inline]
+    pub fn can_fill_bios(&self) -> bool {
+        self.is_user_backed() || self.is_bvec() || self.iter_type() == bindings::iter_type_ITER_KVEC
+    }
+
+    /// Writes zeroes to the next `bytes` bytes, which are passed over. Returns how many could be
+    /// written to. May sleep, because user memory may have to be faulted in.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if data comes from the memory.
+    pub fn zero(&mut self, bytes: usize, _ctx: &MaySleep) -> Result<usize> {
+        if self.is_source() {
+            return Err(EINVAL);
+        }
+        // SAFETY: By the type invariant; the memory may be written to.
+        Ok(unsafe { bindings::iov_iter_zero(bytes, self.as_raw()) })
+    }
+
     /// Passes over the next `bytes` bytes, or all if there are fewer.
     pub(crate) fn advance(&mut self, bytes: usize) {
         // SAFETY: By the type invariant.
@@ -167,6 +192,21 @@ impl RawIovIter<'_> {
         if used > count {
             // SAFETY: `f` has passed over so many bytes.
             unsafe { self.revert(used - count) };
+        }
+        ret
+    }
+
+    /// Runs `f`. Gives back what `f` has passed over if it fails.
+    #[inline]
+    pub fn try_with<R, E>(
+        &mut self,
+        f: impl FnOnce(&mut Self) -> core::result::Result<R, E>,
+    ) -> core::result::Result<R, E> {
+        let len = self.len();
+        let ret = f(self);
+        if ret.is_err() {
+            // SAFETY: `f` has passed over so many bytes.
+            unsafe { self.revert(len - self.len()) };
         }
         ret
     }

@@ -16,10 +16,11 @@ import shims
 
 MODULE = "ext"
 
-# Files of the crate that are not exported: the commands of diofs
-LEFT_OUT = {"dio/uapi.rs"}
+# Files of the crate that are not exported: the commands of diofs, and what redirects functions of a
+# running kernel
+LEFT_OUT = {"dio/attach.rs", "dio/call.rs", "dio/uapi.rs", "fs/mount.rs", "ftrace.rs"}
 # Files with C code, likewise
-LEFT_OUT_C = {"trace.c"}
+LEFT_OUT_C = {"redirect.c", "trace.c"}
 
 # The patches with abstractions: the name of the changelog, and the modules of the crate, which come
 # with their folders. A patch without names takes all modules that no other patch names. Unknown

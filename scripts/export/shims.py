@@ -52,8 +52,9 @@ def rename(text):
 
 
 def header(text):
-    """Returns the includes and forward declarations; helpers have no prototypes."""
-    lines = re.findall(r"^(?:#include .*|struct \w+;)\n", text, re.MULTILINE)
+    """Returns the includes, forward declarations and types; helpers have no prototypes."""
+    pattern = r"^(?:#include .*|struct \w+;|struct \w+ \{\n(?:\t.*\n)*\};)\n"
+    lines = re.findall(pattern, text, re.MULTILINE)
     includes = "".join(line for line in lines if line.startswith("#"))
     structs = "".join(line for line in lines if not line.startswith("#"))
     return HEADER.format(f"{includes}\n{structs}")
@@ -105,7 +106,7 @@ def bindings(text):
         constants="".join(
             constant.replace("EXT_", "RUST_CONST_HELPER_EXT_", 1)
             for constant in constants
-            if "RNULL_DIO" not in constant
+            if "RNULL_DIO" not in constant and "EXT_DIO_" not in constant
         ),
     )
 

@@ -11,7 +11,7 @@ use core::ptr;
 
 use kernel::prelude::*;
 
-use super::head::DioTarget;
+use super::head::DeviceTarget;
 use crate::{
     bindings,
     context::MayIo,
@@ -37,7 +37,7 @@ use crate::{
 /// - `EAGAIN`: the request must not sleep, and the file is locked or direct I/O is in flight.
 /// - `ENOSPC`: the request begins behind the end of the file.
 /// - the error of the VFS's checks or of the device.
-pub fn buffered_write<T: DioTarget + Mapping>(
+pub fn buffered_write<T: DeviceTarget + Mapping>(
     mut kiocb: Kiocb<T>,
     iter: &mut RawIovIter<'_>,
     io: &MayIo,
@@ -46,7 +46,7 @@ pub fn buffered_write<T: DioTarget + Mapping>(
     Issued::Done(kiocb, ret)
 }
 
-fn write<T: DioTarget + Mapping>(
+fn write<T: DeviceTarget + Mapping>(
     kiocb: &mut Kiocb<T>,
     iter: &mut RawIovIter<'_>,
     io: &MayIo,
@@ -54,7 +54,7 @@ fn write<T: DioTarget + Mapping>(
     let nowait = kiocb.is_nowait();
     // SAFETY: The target stays until the kiocb is completed, which is after this function.
     let target = unsafe { &*ptr::from_ref(kiocb.target()) };
-    let gate = target.gate();
+    let gate = target.gate().ok_or(EOPNOTSUPP)?;
     iomap::buffered_write(kiocb, iter, io, |inode| {
         if nowait {
             gate.try_exclude(inode)
@@ -72,7 +72,7 @@ fn write<T: DioTarget + Mapping>(
 ///
 /// The issuer gets `EAGAIN` if the request must not sleep, otherwise the result of
 /// [`buffered_write`].
-pub fn direct_write_fallback<T: DioTarget + Mapping>(
+pub fn direct_write_fallback<T: DeviceTarget + Mapping>(
     mut kiocb: Kiocb<T>,
     iter: &mut RawIovIter<'_>,
     io: &MayIo,

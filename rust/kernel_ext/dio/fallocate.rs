@@ -14,7 +14,7 @@ use kernel::{
     prelude::*, //
 };
 
-use super::head::DioTarget;
+use super::head::DeviceTarget;
 use crate::{
     bindings,
     context::MayIo,
@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// A file that can zero ranges on its device.
-pub trait ZeroRange: DioTarget + Mapping + FileOperations {
+pub trait ZeroRange: DeviceTarget + Mapping + FileOperations {
     /// Zeroes `len` bytes at `pos` on the device, which are whole blocks of the file. Sleeps and
     /// does I/O.
     ///
@@ -120,7 +120,8 @@ pub fn fallocate<T: ZeroRange>(
     if mode == Mode::Zero && (pos | len) & (block - 1) != 0 {
         return Err(EINVAL);
     }
-    let _exclusion = target.gate().exclude(&inode, target.device(), io);
+    let gate = target.gate().ok_or(EOPNOTSUPP)?;
+    let _exclusion = gate.exclude(&inode, target.device(), io);
     // SAFETY: The file is valid, and its inode is locked.
     to_result(unsafe { bindings::file_modified(file.cast()) })?;
     if mode == Mode::Allocate {

@@ -25,13 +25,33 @@ use crate::{
     bindings,
     block::BlockDevice,
     context::MayIo,
-    fs::LockedInode, //
+    fs::LockedInode,
+    percpu_ref::Users, //
 };
 
 /// What has requests whose direct I/O can be excluded.
 pub trait Gated {
-    /// Returns the gate that excludes direct I/O from the file of a request. Always the same.
-    fn gate(&self) -> &DioGate;
+    /// Returns the gate that excludes direct I/O from the file of a request. Always the same. If
+    /// there is none, the file system holds the inode's lock when it passes a request on.
+    fn gate(&self) -> Option<&DioGate>;
+
+    /// Returns the count that each request is a user of, if there is one. Always the same.
+    #[inline]
+    fn users(&self) -> Option<&Users> {
+        None
+    }
+}
+
+/// Drops a count of the `i_dio_count` of `inode`, and wakes the waiters for the last one. Any
+/// context.
+///
+/// # Safety
+///
+/// `inode` must be valid, and the count be the caller's, who gives it up.
+#[inline]
+pub(super) unsafe fn end_dio(inode: *mut bindings::inode) {
+    // SAFETY: By the safety requirements of this function.
+    unsafe { bindings::ext_inode_dio_end(inode, &true) };
 }
 
 /// How often a task that waits for direct I/O polls the device, in ms.

@@ -45,8 +45,11 @@ pub trait DioTarget: Gated + Sized + Send + Sync + 'static {
 
     /// Returns the pool that requests are allocated from. Always the same.
     fn bio_set(&self) -> &BioSet<Self>;
+}
 
-    /// Returns the device that bios are sent to.
+/// A target of which all bios are sent to one device.
+pub trait DeviceTarget: DioTarget {
+    /// Returns the device.
     fn device(&self) -> &BlockDevice;
 }
 
@@ -87,24 +90,32 @@ impl<T: DioTarget> Head<T> {
     /// # Errors
     ///
     /// Returns the kiocb if there is no memory, which happens only if `nowait`.
+    ///
+    /// # Safety
+    ///
+    /// `device` must be valid until the kiocb is completed.
     #[inline]
-    pub(super) fn new(
+    pub(super) unsafe fn new(
         kiocb: DioKiocb<T>,
+        device: *mut bindings::block_device,
         nr_vecs: u16,
         opf: Opf,
         nowait: bool,
         state: T::State,
     ) -> Result<NonNull<Self>, DioKiocb<T>> {
-        let target = kiocb.target();
-        let set = target.bio_set();
+        let set = kiocb.target().bio_set();
         let (bio, issuer) =
-            match set.alloc(target.device(), nr_vecs, opf, bindings::EXT_GFP_NO_RESERVE) {
+            // SAFETY: By the safety requirements of this function.
+            match unsafe { set.alloc(device, nr_vecs, opf, bindings::EXT_GFP_NO_RESERVE) } {
                 Some(bio) => (bio, kiocb.issuer()),
                 None if nowait => return Err(kiocb),
-                None => (
-                    set.alloc_from_reserve(target.device(), nr_vecs, opf),
-                    Issuer::Plain,
-                ),
+                // SAFETY: As above.
+                None => unsafe {
+                    (
+                        set.alloc_from_reserve(device, nr_vecs, opf),
+                        Issuer::Plain,
+                    )
+                },
             };
         // SAFETY: Bios of this set have this much room before them.
         let head = unsafe { bio.byte_sub(Self::PAD) }.cast::<Self>();
@@ -206,10 +217,14 @@ impl<T: DioTarget> BioSet<T> {
     }
 
     /// Allocates a bio with room for a head before it.
+    ///
+    /// # Safety
+    ///
+    /// `device` must be valid as long as the bio.
     #[inline]
-    fn alloc(
+    unsafe fn alloc(
         &self,
-        device: &BlockDevice,
+        device: *mut bindings::block_device,
         nr_vecs: u16,
         opf: Opf,
         gfp: bindings::gfp_t,
@@ -222,22 +237,26 @@ impl<T: DioTarget> BioSet<T> {
         }
         // The C function has a `BUG()` for more than `BIO_MAX_VECS`.
         let nr_vecs = nr_vecs.min(MAX_VECS);
-        // SAFETY: By the type invariant. The device stays as long as the target, and the caller
-        // sends the bio there as long as it has the target.
+        // SAFETY: By the type invariant, and the safety requirements of this function.
         NonNull::new(unsafe {
-            bindings::bio_alloc_bioset(device.as_raw(), nr_vecs, opf.as_raw(), gfp, self.set.get())
+            bindings::bio_alloc_bioset(device, nr_vecs, opf.as_raw(), gfp, self.set.get())
         })
     }
 
     /// As [`alloc`](Self::alloc), but sleeps until there is a bio.
+    ///
+    /// # Safety
+    ///
+    /// As for [`alloc`](Self::alloc).
     #[cold]
-    fn alloc_from_reserve(
+    unsafe fn alloc_from_reserve(
         &self,
-        device: &BlockDevice,
+        device: *mut bindings::block_device,
         nr_vecs: u16,
         opf: Opf,
     ) -> NonNull<bindings::bio> {
-        let bio = self.alloc(device, nr_vecs, opf, bindings::GFP_KERNEL);
+        // SAFETY: By the safety requirements of this function.
+        let bio = unsafe { self.alloc(device, nr_vecs, opf, bindings::GFP_KERNEL) };
         // SAFETY: With a pool behind it and permission to sleep, the allocation succeeds.
         unsafe { bio.unwrap_unchecked() }
     }

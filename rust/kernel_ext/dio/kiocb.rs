@@ -17,12 +17,16 @@ use kernel::prelude::*;
 
 use super::{
     deferring::DeferringKiocb,
-    gate::Gated,
+    gate::{
+        self,
+        Gated, //
+    },
     issuer::Issuer, //
 };
 use crate::{
     bindings,
-    fs::Kiocb, //
+    fs::Kiocb,
+    percpu_ref::Users, //
 };
 
 /// A [`Kiocb`] and what direct I/O holds for it: a count of the inode's `i_dio_count`, and the
@@ -74,7 +78,13 @@ impl<T: Gated> DioKiocb<T> {
     /// called in.
     #[inline]
     pub fn complete(self, ret: Result<usize>) {
+        let users: Option<*const Users> = self.kiocb.target().users().map(ptr::from_ref);
         self.into_kiocb().complete(ret);
+        if let Some(users) = users {
+            // SAFETY: The request was a user, and is no more. The target stays as long as there is
+            // a user.
+            unsafe { Users::put(users) };
+        }
     }
 
     /// Drops the counts, and restores what the issuer expects of the kiocb.
@@ -90,6 +100,12 @@ impl<T: Gated> DioKiocb<T> {
     #[inline]
     pub fn advance(&mut self, bytes: usize) {
         self.kiocb.advance(bytes);
+    }
+
+    /// Tells the issuer that there is no bio to poll for.
+    #[inline]
+    pub fn clear_hipri(&mut self) {
+        self.kiocb.clear_hipri();
     }
 
     /// Does what [`Kiocb::modified`] does. May sleep.
@@ -118,9 +134,13 @@ impl<T: Gated> DioKiocb<T> {
     pub fn begin_dio(&mut self) -> Result {
         // A task that excludes direct I/O waits for the count to be zero, so the request is counted
         // only if the gate was open just before.
-        if !self.kiocb.target().gate().is_closed() {
+        let closed = |this: &Self| match this.kiocb.target().gate() {
+            Some(gate) => gate.is_closed(),
+            None => false,
+        };
+        if !closed(self) {
             self.count_dio();
-            if !self.kiocb.target().gate().is_closed() {
+            if !closed(self) {
                 return Ok(());
             }
             self.end_dio();
@@ -160,8 +180,13 @@ impl<T: Gated> DioKiocb<T> {
         if self.has(COUNTED) {
             // INVARIANT: The count is dropped.
             self.state &= !COUNTED;
-            // SAFETY: The inode is valid, and the count is ours.
-            unsafe { self.kiocb.target().gate().end_dio(self.kiocb.inode()) };
+            let inode = self.kiocb.inode();
+            match self.kiocb.target().gate() {
+                // SAFETY: The inode is valid, and the count is ours.
+                Some(gate) => unsafe { gate.end_dio(inode) },
+                // SAFETY: As above.
+                None => unsafe { gate::end_dio(inode) },
+            }
         }
     }
 

@@ -18,6 +18,7 @@ use super::{
         EndIo, //
     },
     head::{
+        DeviceTarget,
         DioTarget,
         Head, //
     },
@@ -33,6 +34,7 @@ use crate::{
         Opf, //
     },
     context::MaySleep,
+    fs::iomap::Mappings,
     iov::RawIovIter, //
 };
 
@@ -47,7 +49,7 @@ pub struct NewDio<T: DioTarget>(NonNull<Head<T>>);
 // SAFETY: What it owns is `Send`.
 unsafe impl<T: DioTarget> Send for NewDio<T> {}
 
-impl<T: DioTarget> NewDio<T> {
+impl<T: DeviceTarget> NewDio<T> {
     /// Allocates a request whose first bio has up to `nr_vecs` segments.
     ///
     /// Sleeps unless `nowait`.
@@ -63,8 +65,42 @@ impl<T: DioTarget> NewDio<T> {
         nowait: bool,
         state: T::State,
     ) -> Result<Self, DioKiocb<T>> {
+        let device = kiocb.target().device().as_raw();
         // INVARIANT: It is new, and so is its bio.
-        Head::new(kiocb, nr_vecs, opf, nowait, state).map(Self)
+        // SAFETY: The device stays as long as the target, which the request keeps.
+        unsafe { Head::new(kiocb, device, nr_vecs, opf, nowait, state) }.map(Self)
+    }
+}
+
+impl<T: DioTarget> NewDio<T> {
+    /// As [`new`](Self::new), for a bio that goes to the device of `mappings`. Sleeps.
+    ///
+    /// # Errors
+    ///
+    /// Returns the kiocb, with
+    ///
+    /// - `EINVAL`: `mappings` are those of another request.
+    /// - `EIO`: the file system has given no device.
+    #[inline]
+    pub fn mapped(
+        kiocb: DioKiocb<T>,
+        mappings: &Mappings<'_>,
+        nr_vecs: u16,
+        opf: Opf,
+        state: T::State,
+    ) -> Result<Self, (DioKiocb<T>, Error)> {
+        if mappings.keeper() != kiocb.keeper() {
+            return Err((kiocb, EINVAL));
+        }
+        let device = match mappings.device() {
+            Ok(device) => device.as_raw(),
+            Err(err) => return Err((kiocb, err)),
+        };
+        // INVARIANT: It is new, and so is its bio.
+        // SAFETY: The file system has the device open as long as the request has a file of it open.
+        unsafe { Head::new(kiocb, device, nr_vecs, opf, false, state) }
+            .map(Self)
+            .map_err(|kiocb| (kiocb, ENOMEM))
     }
 
     /// Fills the first bio with as much of `iter` as it takes, to be transferred to or from
@@ -133,6 +169,13 @@ impl<T: DioTarget> FilledDio<T> {
     pub fn state(&self) -> &T::State {
         // SAFETY: By the type invariant.
         unsafe { &self.0.as_ref().state }
+    }
+
+    /// Returns the state of the request, which is not shared yet.
+    #[inline]
+    pub fn state_mut(&mut self) -> &mut T::State {
+        // SAFETY: By the type invariant.
+        unsafe { &mut self.0.as_mut().state }
     }
 
     #[inline]

@@ -9,6 +9,7 @@ use core::{
 };
 
 use kernel::{
+    current,
     ffi::c_void,
     sync::atomic::ordering, //
 };
@@ -21,7 +22,10 @@ use super::{
     },
     kiocb::DioKiocb, //
 };
-use crate::bindings;
+use crate::{
+    bindings,
+    context::MaySleep, //
+};
 
 /// The owner of a request after the drop of a bio's reference to it.
 ///
@@ -179,6 +183,25 @@ impl<T: DioTarget> SubmitRef<T> {
         let this = ManuallyDrop::new(self);
         // SAFETY: `this` is not used after this.
         unsafe { Self::put(this.0 .0) }
+    }
+
+    /// As [`finish`](Self::finish), and waits for an asynchronous request, too. Sleeps.
+    pub fn finish_and_wait(self, _ctx: &MaySleep) -> EndedDio<T> {
+        let head = ManuallyDrop::new(self).0 .0;
+        // SAFETY: The submitter's reference keeps the head.
+        let waiter = unsafe { &(*head.as_ptr()).waiter };
+        // The last completer sees it, because it drops its reference after this one is dropped.
+        waiter.store(current!().as_ptr(), ordering::Relaxed);
+        // INVARIANT: The reference is taken over; `self` is not used after this.
+        if let Some(head) = DioRef(head).put() {
+            // SAFETY: There was no other reference.
+            return unsafe { EndedDio::from_head(head) };
+        }
+        // SAFETY: The last completer accesses nothing but `waiter` of the head of a sleeping
+        // issuer, and there is one submitter only, so the head is valid.
+        unsafe { bindings::ext_wait_for_io(waiter.as_ptr()) };
+        // SAFETY: The last completer has given the head up.
+        unsafe { EndedDio::from_head(head) }
     }
 
     /// # Safety

@@ -7,14 +7,20 @@ use core::{
     ptr::NonNull, //
 };
 
-use kernel::prelude::*;
+use kernel::{
+    page::PAGE_SIZE,
+    prelude::*, //
+};
 
 use super::{
     end_io::{
         self,
         EndIo, //
     },
-    head::DioTarget,
+    head::{
+        DeviceTarget,
+        DioTarget, //
+    },
     refs::SubmitRef, //
 };
 use crate::{
@@ -27,6 +33,7 @@ use crate::{
         MAX_VECS, //
     },
     context::MaySleep,
+    fs::iomap::Mappings,
     iov::RawIovIter, //
 };
 
@@ -43,18 +50,54 @@ pub struct NewTail<'a, T: DioTarget> {
     submitter: &'a SubmitRef<T>,
 }
 
-impl<'a, T: DioTarget> NewTail<'a, T> {
+impl<'a, T: DeviceTarget> NewTail<'a, T> {
     /// Allocates a bio of up to `nr_vecs` segments. Sleeps, and does not fail.
     ///
     /// It does not come from the pool of heads: a request keeps its head until it is done, so
     /// requests that wait for their next bio could have all of the pool.
-    pub fn new(submitter: &'a SubmitRef<T>, nr_vecs: u16, opf: Opf, _ctx: &MaySleep) -> Self {
-        let device = submitter.kiocb().target().device();
-        // SAFETY: The device stays as long as the target, which the request keeps; `fs_bio_set` was
-        // initialized at boot.
+    pub fn new(submitter: &'a SubmitRef<T>, nr_vecs: u16, opf: Opf, ctx: &MaySleep) -> Self {
+        let device = submitter.kiocb().target().device().as_raw();
+        // SAFETY: The device stays as long as the target, which the request keeps.
+        unsafe { Self::on_device(submitter, device, nr_vecs, opf, ctx) }
+    }
+}
+
+impl<'a, T: DioTarget> NewTail<'a, T> {
+    /// As [`new`](Self::new), for the device of `mappings`.
+    ///
+    /// # Errors
+    ///
+    /// - `EINVAL`: `mappings` are those of another request.
+    /// - `EIO`: the file system has given no device.
+    pub fn mapped(
+        submitter: &'a SubmitRef<T>,
+        mappings: &Mappings<'_>,
+        nr_vecs: u16,
+        opf: Opf,
+        ctx: &MaySleep,
+    ) -> Result<Self> {
+        if mappings.keeper() != submitter.kiocb().keeper() {
+            return Err(EINVAL);
+        }
+        let device = mappings.device()?.as_raw();
+        // SAFETY: The file system has the device open as long as the request has a file of it open.
+        Ok(unsafe { Self::on_device(submitter, device, nr_vecs, opf, ctx) })
+    }
+
+    /// # Safety
+    ///
+    /// `device` must be valid until the request is completed.
+    unsafe fn on_device(
+        submitter: &'a SubmitRef<T>,
+        device: *mut bindings::block_device,
+        nr_vecs: u16,
+        opf: Opf,
+        _ctx: &MaySleep,
+    ) -> Self {
+        // SAFETY: By the safety requirements of this function; `fs_bio_set` was initialized at boot.
         let bio = unsafe {
             bindings::bio_alloc_bioset(
-                device.as_raw(),
+                device,
                 nr_vecs.min(MAX_VECS),
                 opf.as_raw(),
                 bindings::GFP_KERNEL,
@@ -68,6 +111,26 @@ impl<'a, T: DioTarget> NewTail<'a, T> {
         unsafe { BioMut::from_raw(bio) }.set_hints(ioprio, write_hint);
         // INVARIANT: It is new.
         Self { bio, submitter }
+    }
+
+    /// Fills the bio with `len` bytes of zeroes, for `sector` (of 512 bytes) of the device.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if the bio was not allocated for as many pages, or `len` is 0.
+    pub fn fill_with_zeroes(self, sector: u64, len: u32) -> Result<FilledTail<'a, T>> {
+        // SAFETY: By the type invariant.
+        let room = unsafe { (*self.bio.as_ptr()).bi_max_vecs };
+        // CAST: From 32 bits to 64.
+        if len == 0 || (len as usize).div_ceil(PAGE_SIZE) > usize::from(room) {
+            return Err(EINVAL);
+        }
+        // SAFETY: By the type invariant.
+        unsafe { BioMut::from_raw(self.bio) }.set_sector(sector);
+        // SAFETY: The bio is ours, has no data, and has room for so many pages.
+        unsafe { bindings::ext_bio_add_zeroes(self.bio.as_ptr(), len) };
+        // INVARIANT: It has data now, in a page that is never freed.
+        Ok(FilledTail(self))
     }
 
     /// Fills the bio, see [`NewDio::fill`](super::NewDio::fill).

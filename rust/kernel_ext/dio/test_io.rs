@@ -40,7 +40,7 @@ use super::{
         DeferringKiocb,
         Outcome, //
     },
-    head::DioTarget,
+    head::DeviceTarget,
     polled, //
 };
 use crate::{
@@ -73,7 +73,7 @@ use crate::{
 /// - `iocb` has a file of its own, to which this object has a reference.
 /// - From `issue` until the request is done, only the device accesses the memory.
 #[pin_data(PinnedDrop)]
-pub struct TestIo<T: DioTarget> {
+pub struct TestIo<T: DeviceTarget> {
     iocb: DeferringKiocb,
     target: Arc<T>,
     options: TestIoOptions,
@@ -92,12 +92,12 @@ pub struct TestIo<T: DioTarget> {
 }
 
 // SAFETY: What it owns belongs to no thread.
-unsafe impl<T: DioTarget> Send for TestIo<T> {}
+unsafe impl<T: DeviceTarget> Send for TestIo<T> {}
 
 // SAFETY: Only the functions that issue and complete the request access the kiocb, once each. The
 // memory is only read, and only when the request is done. What was handed over is accessed by the
 // completion, and then by a function that has waited for the completion.
-unsafe impl<T: DioTarget> Sync for TestIo<T> {}
+unsafe impl<T: DeviceTarget> Sync for TestIo<T> {}
 
 /// Creates a file without operations, for requests to refer to. Sleeps. The caller owns the file.
 ///
@@ -119,7 +119,7 @@ fn anon_file() -> Result<*mut bindings::file> {
     })
 }
 
-impl<T: DioTarget> TestIo<T> {
+impl<T: DeviceTarget> TestIo<T> {
     /// Creates a request for `target`, at `pos` bytes, that reads into or writes from `buf`.
     /// Sleeps.
     ///
@@ -347,7 +347,7 @@ impl<T: DioTarget> TestIo<T> {
         let _exclusion = self
             .target
             .gate()
-            .exclude(&inode, self.target.device(), &MayIo::new());
+            .map(|gate| gate.exclude(&inode, self.target.device(), &MayIo::new()));
         f()
     }
 
@@ -362,7 +362,7 @@ impl<T: DioTarget> TestIo<T> {
 }
 
 #[pinned_drop]
-impl<T: DioTarget> PinnedDrop for TestIo<T> {
+impl<T: DeviceTarget> PinnedDrop for TestIo<T> {
     fn drop(self: Pin<&mut Self>) {
         if self.issued.load(ordering::Relaxed) {
             self.done.wait_for_completion();

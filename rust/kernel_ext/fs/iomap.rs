@@ -9,15 +9,22 @@
 
 mod address_space;
 mod buffered;
+mod iter;
 mod mapping;
 mod vm;
 
 pub(crate) use self::buffered::buffered_write;
-pub use self::mapping::{
-    Extent,
-    Mapping, //
-};
 pub(super) use self::{
     address_space::AddressSpaceVTable,
     vm::VmVTable, //
+};
+pub use self::{
+    iter::{
+        MappingType,
+        Mappings, //
+    },
+    mapping::{
+        Extent,
+        Mapping, //
+    },
 };

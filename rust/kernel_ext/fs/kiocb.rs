@@ -18,6 +18,7 @@ use kernel::{
 
 use crate::{
     bindings,
+    context::MayIo,
     iov::Keeper, //
 };
 
@@ -175,6 +176,92 @@ impl<T> Kiocb<T> {
     pub fn is_dsync(&self) -> bool {
         // SAFETY: By the type invariant.
         unsafe { bindings::ext_iocb_is_dsync(self.as_raw()) }
+    }
+
+    /// Returns whether metadata must be durable, too, when the request is done (`O_SYNC`).
+    #[inline]
+    pub fn is_full_sync(&self) -> bool {
+        self.flags() & bindings::EXT_IOCB_SYNC != 0
+    }
+
+    /// Returns whether the data must be written as a whole or not at all (`RWF_ATOMIC`).
+    #[inline]
+    pub fn is_atomic(&self) -> bool {
+        self.flags() & bindings::EXT_IOCB_ATOMIC != 0
+    }
+
+    /// Tells the issuer that there is no bio to poll for.
+    #[inline]
+    pub(crate) fn clear_hipri(&mut self) {
+        // SAFETY: By the type invariant. The owner alone changes the flags.
+        unsafe { (*self.as_raw()).ki_flags &= !bindings::EXT_IOCB_HIPRI };
+    }
+
+    /// Returns whether the file's data is encrypted by its file system.
+    #[inline]
+    pub fn is_encrypted(&self) -> bool {
+        // SAFETY: The inode is valid as long as the request.
+        unsafe { bindings::ext_is_encrypted(self.inode()) }
+    }
+
+    /// Returns the size of the file in bytes.
+    #[inline]
+    pub fn file_size(&self) -> u64 {
+        // SAFETY: The inode is valid as long as the request. CAST: Sizes are not negative.
+        unsafe { bindings::ext_i_size_read(self.inode()) as u64 }
+    }
+
+    /// Returns the block size of the file in bytes, a power of two.
+    #[inline]
+    pub fn file_block_size(&self) -> u32 {
+        // SAFETY: The inode is valid as long as the request.
+        unsafe { bindings::ext_i_blocksize(self.inode()) }
+    }
+
+    /// Returns a number that the requests of an open file have in common, and those of others have
+    /// not.
+    #[inline]
+    pub fn file_id(&self) -> usize {
+        // SAFETY: By the type invariant.
+        unsafe { (*self.as_raw()).ki_filp.addr() }
+    }
+
+    /// Returns a number that the requests of an inode have in common, and those of others have not.
+    #[inline]
+    pub fn inode_id(&self) -> usize {
+        self.inode().addr()
+    }
+
+    /// Makes the bytes from `first` to `last` of the file durable; all of its metadata if `full`, or
+    /// what is needed to read the data back. Sleeps and does I/O.
+    ///
+    /// # Errors
+    ///
+    /// That of the file system.
+    pub fn sync_range(&self, first: u64, last: u64, full: bool, _io: &MayIo) -> Result {
+        // SAFETY: By the type invariant the file is valid. CAST: Positions in a file fit.
+        to_result(unsafe {
+            bindings::vfs_fsync_range(
+                (*self.as_raw()).ki_filp,
+                first as bindings::loff_t,
+                last as bindings::loff_t,
+                (!full).into(),
+            )
+        })
+    }
+
+    /// Reports an error of `len` bytes at `pos` to the watchers of the file system. Any context.
+    pub fn report_error(&self, write: bool, pos: u64, len: u64, err: Error) {
+        // SAFETY: The inode is valid as long as the request. CAST: Positions in a file fit.
+        unsafe {
+            bindings::ext_fserror_report_dio(
+                self.inode(),
+                write,
+                pos as bindings::loff_t,
+                len,
+                err.to_errno(),
+            )
+        };
     }
 
     /// Updates time stamps and removes set-user-ID bits, as the VFS does before data is changed.

@@ -74,7 +74,7 @@ pub(crate) struct File<F: DioFile> {
     engine: Arc<Engine<Self>>,
     worker: Arc<IoWork<WorkerQueue<Self>>>,
     redirty: Arc<IoWork<RedirtyQueue<Self>>>,
-    pub(super) gate: DioGate,
+    pub(crate) gate: DioGate,
 }
 
 impl<F: DioFile> File<F> {

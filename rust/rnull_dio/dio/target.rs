@@ -12,6 +12,7 @@ use kernel_ext::{
     },
     dio::{
         BioSet,
+        DeviceTarget,
         DioGate,
         DioKiocb,
         DioTarget,
@@ -46,7 +47,9 @@ impl<F: DioFile> DioTarget for File<F> {
     fn bio_set(&self) -> &BioSet<Self> {
         &self.engine().bios
     }
+}
 
+impl<F: DioFile> DeviceTarget for File<F> {
     #[inline]
     fn device(&self) -> &BlockDevice {
         &self.engine().device
@@ -55,8 +58,8 @@ impl<F: DioFile> DioTarget for File<F> {
 
 impl<F: DioFile> Gated for File<F> {
     #[inline]
-    fn gate(&self) -> &DioGate {
-        &self.gate
+    fn gate(&self) -> Option<&DioGate> {
+        Some(&self.gate)
     }
 }
 

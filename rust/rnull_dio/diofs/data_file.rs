@@ -17,8 +17,7 @@ use kernel_ext::{
     dio::{
         self as ext,
         uring,
-        DioTarget,
-        Gated,
+        DeviceTarget,
         ZeroRange, //
     },
     fs::{
@@ -115,7 +114,7 @@ impl FileOperations for File<DataFile> {
     }
 
     fn set_size(&self, inode: &LockedInode<'_>, size: u64, io: &MayIo) -> Result {
-        let _exclusion = self.gate().exclude(inode, self.device(), io);
+        let _exclusion = self.gate.exclude(inode, self.device(), io);
         if size == self.inner.size() {
             return Ok(());
         }

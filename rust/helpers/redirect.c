@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/build_bug.h>
+#include <linux/cleanup.h>
+#include <linux/err.h>
+#include <linux/fs.h>
+#include <linux/ftrace.h>
+#include <linux/iomap.h>
+#include <linux/mutex.h>
+#include <linux/rcupdate.h>
+#include <linux/slab.h>
+#include <linux/stddef.h>
+
+#include "redirect.h"
+
+#ifdef CONFIG_X86_64
+#include <asm/ibt.h>
+#include <asm/linkage.h>
+#include <asm/nospec-branch.h>
+#include <asm/unwind_hints.h>
+#endif
+
+/*
+ * Have @trampoline called at the entry of @function, both in the text of the
+ * kernel or of a module. Returns what ext_ftrace_detach() takes, or an error
+ * pointer: EOPNOTSUPP if this kernel cannot do it, EBUSY if another user has
+ * redirected the function.
+ */
+struct ftrace_ops *ext_ftrace_attach(void *function, void *trampoline)
+{
+#if defined(CONFIG_X86_64) && defined(CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS)
+	struct ftrace_ops *ops = kzalloc(sizeof(*ops), GFP_KERNEL);
+	int err;
+
+	if (!ops)
+		return ERR_PTR(-ENOMEM);
+	err = ftrace_set_filter_ip(ops, (unsigned long)function, 0, 0);
+	if (!err)
+		err = register_ftrace_direct(ops, (unsigned long)trampoline);
+	if (!err)
+		return ops;
+	ftrace_free_filter(ops);
+	kfree(ops);
+	return ERR_PTR(err);
+#else
+	return ERR_PTR(-EOPNOTSUPP);
+#endif
+}
+
+/*
+ * No task enters @trampoline any more when this returns. Tasks that sleep in a
+ * function which it has called may still be there.
+ */
+void ext_ftrace_detach(struct ftrace_ops *ops, void *trampoline)
+{
+#if defined(CONFIG_X86_64) && defined(CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS)
+	WARN_ON_ONCE(unregister_ftrace_direct(ops, (unsigned long)trampoline,
+					      true));
+	synchronize_rcu_tasks();
+	kfree(ops);
+#endif
+}
+
+/*
+ * The super blocks whose direct I/O is redirected, a hash table that tasks look
+ * into without a lock. Where none has been, there is NULL; where one was taken
+ * away, there is EXT_DIO_GONE.
+ */
+#define EXT_DIO_GONE	((struct super_block *)1)
+
+struct ext_dio_slot ext_dio_slots[EXT_DIO_SLOTS];
+
+static DEFINE_MUTEX(ext_dio_mutex);
+static unsigned int ext_dio_used;
+
+/* Two super blocks rarely differ in less than the bits from this one on. */
+#define EXT_DIO_SHIFT	11
+
+static struct ext_dio_slot *ext_dio_slot_of(const struct super_block *sb,
+					    unsigned int i)
+{
+	return &ext_dio_slots[(((unsigned long)sb >> EXT_DIO_SHIFT) + i) %
+			      EXT_DIO_SLOTS];
+}
+
+/*
+ * Have requests of @sb passed to @taker. EBUSY if they are already; ENOSPC if
+ * half of the slots are used.
+ */
+int ext_dio_attach(struct super_block *sb, struct ext_dio_taker *taker)
+{
+	struct ext_dio_slot *slot, *free = NULL;
+	unsigned int i;
+
+	guard(mutex)(&ext_dio_mutex);
+	for (i = 0; i < EXT_DIO_SLOTS; i++) {
+		slot = ext_dio_slot_of(sb, i);
+		if (slot->sb == sb)
+			return -EBUSY;
+		if (!free && (!slot->sb || slot->sb == EXT_DIO_GONE))
+			free = slot;
+		if (!slot->sb)
+			break;
+	}
+	if (ext_dio_used >= EXT_DIO_SLOTS / 2 || !free)
+		return -ENOSPC;
+	ext_dio_used++;
+	free->taker = taker;
+	/* A task that finds @sb finds its taker. */
+	smp_store_release(&free->sb, sb);
+	return 0;
+}
+
+/*
+ * Sleeps. When this returns, no task passes a request to the taker that it was
+ * not in already.
+ */
+void ext_dio_detach(struct super_block *sb)
+{
+	unsigned int i;
+
+	guard(mutex)(&ext_dio_mutex);
+	for (i = 0; i < EXT_DIO_SLOTS; i++) {
+		struct ext_dio_slot *slot = ext_dio_slot_of(sb, i);
+
+		if (slot->sb != sb)
+			continue;
+		WRITE_ONCE(slot->sb, EXT_DIO_GONE);
+		/* A task may have found @sb, and not yet read its taker. */
+		synchronize_rcu_tasks();
+		ext_dio_used--;
+		return;
+	}
+	WARN_ON_ONCE(1);
+}
+
+#ifdef CONFIG_X86_64
+/* Called by the trampoline, with the arguments of iomap_dio_rw(). */
+ssize_t ext_dio_rw(struct kiocb *iocb, struct iov_iter *iter,
+		   const struct iomap_ops *ops,
+		   const struct iomap_dio_ops *dops, unsigned int dio_flags,
+		   void *private, size_t done_before,
+		   struct ext_dio_taker *taker)
+{
+	return taker->rw(iocb, iter, ops, dops, dio_flags, private,
+			 done_before, taker);
+}
+
+/* Makes the offsets known to the assembler, and checks what the trampoline relies on. */
+static void __used ext_dio_offsets(void)
+{
+	BUILD_BUG_ON(sizeof(struct ext_dio_slot) != 16);
+	BUILD_BUG_ON(offsetof(struct ext_dio_slot, sb) != 0);
+	BUILD_BUG_ON(offsetof(struct ext_dio_slot, taker) != 8);
+	BUILD_BUG_ON(EXT_DIO_PASSED != LONG_MIN);
+
+	asm volatile(".set EXT_KI_FILP, %c0\n"
+		     ".set EXT_F_INODE, %c1\n"
+		     ".set EXT_I_SB, %c2\n"
+		     :: "i" (offsetof(struct kiocb, ki_filp)),
+			"i" (offsetof(struct file, f_inode)),
+			"i" (offsetof(struct inode, i_sb)));
+}
+
+/*
+ * The function that is called at the entry of iomap_dio_rw(). The stack then has
+ * the address in iomap_dio_rw() where it goes on, the address of its caller, and
+ * its seventh argument.
+ *
+ * Looks the super block of the file up. If there is no taker, or the taker
+ * returns EXT_DIO_PASSED, returns to iomap_dio_rw() with the arguments as they
+ * were. Otherwise returns the taker's result to the caller of iomap_dio_rw().
+ */
+asm("	.pushsection .text, \"ax\", @progbits\n"
+	"	.type	ext_dio_rw_trampoline, @function\n"
+	"	.globl	ext_dio_rw_trampoline\n"
+	"ext_dio_rw_trampoline:\n"
+	ASM_ENDBR
+	"	movq	EXT_KI_FILP(%rdi), %rax\n"
+	"	movq	EXT_F_INODE(%rax), %rax\n"
+	"	movq	EXT_I_SB(%rax), %rax\n"
+	/* As ext_dio_slot_of(), with slots of 16 bytes */
+	"	movl	%eax, %r11d\n"
+	"	shrl	$(" __stringify(EXT_DIO_SHIFT) " - 4), %r11d\n"
+	"1:	andl	$((" __stringify(EXT_DIO_SLOTS) " - 1) * 16), %r11d\n"
+	"	cmpq	%rax, ext_dio_slots(%r11)\n"
+	"	je	2f\n"
+	"	cmpq	$0, ext_dio_slots(%r11)\n"
+	"	je	4f\n"
+	"	addl	$16, %r11d\n"
+	"	jmp	1b\n"
+	"2:	pushq	%rbp\n"
+	"	movq	%rsp, %rbp\n"
+	CALL_DEPTH_ACCOUNT
+	"	pushq	%rdi\n"
+	"	pushq	%rsi\n"
+	"	pushq	%rdx\n"
+	"	pushq	%rcx\n"
+	"	pushq	%r8\n"
+	"	pushq	%r9\n"
+	"	pushq	ext_dio_slots+8(%r11)\n"
+	"	pushq	24(%rbp)\n"
+	"	call	ext_dio_rw\n"
+	/* Overflows for EXT_DIO_PASSED only */
+	"	cmpq	$1, %rax\n"
+	"	jo	3f\n"
+	"	leave\n"
+	/* Passes over the address in iomap_dio_rw() */
+	"	leaq	8(%rsp), %rsp\n"
+	UNWIND_HINT_FUNC
+	ASM_RET
+	"3:	leaq	16(%rsp), %rsp\n"
+	"	popq	%r9\n"
+	"	popq	%r8\n"
+	"	popq	%rcx\n"
+	"	popq	%rdx\n"
+	"	popq	%rsi\n"
+	"	popq	%rdi\n"
+	"	popq	%rbp\n"
+	"4:	" ASM_RET
+	"	.size	ext_dio_rw_trampoline, .-ext_dio_rw_trampoline\n"
+	"	.popsection\n");
+#else
+void ext_dio_rw_trampoline(void)
+{
+}
+#endif
+
+/* Returns the address of the kernel's function, at which the trampoline is called. */
+void *ext_iomap_dio_rw(void)
+{
+	return iomap_dio_rw;
+}

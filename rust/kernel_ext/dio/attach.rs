@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Taking over the direct I/O of mounted file systems.
+//!
+//! While anything is attached, `iomap_dio_rw()` is redirected. A trampoline looks the super block of
+//! each request up. If it is attached, its [`Engine`] gets the request, and either takes it, or
+//! passes it on to the kernel's own `iomap_dio_rw()`.
+//!
+//! C header: [`include/linux/iomap.h`](srctree/include/linux/iomap.h)
+
+use core::{
+    ffi::c_void,
+    marker::PhantomPinned,
+    ptr::{
+        self,
+        NonNull, //
+    },
+};
+
+use kernel::{
+    error::{
+        code::EIOCBQUEUED,
+        to_result, //
+    },
+    ffi::c_uint,
+    new_mutex,
+    prelude::*,
+    sync::{
+        Arc,
+        Mutex, //
+    },
+};
+
+use super::{
+    call::DioCall,
+    gate::Gated, //
+};
+use crate::{
+    bindings,
+    context::{
+        MayIo,
+        MaySleep, //
+    },
+    fs::{
+        kiocb::to_ki_result,
+        mount::OpenMount,
+        Issued,
+        Kiocb, //
+    },
+    ftrace::Redirect,
+    iov::{
+        Keeper,
+        RawIovIter, //
+    },
+    percpu_ref::Users,
+};
+
+/// What takes the direct I/O of a file system.
+pub trait Engine: Gated + Send + Sync + Sized + 'static {
+    /// Carries out a request, or passes it on. May sleep, unless [`Kiocb::is_nowait`].
+    ///
+    /// Must not be passed on if anything of it has been done that the kernel's own code would do
+    /// again.
+    fn dio_rw(
+        kiocb: Kiocb<Self>,
+        iter: &mut RawIovIter<'_>,
+        call: &DioCall<'_>,
+        io: &MayIo,
+    ) -> Taken<Self>;
+}
+
+/// The state of a request after its submission to an [`Engine`].
+pub enum Taken<T> {
+    /// The engine has taken the request.
+    Issued(Issued<T>),
+    /// The kernel's own code gets the request.
+    Passed(Kiocb<T>),
+}
+
+/// The redirection of `iomap_dio_rw()`, which is there while anything is attached.
+#[pin_data]
+pub struct Redirection {
+    /// The redirection, and how many are attached.
+    #[pin]
+    state: Mutex<(Option<Redirect>, usize)>,
+}
+
+impl Redirection {
+    /// Creates the object. Nothing is redirected yet.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn new() -> Result<Arc<Self>> {
+        Arc::pin_init(
+            pin_init!(Self {
+                state <- new_mutex!((None, 0)),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    fn get(&self) -> Result {
+        let mut state = self.state.lock();
+        if state.0.is_none() {
+            // SAFETY: The trampoline is made for this function.
+            let redirect = unsafe {
+                Redirect::new(
+                    bindings::ext_iomap_dio_rw(),
+                    bindings::ext_dio_rw_trampoline as *mut c_void,
+                )
+            }?;
+            state.0 = Some(redirect);
+        }
+        state.1 += 1;
+        Ok(())
+    }
+
+    fn put(&self) {
+        let mut state = self.state.lock();
+        state.1 -= 1;
+        if state.1 == 0 {
+            state.0 = None;
+        }
+    }
+}
+
+/// A super block whose requests an engine takes, until this is dropped.
+///
+/// The drop sleeps until all requests are complete that the engine has taken. Requests that begin
+/// in the meantime are those of the kernel's own code.
+///
+/// # Invariants
+///
+/// `inner` is in the table of attached super blocks, and `redirection` counts it.
+pub struct Attachment<T: Engine> {
+    inner: Pin<KBox<Inner<T>>>,
+    redirection: Arc<Redirection>,
+}
+
+/// What the table of attached super blocks refers to.
+#[repr(C)]
+struct Inner<T> {
+    taker: bindings::ext_dio_taker,
+    engine: Pin<KBox<T>>,
+    mount: OpenMount,
+    _pin: PhantomPinned,
+}
+
+// SAFETY: The taker only has the address of a function.
+unsafe impl<T: Send + Sync> Send for Inner<T> {}
+
+// SAFETY: As above.
+unsafe impl<T: Send + Sync> Sync for Inner<T> {}
+
+impl<T: Engine> Attachment<T> {
+    /// Has `engine` take the direct I/O of the file system of `mount`, which stays mounted. Sleeps.
+    ///
+    /// # Errors
+    ///
+    /// - `EINVAL`: the engine has no count of users.
+    /// - `EOPNOTSUPP`: this kernel cannot redirect functions.
+    /// - `EBUSY`: the file system is attached already, or another user has redirected
+    ///   `iomap_dio_rw()`.
+    /// - `ENOSPC`: too many file systems are attached.
+    /// - `ENOMEM`.
+    pub fn new(
+        mount: OpenMount,
+        engine: Pin<KBox<T>>,
+        redirection: &Arc<Redirection>,
+    ) -> Result<Self> {
+        if engine.users().is_none() {
+            return Err(EINVAL);
+        }
+        let inner = KBox::pin(
+            Inner {
+                taker: bindings::ext_dio_taker { rw: Some(rw::<T>) },
+                engine,
+                mount,
+                _pin: PhantomPinned,
+            },
+            GFP_KERNEL,
+        )?;
+        redirection.get()?;
+        let taker = (&raw const inner.taker).cast_mut();
+        // SAFETY: The super block stays as long as the mount is open. The object does not move, and
+        // is taken from the table before it is freed.
+        let ret = to_result(unsafe { bindings::ext_dio_attach(inner.mount.super_block(), taker) });
+        if let Err(err) = ret {
+            redirection.put();
+            return Err(err);
+        }
+        // INVARIANT: It has been entered and counted.
+        Ok(Self {
+            inner,
+            redirection: redirection.clone(),
+        })
+    }
+
+    /// Returns the engine.
+    pub fn engine(&self) -> &T {
+        &self.inner.engine
+    }
+
+    /// Returns the mount.
+    pub fn mount(&self) -> &OpenMount {
+        &self.inner.mount
+    }
+}
+
+impl<T: Engine> Drop for Attachment<T> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::ext_dio_detach(self.inner.mount.super_block()) };
+        if let Some(users) = self.inner.engine.users() {
+            // SAFETY: The engine belongs to this attachment alone, and this is its end.
+            unsafe { users.kill(&MaySleep::new()) };
+        }
+        self.redirection.put();
+        // SAFETY: No requirements. A task that was preempted on its way back from `rw`, or from the
+        // end of a request, goes on before this returns; one in an interrupt, too, because what
+        // waits for tasks waits for interrupts.
+        unsafe {
+            bindings::ext_synchronize_rcu_tasks();
+            bindings::synchronize_rcu();
+        }
+    }
+}
+
+/// Has the engine of `taker` carry out a request.
+///
+/// # Safety
+///
+/// For the trampoline of `iomap_dio_rw()`, with the arguments of the latter, and a `taker` that is in
+/// an [`Inner<T>`].
+unsafe extern "C" fn rw<T: Engine>(
+    iocb: *mut bindings::kiocb,
+    iter: *mut bindings::iov_iter,
+    ops: *const bindings::iomap_ops,
+    dops: *const bindings::iomap_dio_ops,
+    flags: c_uint,
+    private: *mut c_void,
+    done_before: usize,
+    taker: *mut bindings::ext_dio_taker,
+) -> isize {
+    // SAFETY: By the safety requirements of this function. It stays until this task sleeps, and from
+    // the count of this user on until the request is complete.
+    let engine: &T = unsafe { &(*taker.cast::<Inner<T>>()).engine };
+    let Some(users) = engine.users().filter(|users| users.tryget()) else {
+        return PASSED;
+    };
+    let users = ptr::from_ref(users);
+    // SAFETY: By the safety requirements of this function they are valid, and ours for the call. The
+    // engine stays, as above. The issuer keeps the memory until it has the result.
+    let (kiocb, mut iter, call) = unsafe {
+        let iocb = NonNull::new_unchecked(iocb);
+        (
+            Kiocb::from_raw(iocb, NonNull::from(engine)),
+            RawIovIter::from_raw(iter, Keeper(iocb.as_ptr())),
+            DioCall::from_raw(
+                iocb,
+                (*iter).data_source,
+                (ops, dops),
+                flags,
+                private,
+                done_before,
+            ),
+        )
+    };
+    let (kiocb, ret) = match T::dio_rw(kiocb, &mut iter, &call, &MayIo::new()) {
+        Taken::Issued(Issued::Queued) => return EIOCBQUEUED.to_errno() as isize,
+        Taken::Issued(Issued::Done(kiocb, ret)) => (kiocb, to_ki_result(ret)),
+        Taken::Passed(kiocb) => (kiocb, PASSED),
+    };
+    // Another kiocb would never be completed.
+    assert!(
+        kiocb.into_raw().as_ptr() == iocb,
+        "another kiocb was returned"
+    );
+    // SAFETY: The user was counted above, and the engine has given the request back.
+    unsafe { Users::put(users) };
+    ret
+}
+
+/// The result that leaves a request to the kernel's own code.
+const PASSED: isize = bindings::EXT_DIO_RW_PASSED;

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Functions of the kernel that are redirected while it runs.
+//!
+//! `ftrace` calls a trampoline at the entry of a function. The trampoline returns to the function,
+//! which then goes on as if nothing had been; or it returns to the caller of the function, whose
+//! result it has.
+//!
+//! For x86-64 with `CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS`.
+//!
+//! C header: [`include/linux/ftrace.h`](srctree/include/linux/ftrace.h)
+
+use core::{
+    ffi::c_void,
+    ptr::NonNull, //
+};
+
+use kernel::{
+    error::from_err_ptr,
+    prelude::*, //
+};
+
+use crate::bindings;
+
+/// A redirection of a function, which ends when this is dropped.
+///
+/// The drop sleeps. Afterwards no task enters the trampoline; tasks that sleep in what it has called
+/// may be there still.
+///
+/// # Invariants
+///
+/// `ops` was returned by `ext_ftrace_attach` for `trampoline`, and is not detached before the drop.
+pub(crate) struct Redirect {
+    ops: NonNull<bindings::ftrace_ops>,
+    trampoline: *mut c_void,
+}
+
+// SAFETY: A redirection belongs to no thread.
+unsafe impl Send for Redirect {}
+
+impl Redirect {
+    /// Has `trampoline` called at the entry of `function`. Sleeps.
+    ///
+    /// # Errors
+    ///
+    /// - `EOPNOTSUPP`: this kernel cannot do it.
+    /// - `EBUSY`: the function has been redirected by another user.
+    /// - `ENOMEM`.
+    ///
+    /// # Safety
+    ///
+    /// `function` must be the address of a function. `trampoline` must be that of code which may be
+    /// called at its entry, and which leaves all registers and the stack as the function or its
+    /// caller expect them.
+    pub(crate) unsafe fn new(function: *mut c_void, trampoline: *mut c_void) -> Result<Self> {
+        // SAFETY: By the safety requirements of this function.
+        let ops = from_err_ptr(unsafe { bindings::ext_ftrace_attach(function, trampoline) })?;
+        // INVARIANT: It has just been returned.
+        Ok(Self {
+            ops: NonNull::new(ops).ok_or(EINVAL)?,
+            trampoline,
+        })
+    }
+}
+
+impl Drop for Redirect {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::ext_ftrace_detach(self.ops.as_ptr(), self.trampoline) };
+    }
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Counts of users that are cheap to change as long as users are let in.
+//!
+//! C header: [`include/linux/percpu-refcount.h`](srctree/include/linux/percpu-refcount.h)
+
+use kernel::{
+    error::to_result,
+    prelude::*,
+    types::Opaque, //
+};
+
+use crate::{
+    bindings,
+    context::MaySleep, //
+};
+
+/// The number of users of an object.
+///
+/// # Invariants
+///
+/// The inner object is initialized.
+#[pin_data(PinnedDrop)]
+pub struct Users {
+    #[pin]
+    inner: Opaque<bindings::ext_users>,
+}
+
+// SAFETY: The count belongs to no thread.
+unsafe impl Send for Users {}
+
+// SAFETY: The functions that take `&self` synchronize themselves.
+unsafe impl Sync for Users {}
+
+impl Users {
+    /// Creates a count of no users. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn new() -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            inner <- Opaque::try_ffi_init(|users: *mut bindings::ext_users| {
+                // SAFETY: `users` is valid for writes, and does not move.
+                to_result(unsafe { bindings::ext_users_init(users) })
+            }),
+        })
+    }
+
+    /// Counts a user, unless [`kill`](Self::kill) has been called. Returns whether it did. Any
+    /// context.
+    #[inline]
+    pub fn tryget(&self) -> bool {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::ext_users_tryget(self.inner.get()) }
+    }
+
+    /// Drops the count of a user. Any context. The object may be freed before this returns.
+    ///
+    /// # Safety
+    ///
+    /// The user must have been counted, and not have been dropped.
+    #[inline]
+    pub unsafe fn put(this: *const Self) {
+        // SAFETY: By the safety requirements of this function. The object is there as long as there
+        // is a user.
+        unsafe { bindings::ext_users_put(Opaque::cast_into(&raw const (*this).inner)) };
+    }
+
+    /// Lets no more users in, and waits until there are none. Sleeps.
+    ///
+    /// # Safety
+    ///
+    /// Must be called once.
+    pub unsafe fn kill(&self, _ctx: &MaySleep) {
+        // SAFETY: By the type invariant, and the safety requirements of this function.
+        unsafe { bindings::ext_users_kill(self.inner.get()) };
+    }
+}
+
+#[pinned_drop]
+impl PinnedDrop for Users {
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: By the type invariant. There is no reference to the object, so there are no users.
+        unsafe { bindings::ext_users_exit(self.inner.get()) };
+    }
+}
