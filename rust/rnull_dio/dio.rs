@@ -36,15 +36,23 @@ mod tests;
 mod worker;
 
 pub(crate) use self::{
+    checker::Checker,
     engine::Engine,
     file::{
         DioFile,
         File, //
     },
+    needs::Needs,
     policy::Policy,
     poll::poll,
     range::Direction,
-    route::show_table,
+    route::{
+        route,
+        show_table,
+        Arrival,
+        Issuer,
+        Route, //
+    },
     stats::Stats,
     submit::submit, //
 };

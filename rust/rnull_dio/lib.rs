@@ -19,6 +19,8 @@ mod diofs;
 #[forbid(unsafe_code)]
 mod disk;
 #[forbid(unsafe_code)]
+mod live;
+#[forbid(unsafe_code)]
 mod named;
 
 use kernel::{
@@ -29,6 +31,7 @@ use kernel::{
 
 use kernel_ext::{
     debugfs::File,
+    dio::Redirection,
     fs::super_block::Registration, //
 };
 
@@ -48,6 +51,8 @@ struct RnullDio {
     #[pin]
     disks: Subsystem<disk::configfs::Root>,
     #[pin]
+    live: Subsystem<live::Root>,
+    #[pin]
     attributes: File<()>,
     #[pin]
     routing: File<()>,
@@ -60,6 +65,7 @@ impl kernel::InPlaceModule for RnullDio {
         let debugfs = Dir::new(c"rnull_dio");
         try_pin_init!(Self {
             disks <- disk::configfs::subsystem(debugfs.subdir(c"disk")),
+            live <- live::subsystem(debugfs.subdir(c"live"), Redirection::new()?),
             attributes <- debugfs.read_callback_file(c"attributes", (), show_attributes),
             routing <- debugfs.read_callback_file(c"routing", (), show_routing),
             diofs: diofs::register(debugfs.subdir(c"diofs"))?,

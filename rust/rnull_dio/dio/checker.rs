@@ -23,7 +23,7 @@ const PROBES: usize = 16;
 
 /// The requests that are in flight.
 #[cfg(debug_assertions)]
-pub(super) struct Checker {
+pub(crate) struct Checker {
     slots: KVec<Atomic<usize>>,
     begun: Atomic<u64>,
     ended: Atomic<u64>,
@@ -33,7 +33,7 @@ pub(super) struct Checker {
 
 #[cfg(debug_assertions)]
 impl Checker {
-    pub(super) fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         let mut slots = KVec::with_capacity(SLOTS, GFP_KERNEL)?;
         for _ in 0..SLOTS {
             slots.push(Atomic::new(0), GFP_KERNEL)?;
@@ -57,7 +57,7 @@ impl Checker {
     }
 
     /// Records that a request is about to be submitted.
-    pub(super) fn begin<T>(&self, kiocb: &Kiocb<T>) {
+    pub(crate) fn begin<T>(&self, kiocb: &Kiocb<T>) {
         self.begun.add(1, Relaxed);
         let id = kiocb.id();
         assert!(
@@ -70,7 +70,7 @@ impl Checker {
     }
 
     /// Records that the issuer of a request is about to get its result.
-    pub(super) fn end<T>(&self, kiocb: &Kiocb<T>) {
+    pub(crate) fn end<T>(&self, kiocb: &Kiocb<T>) {
         self.ended.add(1, Relaxed);
         let id = kiocb.id();
         assert!(
@@ -93,15 +93,15 @@ impl Drop for Checker {
 
 /// Checks nothing, in release builds.
 #[cfg(not(debug_assertions))]
-pub(super) struct Checker;
+pub(crate) struct Checker;
 
 #[cfg(not(debug_assertions))]
 impl Checker {
-    pub(super) fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         Ok(Self)
     }
 
-    pub(super) fn begin<T>(&self, _kiocb: &Kiocb<T>) {}
+    pub(crate) fn begin<T>(&self, _kiocb: &Kiocb<T>) {}
 
-    pub(super) fn end<T>(&self, _kiocb: &Kiocb<T>) {}
+    pub(crate) fn end<T>(&self, _kiocb: &Kiocb<T>) {}
 }

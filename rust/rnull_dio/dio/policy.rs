@@ -40,7 +40,7 @@ impl Policy {
     }
 
     /// Returns the needs that this policy assumes for a request that by itself has `needs`.
-    pub(super) fn raise(self, direction: Direction, needs: Needs) -> Needs {
+    pub(crate) fn raise(self, direction: Direction, needs: Needs) -> Needs {
         match (self, direction) {
             (Self::Workqueue | Self::Defer, Direction::Write) => needs.max(Needs::Task),
             _ => needs,
@@ -48,13 +48,13 @@ impl Policy {
     }
 
     /// Returns whether requests with these needs are polled for.
-    pub(super) fn polls(self, needs: Needs) -> bool {
+    pub(crate) fn polls(self, needs: Needs) -> bool {
         self != Self::Inline || needs == Needs::Nothing
     }
 
     /// Returns whether a write needs a task if the page cache has any page of the file, rather than
     /// one of the range that was written.
-    pub(super) fn needs_task_for_any_cached_page(self) -> bool {
+    pub(crate) fn needs_task_for_any_cached_page(self) -> bool {
         matches!(self, Self::Inline)
     }
 }

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A file system that is or will be attached.
+
+use kernel::{
+    fmt, new_mutex,
+    prelude::*,
+    str::{
+        BStr,
+        CString, //
+    },
+    sync::{
+        Arc,
+        Mutex, //
+    },
+};
+
+use kernel_ext::{
+    debugfs::File,
+    dio::{
+        Attachment,
+        Redirection, //
+    },
+    fs::mount::OpenMount, //
+};
+
+use crate::{
+    debugfs::Dir,
+    dio::Policy,
+    named::Named, //
+};
+
+use super::fs::{
+    LiveFs,
+    Stats, //
+};
+
+/// The types of file systems that call `iomap_dio_rw()`.
+const TYPES: [&CStr; 8] = [
+    c"xfs", c"ext4", c"ext2", c"exfat", c"gfs2", c"ntfs3", c"erofs", c"zonefs",
+];
+
+/// A file system that is or will be attached.
+#[pin_data]
+pub(super) struct Item {
+    name: CString,
+    debugfs: Dir,
+    redirection: Arc<Redirection>,
+    #[pin]
+    state: Mutex<State>,
+}
+
+struct State {
+    path: CString,
+    policy: Policy,
+    attached: Option<Attached>,
+}
+
+/// An attached file system, with its files in debugfs.
+struct Attached {
+    // First, so that no request is taken when the rest is dropped.
+    attachment: Attachment<LiveFs>,
+    _routes: Pin<KBox<File<Arc<Stats>>>>,
+    _passed: Pin<KBox<File<Arc<Stats>>>>,
+}
+
+impl Item {
+    pub(super) fn new(
+        name: &CStr,
+        debugfs: Dir,
+        redirection: Arc<Redirection>,
+    ) -> impl PinInit<Self, Error> + '_ {
+        try_pin_init!(Self {
+            name: name.try_into()?,
+            debugfs,
+            redirection,
+            state <- new_mutex!(State {
+                path: c"".try_into()?,
+                policy: Policy::default(),
+                attached: None,
+            }),
+        })
+    }
+
+    /// Returns the name.
+    pub(super) fn name(&self) -> &CStr {
+        &self.name
+    }
+
+    /// Writes the path of the mount.
+    pub(super) fn show_path(&self, f: &mut dyn fmt::Write) -> fmt::Result {
+        let state = self.state.lock();
+        f.write_fmt(fmt!("{}", &*state.path))
+    }
+
+    /// Writes the completion policy.
+    pub(super) fn show_policy(&self, f: &mut dyn fmt::Write) -> fmt::Result {
+        f.write_str(self.state.lock().policy.name())
+    }
+
+    /// Writes whether the file system is attached, as 0 or 1.
+    pub(super) fn show_attached(&self, f: &mut dyn fmt::Write) -> fmt::Result {
+        let attached = self.state.lock().attached.is_some();
+        f.write_str(if attached { "1" } else { "0" })
+    }
+
+    /// Sets the path of the mount.
+    pub(super) fn set_path(&self, text: &BStr) -> Result {
+        let mut state = self.state.lock();
+        if state.attached.is_some() {
+            return self.refuse("path", "the file system is attached", EBUSY);
+        }
+        state.path = CString::try_from_fmt(fmt!("{text}"))?;
+        Ok(())
+    }
+
+    /// Sets the completion policy, of requests that begin from now on.
+    pub(super) fn set_policy(&self, text: &BStr) -> Result {
+        let Some(policy) = Policy::from_name(text) else {
+            return self.refuse("completion", "there is no such policy", EINVAL);
+        };
+        let mut state = self.state.lock();
+        state.policy = policy;
+        if let Some(attached) = &state.attached {
+            attached.attachment.engine().set_policy(policy);
+        }
+        Ok(())
+    }
+
+    /// Attaches the file system. Sleeps.
+    pub(super) fn attach(&self) -> Result {
+        let mut state = self.state.lock();
+        if state.attached.is_some() {
+            return Ok(());
+        }
+        let mount = self.open(&state.path)?;
+        let engine = LiveFs::new(&self.name, state.policy)?;
+        let stats = engine.stats.clone();
+        let attachment = Attachment::new(mount, engine, &self.redirection);
+        let attachment = match attachment {
+            Ok(attachment) => attachment,
+            Err(err) => return self.refuse("attached", reason(err), err),
+        };
+        let directory = self.debugfs.subdir(&self.name);
+        let routes =
+            directory.read_callback_file(c"routes", stats.clone(), |stats, f| stats.routes.show(f));
+        let passed =
+            directory.read_callback_file(c"passed", stats, |stats, f| stats.passed.show(f));
+        state.attached = Some(Attached {
+            attachment,
+            _routes: KBox::pin_init(routes, GFP_KERNEL)?,
+            _passed: KBox::pin_init(passed, GFP_KERNEL)?,
+        });
+        let path = &*state.path;
+        pr_info!("{path}: direct I/O is redirected, and the file system cannot be unmounted\n");
+        Ok(())
+    }
+
+    /// Opens the mount, if it is one whose direct I/O can be taken.
+    fn open(&self, path: &CStr) -> Result<OpenMount> {
+        let opened = if path.is_empty() {
+            Err(ENOENT)
+        } else {
+            OpenMount::open(path)
+        };
+        let mount = match opened {
+            Ok(mount) => mount,
+            Err(err) => return self.refuse("path", reason(err), err),
+        };
+        let (fs_type, _) = mount.names();
+        if !TYPES.contains(&fs_type) {
+            return self.refuse(
+                "path",
+                "the file system does not use iomap_dio_rw()",
+                EOPNOTSUPP,
+            );
+        }
+        if mount.is_readonly() {
+            return self.refuse("path", "the mount is read-only", EROFS);
+        }
+        Ok(mount)
+    }
+
+    /// Detaches the file system, and waits for requests that are under way. Sleeps.
+    pub(super) fn detach(&self) {
+        let mut state = self.state.lock();
+        if state.attached.take().is_some() {
+            let path = &*state.path;
+            pr_info!("{path}: direct I/O is not redirected any more\n");
+        }
+    }
+
+    /// Logs why an attribute was refused, and returns `err`.
+    fn refuse<T>(&self, attribute: &str, reason: &str, err: Error) -> Result<T> {
+        let name = &*self.name;
+        pr_err!("live/{name}: {attribute} refused: {reason}\n");
+        Err(err)
+    }
+}
+
+/// Returns what `err` means when a file system is attached.
+fn reason(err: Error) -> &'static str {
+    match err {
+        EXDEV => "the path is not the root of a mount",
+        ENOENT => "there is no such path",
+        ENOTDIR => "the path is not a directory",
+        EOPNOTSUPP => "this kernel cannot redirect functions (CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS on x86-64)",
+        EBUSY => "the file system is attached already, or iomap_dio_rw() is redirected by another user",
+        ENOSPC => "too many file systems are attached",
+        ENOMEM => "out of memory",
+        _ => "the mount cannot be opened",
+    }
+}

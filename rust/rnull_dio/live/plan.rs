@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Planning a request, and what its submission finds out.
+
+use kernel::prelude::*;
+
+use kernel_ext::{
+    block::{
+        bio::{
+            DmaLimits,
+            Opf, //
+        },
+        BlockDevice, //
+    },
+    context::MayIo,
+    dio::{
+        DioCall,
+        DioKiocb,
+        EndIoFlags, //
+    },
+    fs::{
+        iomap::{
+            MappingType,
+            Mappings, //
+        },
+        Kiocb, //
+    },
+    iov::RawIovIter, //
+};
+
+use crate::dio::{
+    Direction,
+    Needs,
+    Policy, //
+};
+
+use super::{
+    fs::LiveFs,
+    request::Summary, //
+};
+
+/// What does not change during the submission of a request.
+pub(super) struct Plan<'a> {
+    pub(super) call: &'a DioCall<'a>,
+    pub(super) direction: Direction,
+    pub(super) policy: Policy,
+    pub(super) len: usize,
+    /// The size of the file in bytes when the request begins.
+    pub(super) file_size: u64,
+    /// Whether this is a read that may go beyond the end of the file.
+    pub(super) reaches_end: bool,
+    /// Whether this is a write behind the end of the file, at least in part.
+    pub(super) extends: bool,
+    /// Whether a write has to be durable.
+    pub(super) dsync: bool,
+}
+
+/// What the submission has found out so far.
+pub(super) struct Progress {
+    /// The bytes that bios transfer, or that were found to be zeroes.
+    pub(super) size: usize,
+    pub(super) end_io_flags: EndIoFlags,
+    /// Whether the end of the request needs a task because of its blocks.
+    pub(super) work: bool,
+    /// Whether all writes go through the device's cache.
+    pub(super) write_through: bool,
+}
+
+impl<'a> Plan<'a> {
+    #[inline]
+    pub(super) fn new(kiocb: &Kiocb<LiveFs>, iter: &RawIovIter<'_>, call: &'a DioCall<'a>) -> Self {
+        let direction = if iter.is_source() {
+            Direction::Write
+        } else {
+            Direction::Read
+        };
+        let write = direction == Direction::Write;
+        let file_size = kiocb.file_size();
+        let beyond = kiocb.ki_pos() + iter.len() as u64 > file_size;
+        Self {
+            call,
+            direction,
+            policy: kiocb.target().policy(),
+            len: iter.len(),
+            file_size,
+            reaches_end: beyond && !write,
+            extends: beyond && write,
+            dsync: write && kiocb.is_dsync(),
+        }
+    }
+
+    /// Checks a request, and prepares the page cache. Returns whether there is anything to do.
+    ///
+    /// # Errors
+    ///
+    /// - `EAGAIN`: the write would not be an overwrite, but has to be; or the request must not
+    ///   sleep, and would.
+    /// - `ENOTBLK`: the page cache could not be emptied, so a write has to go through it.
+    /// - the error of a writeback.
+    #[inline]
+    pub(super) fn check(&self, kiocb: &Kiocb<LiveFs>, io: &MayIo) -> Result<bool> {
+        match self.direction {
+            Direction::Read if kiocb.ki_pos() >= self.file_size => return Ok(false),
+            Direction::Write if self.extends && self.call.is_overwrite_only() => {
+                return Err(EAGAIN);
+            }
+            _ => (),
+        }
+        if !kiocb.has_cached_pages() {
+            return Ok(true);
+        }
+        match self.direction {
+            Direction::Read => kiocb.write_and_wait(self.len, io)?,
+            Direction::Write => kiocb.invalidate_pages(self.len, io).map_err(|err| {
+                if err == EAGAIN {
+                    err
+                } else {
+                    ENOTBLK
+                }
+            })?,
+        }
+        Ok(true)
+    }
+
+    /// Returns what is known before the first mapping.
+    #[inline]
+    pub(super) fn progress(&self, kiocb: &DioKiocb<LiveFs>) -> Progress {
+        Progress {
+            size: 0,
+            end_io_flags: EndIoFlags::NONE,
+            work: self.extends,
+            // Metadata does not go through the cache, so `O_SYNC` needs a sync in any case.
+            write_through: self.dsync && !kiocb.is_full_sync(),
+        }
+    }
+
+    /// Returns the limits of bios to `device`.
+    #[inline]
+    pub(super) fn limits(&self, kiocb: &DioKiocb<LiveFs>, device: &BlockDevice) -> DmaLimits {
+        let mut limits = DmaLimits::of(device);
+        if self.call.needs_whole_blocks() {
+            limits.block = kiocb.file_block_size();
+        }
+        limits
+    }
+
+    /// Returns the operation of bios to the mapping, and notes what it means for the end of the
+    /// request.
+    #[inline]
+    pub(super) fn operation(
+        &self,
+        mappings: &Mappings<'_>,
+        device: &BlockDevice,
+        progress: &mut Progress,
+    ) -> Opf {
+        if self.direction == Direction::Read {
+            return Opf::READ;
+        }
+        let mut work = mappings.is_new();
+        if mappings.mapping_type() == MappingType::Unwritten {
+            progress.end_io_flags = progress.end_io_flags.or(EndIoFlags::UNWRITTEN);
+            work = true;
+        }
+        if mappings.is_shared() {
+            progress.end_io_flags = progress.end_io_flags.or(EndIoFlags::COW);
+            work = true;
+        }
+        progress.work |= work;
+        if !progress.write_through {
+            return Opf::WRITE;
+        }
+        if !work && !mappings.is_dirty() && (!device.has_write_cache() || device.has_fua()) {
+            return Opf::WRITE.fua();
+        }
+        progress.write_through = false;
+        Opf::WRITE
+    }
+
+    /// Returns whether a request of one bio is polled for.
+    #[inline]
+    pub(super) fn may_poll(&self, summary: &Summary) -> bool {
+        self.policy.polls(summary.needs)
+            && summary.needs == Needs::Nothing
+            && !self.call.is_waited_for()
+    }
+
+    /// Returns what the end of the request needs, as far as is known.
+    #[inline]
+    pub(super) fn summary(&self, progress: &Progress) -> Summary {
+        let sync = self.dsync && !progress.write_through;
+        let needs = if progress.work || sync {
+            Needs::Io
+        } else {
+            Needs::Nothing
+        };
+        Summary {
+            size: progress.size,
+            needs: self.policy.raise(self.direction, needs),
+            sync,
+            end_io_flags: progress.end_io_flags,
+        }
+    }
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Reading and writing: from the file system's call to the result, or to the bios in flight.
+
+use kernel::prelude::*;
+
+use kernel_ext::{
+    context::MayIo,
+    dio::{
+        DioCall,
+        DioKiocb,
+        SubmitRef,
+        Taken, //
+    },
+    fs::{
+        Issued,
+        Kiocb, //
+    },
+    iov::RawIovIter, //
+};
+
+use crate::dio::{
+    Arrival,
+    Route, //
+};
+
+use super::{
+    complete,
+    end_io::count_route,
+    fs::LiveFs,
+    passed::{
+        reason,
+        Reason, //
+    },
+    plan::Plan,
+    submit::Submitted, //
+};
+
+/// Reads or writes, or passes the request on. Sleeps, unless the kiocb forbids it.
+///
+/// The issuer gets what `iomap_dio_rw()` returns.
+pub(super) fn rw(
+    kiocb: Kiocb<LiveFs>,
+    iter: &mut RawIovIter<'_>,
+    call: &DioCall<'_>,
+    io: &MayIo,
+) -> Taken<LiveFs> {
+    if let Some(reason) = reason(&kiocb, iter, call) {
+        return pass(kiocb, reason);
+    }
+    let plan = Plan::new(&kiocb, iter, call);
+    match plan.check(&kiocb, io) {
+        Ok(true) => (),
+        Ok(false) => return Taken::Issued(Issued::Done(kiocb, Ok(0))),
+        Err(err) => return Taken::Issued(Issued::Done(kiocb, Err(err))),
+    }
+    let mut kiocb = DioKiocb::new(kiocb);
+    if let Err(err) = kiocb.begin_dio() {
+        return Taken::Issued(Issued::Done(kiocb.into_kiocb(), Err(err)));
+    }
+    // A read of the last block may transfer more than it reports. The iterator is not accessed once
+    // the submitter's reference is dropped, because the issuer may free it then.
+    let ended = if plan.reaches_end {
+        let left = plan.file_size.saturating_sub(kiocb.ki_pos());
+        // CAST: Less than the length of the request.
+        iter.with_progress_of(left as usize, |iter| plan.submit(kiocb, iter, io))
+    } else {
+        plan.submit(kiocb, iter, io)
+    };
+    match ended {
+        Submitted::Passed(kiocb, reason) => pass(kiocb.into_kiocb(), reason),
+        Submitted::WithoutBios(kiocb, ret) => without_bios(kiocb, ret, &plan),
+        Submitted::InFlight(submitter, wait) => Taken::Issued(finish(submitter, wait, io)),
+    }
+}
+
+fn pass(kiocb: Kiocb<LiveFs>, reason: Reason) -> Taken<LiveFs> {
+    kiocb.target().stats.passed.inc(reason);
+    Taken::Passed(kiocb)
+}
+
+/// Completes a request without bios.
+#[cold]
+fn without_bios(kiocb: DioKiocb<LiveFs>, ret: Result<usize>, plan: &Plan<'_>) -> Taken<LiveFs> {
+    let end_io = plan.call.end_io();
+    let (kiocb, ret) = complete::without_bios(kiocb, plan.direction, end_io, plan.file_size, ret);
+    let ret = match ret {
+        Ok(bytes @ 1..) => Ok(bytes + plan.call.done_before()),
+        ret => ret,
+    };
+    Taken::Issued(Issued::Done(kiocb.into_kiocb(), ret))
+}
+
+/// Drops the submitter's reference, and completes the request if the submitter has to.
+#[inline]
+fn finish(submitter: SubmitRef<LiveFs>, wait: bool, io: &MayIo) -> Issued<LiveFs> {
+    let (dio, arrival, route) = if wait {
+        let dio = submitter.finish_and_wait(io);
+        (dio, Arrival::Sync, Route::Waiter)
+    } else {
+        match submitter.finish() {
+            Some(dio) => (dio, Arrival::Submitter, Route::Submitter),
+            None => return Issued::Queued,
+        }
+    };
+    let mut dio = dio;
+    let needs = dio.state_mut().needs();
+    count_route(&dio, needs, arrival, route);
+    let (kiocb, ret) = complete::in_task(dio, io);
+    Issued::Done(kiocb.into_kiocb(), ret)
+}
