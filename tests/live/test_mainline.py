@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The same operations have the same results as with the kernel's own code, file by file."""
+
+import errno
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from guest import devices, files, filesystems, kernel, live, system
+from guest.memory import aligned, pattern
+
+BLOCK = 512
+OPERATIONS = 150 if kernel.IS_DEBUG else 600
+LENGTH = 1 << 20
+
+# How the file begins: the size of each part, and what is in it
+PARTS = 8
+
+
+def prepare(path: Path, seed: int) -> None:
+    """Makes a file of holes, unwritten blocks and data."""
+    choose = random.Random(seed)
+    part = LENGTH // PARTS
+    with files.opened(path, os.O_RDWR | os.O_CREAT) as fd:
+        for at in range(0, LENGTH, part):
+            kind = choose.choice(["hole", "unwritten", "data"])
+            if kind == "unwritten":
+                os.posix_fallocate(fd, at, part)
+            elif kind == "data":
+                os.pwrite(fd, pattern(part, at), at)
+        os.ftruncate(fd, choose.choice([LENGTH, LENGTH - 700, LENGTH + 5000]))
+        os.fsync(fd)
+
+
+def operation(fd: int, choose: random.Random, number: int) -> tuple[str, object]:
+    """Carries out an operation; returns what it is and its result."""
+    what = choose.choice(["read", "write", "write", "cached", "cached-write", "truncate", "fsync"])
+    # Some are not aligned, and fail.
+    unit = choose.choice([BLOCK, 4096, 4096, 100 if number % 50 == 0 else 4096])
+    at = choose.randrange(0, LENGTH + 65536, unit)
+    length = choose.choice([1, 2, 8, 40]) * unit
+    flags = choose.choice([0, 0, 0, os.RWF_DSYNC, os.RWF_SYNC])
+    name = f"{what} {at}+{length} {flags:#x}"
+    try:
+        if what == "read":
+            memory = aligned(max(length, 4096))
+            count = os.preadv(fd, [memoryview(memory)[:length]], at)
+            return name, memory[:count]
+        if what == "write":
+            data = pattern(max(length, 4096), number)
+            return name, os.pwritev(fd, [memoryview(data)[:length]], at, flags)
+        if what == "truncate":
+            os.ftruncate(fd, choose.randrange(LENGTH // 2, LENGTH + 65536, 100))
+            return name, None
+        if what == "fsync":
+            return name, os.fsync(fd)
+        with files.buffered(f"/proc/self/fd/{fd}") as cached:
+            if what == "cached":
+                return name, os.pread(cached, length, at)
+            return name, os.pwrite(cached, pattern(max(length, 4096), number)[:length], at)
+    except OSError as error:
+        return name, error.errno
+
+
+def results(path: Path, seed: int) -> list[tuple[str, object]]:
+    prepare(path, seed)
+    choose = random.Random(seed)
+    with files.opened(path) as fd:
+        return [operation(fd, choose, number) for number in range(OPERATIONS)]
+
+
+@pytest.mark.parametrize("kind", ["xfs", "ext4"])
+@pytest.mark.parametrize("seed", range(4))
+def test_same_results(seed, kind, disk):
+    with filesystems.mainline(kind, disk) as mount:
+        expected = results(mount / "mainline", seed)
+        with live.attached(mount):
+            got = results(mount / "live", seed)
+            assert sum(live.routes().values()) > 0
+            assert set(live.passed()) <= {"fill"}
+        for number, (one, other) in enumerate(zip(expected, got, strict=True)):
+            assert one == other, f"operation {number}"
+        system.run("cmp", mount / "mainline", mount / "live")
+    live.check(kind, disk)
+
+
+@pytest.mark.parametrize("kind", ["xfs", "ext4"])
+def test_requests_that_must_not_sleep(kind, disk):
+    """Reads go through; what has to allocate blocks does not. An overwrite may fail because of the
+    time stamps, which file systems update before they call the engine."""
+
+    def attempt(path: Path) -> list[object]:
+        def nowait(what, *args: object) -> object:
+            try:
+                return what(*args, os.RWF_NOWAIT)
+            except OSError as error:
+                return error.errno
+
+        with files.opened(path, os.O_RDWR | os.O_CREAT | os.O_DIRECT) as fd:
+            os.pwrite(fd, pattern(LENGTH), 0)
+            os.ftruncate(fd, 2 * LENGTH)
+            os.fsync(fd)
+            # Such a request may fail because of a lock that is held for a moment.
+            system.wait_for(lambda: nowait(os.preadv, fd, [aligned(16384)], 8192) == 16384)
+            assert nowait(os.pwritev, fd, [pattern(4096, 1)], 8192) in (4096, errno.EAGAIN)
+            return [
+                nowait(os.pwritev, fd, [pattern(4096)], LENGTH),
+                nowait(os.pwritev, fd, [pattern(4096)], 2 * LENGTH),
+            ]
+
+    with filesystems.mainline(kind, disk) as mount:
+        expected = attempt(mount / "mainline")
+        with live.attached(mount):
+            assert attempt(mount / "live") == expected == [errno.EAGAIN] * 2
+    live.check(kind, disk)
+
+
+def first_sector(path: Path) -> int:
+    """Returns where on its device a file begins, in bytes."""
+    lines = system.run("filefrag", "-e", "-b512", path).stdout.splitlines()
+    extent = next(line for line in lines if line.strip().startswith("0:"))
+    return int(extent.split(":")[2].split("..")[0]) * BLOCK
+
+
+@pytest.mark.parametrize("kind", ["xfs", "ext4"])
+def test_errors_of_the_device(kind, disk):
+    """A bad block fails the requests that touch it, with the same results as in mainline."""
+
+    def attempt(path: Path) -> list[object]:
+        found = []
+        with files.opened(path) as fd:
+            for at, length in (0, 4096), (8192, 4096), (4096, 16384), (0, 262144), (32768, 4096):
+                for write in True, False:
+                    try:
+                        if write:
+                            found.append(os.pwrite(fd, pattern(length, at), at))
+                        else:
+                            found.append(len(files.pread(fd, length, at)))
+                    except OSError as error:
+                        found.append(error.errno)
+        return found
+
+    with filesystems.mainline(kind, disk) as mount:
+        both = []
+        for name, context in ("mainline", None), ("live", live.attached(mount)):
+            path = mount / name
+            with files.opened(path, os.O_RDWR | os.O_CREAT | os.O_DIRECT) as fd:
+                os.posix_fallocate(fd, 0, LENGTH)
+                os.pwrite(fd, pattern(LENGTH), 0)
+                os.fsync(fd)
+            bad = first_sector(path) + 8192
+            devices.set_bad(disk, bad)
+            if context:
+                with context:
+                    both.append(attempt(path))
+            else:
+                both.append(attempt(path))
+            devices.set_good(disk, bad)
+        assert both[0] == both[1]
+        assert errno.EIO in both[0]
+    live.check(kind, disk)
