@@ -68,7 +68,7 @@ help:
 	@echo '  deadlock        - A task that waits for its own writes, for ROUNDS=100000 rounds'
 	@echo '  check           - rustfmt, clippy, checkpatch, shellcheck, ruff, Sphinx, checks in scripts/check'
 	@echo '  compare         - diofs beside XFS and ext4; needs an otherwise idle machine'
-	@echo '  bench           - Cost of I/O, counted: disk, path, policies, classes, reactor (SET=disk for one;'
+	@echo '  bench           - Cost of I/O, counted: disk, path, policies, classes, reactor, live (SET=disk for one;'
 	@echo '                    KERNEL=plain for a kernel built here)'
 	@echo '  bench-compare   - Two results of bench side by side, A=FILE B=FILE'
 	@echo '  fmt             - Format the Rust and Python files'
