@@ -21,7 +21,7 @@ use crate::{
 /// Memory that is not a user's has no owner that a bio could pin it by. It stays because the issuer
 /// keeps it until the request is completed, and only for this request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Keeper(pub(crate) *const bindings::kiocb);
+pub struct Keeper(pub(crate) *const bindings::kiocb);
 
 /// The memory of an I/O request, as far as it has not been transferred yet.
 ///

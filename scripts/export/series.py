@@ -27,7 +27,7 @@ LEFT_OUT_C = {"redirect.c", "trace.c"}
 # names are ignored, so that files can move between folders without an edit here. A module with
 # functions that only a module of a later patch calls must be in that patch.
 IO = {"block", "fs", "io_uring", "dio", "trace"}
-USED_BY_IO = {"context", "iov", "sync", "task_work", "workqueue"}
+USED_BY_IO = {"context", "iov", "percpu_ref", "sync", "task_work", "workqueue"}
 PATCHES = (("foundation", None), ("io", IO | USED_BY_IO))
 
 CHANGED = (

@@ -58,7 +58,7 @@ impl Mappings<'_> {
     /// `inode` must be that of the request's file, and `ops` be operations of its file system, which
     /// expect `private`; for a lifetime that the caller chooses.
     #[inline(always)]
-    pub(crate) unsafe fn new(
+    pub unsafe fn new(
         inode: *mut bindings::inode,
         ops: NonNull<bindings::iomap_ops>,
         range: (u64, u64),
