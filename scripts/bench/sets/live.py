@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Cost of an attached file system beside the kernel's own code: on one file of one file system, on a
-device that completes at once. "elsewhere" is the kernel's own code while another file system is
+"""Cost of an attached file system beside the kernel's own code: on one file of one file system, on
+a device that completes at once. "elsewhere" is the kernel's own code while another file system is
 attached."""
 
 import contextlib
@@ -12,7 +12,6 @@ from points import SIZE, Point, job, timer_disk
 
 from guest import filesystems, live
 from guest.fio import lay_out
-
 from sets.path import ISSUERS, ram_disk
 
 # XFS and ext4 leave reads of one block to a function that is not redirected.

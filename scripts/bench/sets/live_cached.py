@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Overwrites of an attached file system beside the kernel's own code, with and without cached pages,
-on a disk that takes 10 µs."""
+"""Overwrites of an attached file system beside the kernel's own code, with and without cached
+pages, on a disk that takes 10 µs."""
 
 import contextlib
 from collections.abc import Iterator
@@ -10,12 +10,11 @@ from points import SIZE, Point, overwrites, timer_disk, variants
 
 from guest import filesystems, live
 from guest.fio import lay_out
-
 from sets.policies import cell
 
 
 def points() -> Iterator[Point]:
-    """Work items get the CPU at another time in each run, so that the kernel's points are not exact."""
+    """Work items get the CPU at another time in each run, so that points are not exact."""
     with timer_disk() as device:
         for kind in ("xfs", "ext4"):
             with filesystems.mainline(kind, device) as mount:
