@@ -7,6 +7,10 @@
 use kernel::{
     error::to_result,
     prelude::*,
+    sync::atomic::{
+        ordering,
+        Atomic, //
+    },
     types::Opaque, //
 };
 
@@ -15,15 +19,16 @@ use crate::{
     context::MaySleep, //
 };
 
-/// The number of users of an object.
+/// The number of users of an object. Its drop sleeps until there are none.
 ///
 /// # Invariants
 ///
-/// The inner object is initialized.
+/// The inner object is initialized, and `killed` says whether it has been killed.
 #[pin_data(PinnedDrop)]
 pub struct Users {
     #[pin]
     inner: Opaque<bindings::ext_users>,
+    killed: Atomic<bool>,
 }
 
 // SAFETY: The count belongs to no thread.
@@ -44,6 +49,7 @@ impl Users {
                 // SAFETY: `users` is valid for writes, and does not move.
                 to_result(unsafe { bindings::ext_users_init(users) })
             }),
+            killed: Atomic::new(false),
         })
     }
 
@@ -68,20 +74,20 @@ impl Users {
     }
 
     /// Lets no more users in, and waits until there are none. Sleeps.
-    ///
-    /// # Safety
-    ///
-    /// Must be called once.
-    pub unsafe fn kill(&self, _ctx: &MaySleep) {
-        // SAFETY: By the type invariant, and the safety requirements of this function.
-        unsafe { bindings::ext_users_kill(self.inner.get()) };
+    pub fn kill(&self, _ctx: &MaySleep) {
+        if !self.killed.xchg(true, ordering::Relaxed) {
+            // SAFETY: By the type invariant, and this is the only call.
+            unsafe { bindings::ext_users_kill(self.inner.get()) };
+        }
     }
 }
 
 #[pinned_drop]
 impl PinnedDrop for Users {
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariant. There is no reference to the object, so there are no users.
+        // The drop of such an object is documented to sleep.
+        self.kill(&MaySleep::new());
+        // SAFETY: By the type invariant. There are no users, and none is let in.
         unsafe { bindings::ext_users_exit(self.inner.get()) };
     }
 }

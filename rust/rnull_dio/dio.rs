@@ -42,9 +42,14 @@ pub(crate) use self::{
         DioFile,
         File, //
     },
+    flush_group::FlushGroup,
     needs::Needs,
     policy::Policy,
     poll::poll,
+    queue::{
+        RedirtyQueue,
+        WorkerQueue, //
+    },
     range::Direction,
     route::{
         route,

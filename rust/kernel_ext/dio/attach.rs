@@ -213,8 +213,7 @@ impl<T: Engine> Drop for Attachment<T> {
         // SAFETY: By the type invariant.
         unsafe { bindings::ext_dio_detach(self.inner.mount.super_block()) };
         if let Some(users) = self.inner.engine.users() {
-            // SAFETY: The engine belongs to this attachment alone, and this is its end.
-            unsafe { users.kill(&MaySleep::new()) };
+            users.kill(&MaySleep::new());
         }
         self.redirection.put();
         // SAFETY: No requirements. A task that was preempted on its way back from `rw`, or from the
@@ -246,10 +245,6 @@ unsafe extern "C" fn rw<T: Engine>(
     // SAFETY: By the safety requirements of this function. It stays until this task sleeps, and from
     // the count of this user on until the request is complete.
     let engine: &T = unsafe { &(*taker.cast::<Inner<T>>()).engine };
-    let Some(users) = engine.users().filter(|users| users.tryget()) else {
-        return PASSED;
-    };
-    let users = ptr::from_ref(users);
     // SAFETY: By the safety requirements of this function they are valid, and ours for the call. The
     // engine stays, as above. The issuer keeps the memory until it has the result.
     let (kiocb, mut iter, call) = unsafe {
@@ -267,19 +262,38 @@ unsafe extern "C" fn rw<T: Engine>(
             ),
         )
     };
-    let (kiocb, ret) = match T::dio_rw(kiocb, &mut iter, &call, &MayIo::new()) {
-        Taken::Issued(Issued::Queued) => return EIOCBQUEUED.to_errno() as isize,
-        Taken::Issued(Issued::Done(kiocb, ret)) => (kiocb, to_ki_result(ret)),
-        Taken::Passed(kiocb) => (kiocb, PASSED),
+    let ret = match take(kiocb, &mut iter, &call, &MayIo::new()) {
+        Taken::Issued(Issued::Queued) => EIOCBQUEUED.to_errno() as isize,
+        Taken::Issued(Issued::Done(_, ret)) => to_ki_result(ret),
+        Taken::Passed(_) => PASSED,
+    };
+    ret
+}
+
+/// Has the target of `kiocb` carry out a request, which is counted until it is complete. Passes it
+/// on if the engine lets no more in.
+#[inline]
+pub(super) fn take<T: Engine>(
+    kiocb: Kiocb<T>,
+    iter: &mut RawIovIter<'_>,
+    call: &DioCall<'_>,
+    io: &MayIo,
+) -> Taken<T> {
+    let iocb = kiocb.as_raw();
+    let Some(users) = kiocb.target().users().filter(|users| users.tryget()) else {
+        return Taken::Passed(kiocb);
+    };
+    let users = ptr::from_ref(users);
+    let taken = T::dio_rw(kiocb, iter, call, io);
+    let kiocb = match &taken {
+        Taken::Issued(Issued::Queued) => return taken,
+        Taken::Issued(Issued::Done(kiocb, _)) | Taken::Passed(kiocb) => kiocb,
     };
     // Another kiocb would never be completed.
-    assert!(
-        kiocb.into_raw().as_ptr() == iocb,
-        "another kiocb was returned"
-    );
+    assert!(kiocb.as_raw() == iocb, "another kiocb was returned");
     // SAFETY: The user was counted above, and the engine has given the request back.
     unsafe { Users::put(users) };
-    ret
+    taken
 }
 
 /// The result that leaves a request to the kernel's own code.

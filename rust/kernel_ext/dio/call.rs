@@ -226,6 +226,15 @@ impl EndIoOp {
         self.function.is_none()
     }
 
+    /// Returns whether it is the same function.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self.function, other.function) {
+            (Some(one), Some(other)) => core::ptr::fn_addr_eq(one, other),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+
     /// Calls the function for `size` bytes from the position of the request on. In a task, unless
     /// all of a write had blocks with data, within the file.
     ///

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Group commit: how long the worker waits for more writes to share a flush with.
+//! Group commit: how long a worker waits for more writes to share a flush with.
 //!
 //! Before it flushes, the worker waits in two steps. Neither takes longer than [`MAX_WAIT`].
 //!
@@ -33,9 +33,9 @@ use kernel_ext::{
 /// The longest that each step may take, in ns.
 const MAX_WAIT: u64 = 2_000_000;
 
-/// The writes of a file that need a flush.
+/// The writes of a worker's files that need a flush.
 #[pin_data]
-pub(super) struct FlushGroup {
+pub(crate) struct FlushGroup {
     /// How many have been submitted. A cache line that all writers share; the flush costs more.
     submitted: Atomic<u64>,
     /// How many have ended.
@@ -52,7 +52,7 @@ pub(super) struct FlushGroup {
 }
 
 impl FlushGroup {
-    pub(super) fn new() -> impl PinInit<Self> {
+    pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
             submitted: Atomic::new(0),
             ended <- WaitCounter::new(),
@@ -64,17 +64,17 @@ impl FlushGroup {
     }
 
     /// Counts a write that is about to be submitted. [`end`](Self::end) must follow.
-    pub(super) fn submit(&self) {
+    pub(crate) fn submit(&self) {
         self.submitted.add(1, Relaxed);
     }
 
     /// Counts a write that has ended. Any context.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.ended.inc();
     }
 
     /// Waits for writes to share the next flush with.
-    pub(super) fn wait_for_batch(&self, ctx: &MaySleep) {
+    pub(crate) fn wait_for_batch(&self, ctx: &MaySleep) {
         self.wait_for_last_batch(ctx);
         self.wait_for_inflight(ctx);
         let ended = self.ended.get();
@@ -121,7 +121,7 @@ impl FlushGroup {
     }
 
     /// Runs `flush`, and remembers how long it takes.
-    pub(super) fn measure<R>(&self, flush: impl FnOnce() -> R) -> R {
+    pub(crate) fn measure<R>(&self, flush: impl FnOnce() -> R) -> R {
         let begin = Instant::<Monotonic>::now();
         let ret = flush();
         // CAST: Time does not go back.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The queues of a file's work items. [`worker`](super::worker) and [`redirty`](super::redirty)
-//! fill and process them.
+//! The queues of work items: of one file on a device, or of some of the files of an attached file
+//! system. Modules `worker` and `redirty` fill and process them.
 
 use kernel::prelude::*;
 
@@ -20,13 +20,13 @@ use super::flush_group::FlushGroup;
 /// flush.
 #[pin_data]
 pub(crate) struct WorkerQueue<T: DioTarget> {
-    pub(super) ended: LockLessList<EndedDio<T>>,
+    pub(crate) ended: LockLessList<EndedDio<T>>,
     #[pin]
-    pub(super) group: FlushGroup,
+    pub(crate) group: FlushGroup,
 }
 
 impl<T: DioTarget> WorkerQueue<T> {
-    pub(super) fn new() -> impl PinInit<Self> {
+    pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
             ended: LockLessList::new(),
             group <- FlushGroup::new(),
@@ -35,15 +35,18 @@ impl<T: DioTarget> WorkerQueue<T> {
 }
 
 /// Reads with pages to mark dirty.
+///
+/// The pages are those of the readers' memory, and may belong to any file system. Their locks may be
+/// held until a writeback is over that itself waits for a worker, so this has a queue of its own.
 pub(crate) struct RedirtyQueue<T: DioTarget> {
     /// Bios of requests that may still be in flight.
-    pub(super) bios: LockLessList<RedirtyBio>,
+    pub(crate) bios: LockLessList<RedirtyBio>,
     /// Requests of which all bios have ended.
-    pub(super) ended: LockLessList<EndedDio<T>>,
+    pub(crate) ended: LockLessList<EndedDio<T>>,
 }
 
 impl<T: DioTarget> RedirtyQueue<T> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             bios: LockLessList::new(),
             ended: LockLessList::new(),

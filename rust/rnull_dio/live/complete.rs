@@ -24,21 +24,20 @@ use kernel_ext::{
         EndIoOp,
         EndedDio, //
     },
-    sync::llist::{
-        Drain,
-        LockLessList, //
-    },
 };
 
 use crate::dio::Direction;
 
-use super::fs::LiveFs;
+use super::{
+    batch::SyncRange,
+    fs::LiveFs, //
+};
 
 /// Runs a completion in a task. Returns the request and the result, for the issuer.
 pub(super) fn in_task(mut dio: EndedDio<LiveFs>, io: &MayIo) -> (DioKiocb<LiveFs>, Result<usize>) {
     let ret = end(&mut dio, io);
     let synced = match ret {
-        Ok(bytes @ 1..) if dio.state_mut().must_sync() => sync(&Range::of(&dio, bytes), &dio, io),
+        Ok(bytes @ 1..) if dio.state_mut().must_sync() => SyncRange::of(&dio, bytes).sync(&dio, io),
         _ => Ok(()),
     };
     take_result(dio, ret.and_then(|bytes| synced.map(|()| bytes)))
@@ -52,85 +51,18 @@ pub(super) fn in_interrupt(mut dio: EndedDio<LiveFs>, _ctx: &InAtomic) {
     kiocb.complete(ret);
 }
 
-/// Runs completions of an inode. Writes of an open file that have to be durable share a sync.
-pub(super) fn batch(ended: Drain<EndedDio<LiveFs>>, io: &MayIo) {
-    let durable = LockLessList::new();
-    let mut shared: Option<Range> = None;
-    for mut dio in ended {
-        match end(&mut dio, io) {
-            Ok(bytes @ 1..) if dio.state_mut().must_sync() => {
-                let range = Range::of(&dio, bytes);
-                shared = Some(shared.map_or(range, |shared| shared.with(&range)));
-                dio.state_mut().ended_bytes = bytes;
-                durable.push(dio);
-            }
-            ret => {
-                let (kiocb, ret) = take_result(dio, ret);
-                kiocb.complete(ret);
-            }
-        }
-    }
-    let Some(shared) = shared else {
-        return;
-    };
-    let mut synced = None;
-    for dio in durable.take_all() {
-        let bytes = dio.state().ended_bytes;
-        let result = if shared.file.is_some() {
-            *synced.get_or_insert_with(|| sync(&shared, &dio, io))
-        } else {
-            // Each open file gets errors of its own.
-            sync(&Range::of(&dio, bytes), &dio, io)
-        };
-        let (kiocb, ret) = take_result(dio, result.map(|()| bytes));
-        kiocb.complete(ret);
-    }
-}
-
-/// A range of a file that has to be durable.
-#[derive(Clone, Copy)]
-struct Range {
-    /// The open file, unless there are several.
-    file: Option<usize>,
-    first: u64,
-    last: u64,
-    /// Whether all metadata has to be durable.
-    full: bool,
-}
-
-impl Range {
-    /// The `bytes` bytes (at least one) that a write has written.
-    fn of(dio: &EndedDio<LiveFs>, bytes: usize) -> Self {
-        let kiocb = dio.kiocb();
-        let first = kiocb.ki_pos();
-        Self {
-            file: Some(kiocb.file_id()),
-            first,
-            last: first + bytes as u64 - 1,
-            full: kiocb.is_full_sync(),
-        }
-    }
-
-    /// The smallest range that has both.
-    fn with(self, other: &Self) -> Self {
-        Self {
-            file: self.file.filter(|_| self.file == other.file),
-            first: self.first.min(other.first),
-            last: self.last.max(other.last),
-            full: self.full || other.full,
-        }
-    }
-}
-
-/// Makes a range of the file of `dio` durable.
-fn sync(range: &Range, dio: &EndedDio<LiveFs>, io: &MayIo) -> Result {
-    dio.kiocb()
-        .sync_range(range.first, range.last, range.full, io)
-}
-
-/// Does steps 1 to 4. Returns the bytes that have been transferred.
-fn end(dio: &mut EndedDio<LiveFs>, io: &MayIo) -> Result<usize> {
+/// Does steps 1 to 4. Returns the bytes of the result, of this request alone.
+pub(super) fn end(dio: &mut EndedDio<LiveFs>, io: &MayIo) -> Result<usize> {
     let ret = tell_file_system(dio);
+    end_told(dio, ret, io)
+}
+
+/// Does steps 2 to 4. Returns `ret`, the result of step 1.
+pub(super) fn end_told(
+    dio: &mut EndedDio<LiveFs>,
+    ret: Result<usize>,
+    io: &MayIo,
+) -> Result<usize> {
     let (size, error) = {
         let state = dio.state_mut();
         (state.size(), state.error())
@@ -151,13 +83,21 @@ fn end(dio: &mut EndedDio<LiveFs>, io: &MayIo) -> Result<usize> {
 /// alone.
 #[inline]
 fn tell_file_system(dio: &mut EndedDio<LiveFs>) -> Result<usize> {
-    let (size, error, flags) = {
-        let state = dio.state_mut();
-        (state.size(), state.error(), state.end_io_flags())
-    };
+    let size = dio.state_mut().size();
+    tell_file_system_of(dio, size)?;
     let (kiocb, state) = (dio.kiocb(), dio.state());
-    state.end_io.call(kiocb, size, error, flags)?;
     Ok(reported(kiocb, state.direction, state.file_size, size))
+}
+
+/// Tells the file system that all bios have ended for `size` bytes from the position of a request
+/// on, which are those of the request, or of some contiguous ones.
+#[inline]
+pub(super) fn tell_file_system_of(dio: &mut EndedDio<LiveFs>, size: usize) -> Result {
+    let (error, flags) = {
+        let state = dio.state_mut();
+        (state.error(), state.end_io_flags())
+    };
+    dio.state().end_io.call(dio.kiocb(), size, error, flags)
 }
 
 /// Completes a request without bios, which has read `ret` zeroes, or failed. Returns the request and
@@ -204,7 +144,10 @@ fn reported(kiocb: &DioKiocb<LiveFs>, direction: Direction, file_size: u64, size
 
 /// Frees a request, and returns its kiocb and result.
 #[inline]
-fn take_result(dio: EndedDio<LiveFs>, ret: Result<usize>) -> (DioKiocb<LiveFs>, Result<usize>) {
+pub(super) fn take_result(
+    dio: EndedDio<LiveFs>,
+    ret: Result<usize>,
+) -> (DioKiocb<LiveFs>, Result<usize>) {
     let done_before = dio.state().done_before;
     trace::complete(dio.kiocb(), ret);
     let mut kiocb = dio.into_kiocb();

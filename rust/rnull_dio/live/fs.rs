@@ -28,18 +28,14 @@ use crate::{
     dio::{
         Checker,
         Policy,
-        Route, //
+        RedirtyQueue,
+        Route,
+        WorkerQueue, //
     },
     named::Named,
 };
 
-use super::{
-    passed::Reason,
-    queue::{
-        RedirtyQueue,
-        WorkerQueue, //
-    },
-};
+use super::passed::Reason;
 
 /// Counters of an attached file system, for debugfs.
 pub(crate) struct Stats {
@@ -82,33 +78,30 @@ impl LiveFs {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(super) fn new(name: &CStr, policy: Policy) -> Result<Pin<KBox<Self>>> {
+    pub(super) fn new(name: &CStr, policy: Policy) -> Result<impl PinInit<Self, Error>> {
         let queue = OwnedQueue::new_mem_reclaim(&CString::try_from_fmt(fmt!("{name}-dio"))?)?;
         let redirty_queue = OwnedQueue::new(&CString::try_from_fmt(fmt!("{name}-redirty"))?)?;
         let mut workers = KVec::with_capacity(WORKERS, GFP_KERNEL)?;
         for _ in 0..WORKERS {
             workers.push(IoWork::new(WorkerQueue::new(), &queue)?, GFP_KERNEL)?;
         }
-        KBox::try_pin_init(
-            try_pin_init!(Self {
-                users <- Users::new(),
-                policy: Atomic::new(policy as u32),
-                checker: Checker::new()?,
-                stats: Arc::new(
-                    Stats {
-                        routes: Counters::new()?,
-                        passed: Counters::new()?,
-                    },
-                    GFP_KERNEL,
-                )?,
-                workers,
-                redirty: IoWork::new(RedirtyQueue::new(), &redirty_queue)?,
-                queue,
-                redirty_queue,
-                bios <- BioSet::new(),
-            }),
-            GFP_KERNEL,
-        )
+        Ok(try_pin_init!(Self {
+            users <- Users::new(),
+            policy: Atomic::new(policy as u32),
+            checker: Checker::new()?,
+            stats: Arc::new(
+                Stats {
+                    routes: Counters::new()?,
+                    passed: Counters::new()?,
+                },
+                GFP_KERNEL,
+            )?,
+            workers,
+            redirty: IoWork::new(RedirtyQueue::new(), &redirty_queue)?,
+            queue,
+            redirty_queue,
+            bios <- BioSet::new(),
+        }))
     }
 
     /// Returns the policy of requests that begin now.

@@ -134,7 +134,7 @@ impl Item {
             return Ok(());
         }
         let mount = self.open(&state.path)?;
-        let engine = LiveFs::new(&self.name, state.policy)?;
+        let engine = KBox::try_pin_init(LiveFs::new(&self.name, state.policy)?, GFP_KERNEL)?;
         let stats = engine.stats.clone();
         let attachment = Attachment::new(mount, engine, &self.redirection);
         let attachment = match attachment {

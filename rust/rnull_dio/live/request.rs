@@ -45,6 +45,8 @@ pub(crate) struct State {
     pub(super) end_io: EndIoOp,
     /// The bytes of the result that were transferred before this request.
     pub(super) done_before: usize,
+    /// Whether it is counted in the flush group of its worker.
+    pub(super) is_grouped: bool,
     /// The bytes that were transferred, while the request waits for a sync of its file.
     pub(super) ended_bytes: usize,
     size: Atomic<usize>,
@@ -93,6 +95,7 @@ impl State {
             file_size,
             end_io,
             done_before,
+            is_grouped: false,
             ended_bytes: 0,
             size: Atomic::new(summary.size),
             bits: Atomic::new(summary.bits()),

@@ -33,7 +33,8 @@ use super::{
         Reason, //
     },
     plan::Plan,
-    submit::Submitted, //
+    submit::Submitted,
+    worker, //
 };
 
 /// Reads or writes, or passes the request on. Sleeps, unless the kiocb forbids it.
@@ -94,7 +95,7 @@ fn without_bios(kiocb: DioKiocb<LiveFs>, ret: Result<usize>, plan: &Plan<'_>) ->
 /// Drops the submitter's reference, and completes the request if the submitter has to.
 #[inline]
 fn finish(submitter: SubmitRef<LiveFs>, wait: bool, io: &MayIo) -> Issued<LiveFs> {
-    let (dio, arrival, route) = if wait {
+    let (mut dio, arrival, route) = if wait {
         let dio = submitter.finish_and_wait(io);
         (dio, Arrival::Sync, Route::Waiter)
     } else {
@@ -103,9 +104,15 @@ fn finish(submitter: SubmitRef<LiveFs>, wait: bool, io: &MayIo) -> Issued<LiveFs
             None => return Issued::Queued,
         }
     };
-    let mut dio = dio;
     let needs = dio.state_mut().needs();
+    if arrival == Arrival::Submitter && dio.state().is_grouped {
+        // The worker can share the sync.
+        count_route(&dio, needs, arrival, Route::Worker);
+        worker::push(dio);
+        return Issued::Queued;
+    }
     count_route(&dio, needs, arrival, route);
+    worker::ended_elsewhere(&dio);
     let (kiocb, ret) = complete::in_task(dio, io);
     Issued::Done(kiocb.into_kiocb(), ret)
 }

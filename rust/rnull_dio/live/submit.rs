@@ -38,7 +38,8 @@ use super::{
         Plan,
         Progress, //
     },
-    request::State, //
+    request::State,
+    worker, //
 };
 
 /// The state of a request at the end of its submission.
@@ -139,6 +140,8 @@ impl Plan<'_> {
         mappings.advance(bytes as u64);
         let summary = self.summary(&progress);
         dio.state_mut().init_summary(&summary);
+        dio.state_mut().is_grouped = summary.sync && !self.waits(dio.kiocb());
+        worker::count_submitted(dio.kiocb(), dio.state());
         let write = self.direction == Direction::Write;
         trace::submit(dio.kiocb(), self.len, write, summary.needs as u32);
         dio.kiocb().target().checker.begin(dio.kiocb());
@@ -312,10 +315,16 @@ impl Plan<'_> {
         Ok(())
     }
 
+    /// Returns whether the caller waits for the request.
+    #[inline]
+    fn waits(&self, kiocb: &DioKiocb<LiveFs>) -> bool {
+        self.call.is_waited_for() || kiocb.is_sync()
+    }
+
     /// Records how the submission has ended. Returns whether the caller has to wait.
     #[inline]
     fn end_submission(&self, submitter: &SubmitRef<LiveFs>, ended: Result, size: usize) -> bool {
-        let waits = self.call.is_waited_for() || submitter.kiocb().is_sync();
+        let waits = self.waits(submitter.kiocb());
         match ended {
             Ok(()) => waits,
             // The caller goes on with what is left through the page cache.

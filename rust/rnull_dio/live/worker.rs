@@ -5,34 +5,69 @@
 use kernel_ext::{
     context::MayIo,
     dio::{
+        DioKiocb,
         EndedDio,
         RedirtyBio, //
     },
+    sync::llist::LockLessList,
     workqueue::IoWorkItem, //
 };
 
+use crate::dio::{
+    RedirtyQueue,
+    WorkerQueue, //
+};
+
 use super::{
+    batch,
     complete,
     fs::LiveFs,
-    queue::{
-        RedirtyQueue,
-        WorkerQueue, //
-    },
+    request::State, //
 };
 
 /// Queues a request of which all bios have ended for the worker of its inode. Any context.
 pub(super) fn push(dio: EndedDio<LiveFs>) {
-    let inode = dio.kiocb().inode_id();
     // The request keeps the worker no longer than until it is in the list.
-    let worker = dio.kiocb().target().worker(inode).clone();
-    if worker.ended.push(dio) {
+    let worker = dio.kiocb().target().worker(dio.kiocb().inode_id()).clone();
+    let grouped = dio.state().is_grouped;
+    let first = worker.ended.push(dio);
+    if grouped {
+        worker.group.end();
+    }
+    if first {
         worker.enqueue();
+    }
+}
+
+/// Counts a request as submitted, if it shares a sync with others.
+#[inline]
+pub(super) fn count_submitted(kiocb: &DioKiocb<LiveFs>, state: &State) {
+    if state.is_grouped {
+        kiocb.target().worker(kiocb.inode_id()).group.submit();
+    }
+}
+
+/// Counts a request as ended that another context than the worker completes. Any context.
+#[inline]
+pub(super) fn ended_elsewhere(dio: &EndedDio<LiveFs>) {
+    if dio.state().is_grouped {
+        let kiocb = dio.kiocb();
+        kiocb.target().worker(kiocb.inode_id()).group.end();
     }
 }
 
 impl IoWorkItem for WorkerQueue<LiveFs> {
     fn run(&self, io: &MayIo) {
-        complete::batch(self.ended.take_all(), io);
+        let durable = LockLessList::new();
+        batch::end_all(self.ended.take_all(), &durable, io);
+        if durable.is_empty() {
+            return;
+        }
+        self.group.wait_for_batch(io);
+        batch::end_all(self.ended.take_all(), &durable, io);
+        // The data of all these writes is on the device, and their blocks are converted, so a sync
+        // that begins now makes them durable.
+        batch::sync_all(durable.take_all(), &self.group, io);
     }
 }
 

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Completing requests that have ended together: one `->end_io` for contiguous writes, and one sync
+//! for the writes of an open file that have to be durable.
+
+use kernel::prelude::*;
+
+use kernel_ext::{
+    context::MayIo,
+    dio::EndedDio,
+    sync::llist::{
+        Drain,
+        LockLessList, //
+    },
+};
+
+use crate::dio::{
+    Direction,
+    FlushGroup, //
+};
+
+use super::{
+    complete,
+    fs::LiveFs, //
+};
+
+/// Ends all requests of a batch, in the order in which their bios have ended. Completes them, except
+/// writes that have to be durable, which go to `durable`.
+pub(super) fn end_all(
+    ended: Drain<EndedDio<LiveFs>>,
+    durable: &LockLessList<EndedDio<LiveFs>>,
+    io: &MayIo,
+) {
+    let mut run: Option<Run> = None;
+    for dio in ended {
+        run = Some(match run {
+            None => Run::new(dio),
+            Some(run) => match run.join(dio) {
+                Ok(run) => run,
+                Err((run, dio)) => {
+                    run.end(durable, io);
+                    Run::new(dio)
+                }
+            },
+        });
+    }
+    if let Some(run) = run {
+        run.end(durable, io);
+    }
+}
+
+/// Requests whose file system is told of their end by one call. If there are several, they are
+/// writes that are contiguous in their file, and have succeeded.
+struct Run {
+    /// The first one in the file.
+    first: EndedDio<LiveFs>,
+    others: LockLessList<EndedDio<LiveFs>>,
+    /// The bytes of all.
+    size: usize,
+}
+
+/// The most bytes of a run, which are those of the longest request.
+const MAX_SIZE: usize = i32::MAX as usize;
+
+impl Run {
+    fn new(mut first: EndedDio<LiveFs>) -> Self {
+        Self {
+            size: first.state_mut().size(),
+            first,
+            others: LockLessList::new(),
+        }
+    }
+
+    /// Adds a request, or returns it if it has to be ended by a call of its own.
+    fn join(mut self, mut dio: EndedDio<LiveFs>) -> Result<Self, (Self, EndedDio<LiveFs>)> {
+        let size = dio.state_mut().size();
+        if !same_end(&mut self.first, &mut dio) || size > MAX_SIZE - self.size {
+            return Err((self, dio));
+        }
+        let (begin, pos) = (self.first.kiocb().ki_pos(), dio.kiocb().ki_pos());
+        if begin + self.size as u64 == pos {
+            self.others.push(dio);
+        } else if pos + size as u64 == begin {
+            self.others.push(core::mem::replace(&mut self.first, dio));
+        } else {
+            return Err((self, dio));
+        }
+        self.size += size;
+        Ok(self)
+    }
+
+    /// Ends all requests of the run.
+    fn end(self, durable: &LockLessList<EndedDio<LiveFs>>, io: &MayIo) {
+        let Self {
+            mut first,
+            others,
+            size,
+        } = self;
+        // If the call for all fails, each request gets a result of its own.
+        let together =
+            !others.is_empty() && complete::tell_file_system_of(&mut first, size).is_ok();
+        let end_one = |mut dio: EndedDio<LiveFs>| {
+            let ret = if together {
+                let size = dio.state_mut().size();
+                complete::end_told(&mut dio, Ok(size), io)
+            } else {
+                complete::end(&mut dio, io)
+            };
+            complete_or_keep(dio, ret, durable);
+        };
+        end_one(first);
+        others.take_all().for_each(end_one);
+    }
+}
+
+/// Returns whether two requests are writes of the same file that have succeeded, and whose file
+/// system gets the same arguments but for the range.
+fn same_end(one: &mut EndedDio<LiveFs>, other: &mut EndedDio<LiveFs>) -> bool {
+    let plain = |dio: &mut EndedDio<LiveFs>| {
+        let state = dio.state_mut();
+        state.direction == Direction::Write && state.error().is_ok() && state.size() > 0
+    };
+    plain(one)
+        && plain(other)
+        && one.state_mut().end_io_flags() == other.state_mut().end_io_flags()
+        && one.state().end_io.is_same(&other.state().end_io)
+        && one.kiocb().inode_id() == other.kiocb().inode_id()
+}
+
+/// Passes the result of a request to its issuer, unless it is a write that has to be durable.
+fn complete_or_keep(
+    mut dio: EndedDio<LiveFs>,
+    ret: Result<usize>,
+    durable: &LockLessList<EndedDio<LiveFs>>,
+) {
+    match ret {
+        Ok(bytes @ 1..) if dio.state_mut().must_sync() => {
+            dio.state_mut().ended_bytes = bytes;
+            durable.push(dio);
+        }
+        ret => {
+            let (kiocb, ret) = complete::take_result(dio, ret);
+            kiocb.complete(ret);
+        }
+    }
+}
+
+/// Makes writes durable that have ended, and completes them. Those of an open file share a sync,
+/// unless there are writes of other files between them.
+pub(super) fn sync_all(durable: Drain<EndedDio<LiveFs>>, group: &FlushGroup, io: &MayIo) {
+    let mut shared: Option<(SyncRange, LockLessList<EndedDio<LiveFs>>)> = None;
+    for dio in durable {
+        let range = SyncRange::of(&dio, dio.state().ended_bytes);
+        let joined = match &mut shared {
+            Some((all, _)) => all.join(&range),
+            None => false,
+        };
+        if !joined {
+            if let Some((range, dios)) = shared.replace((range, LockLessList::new())) {
+                sync_and_complete(&range, dios.take_all(), group, io);
+            }
+        }
+        if let Some((_, dios)) = &shared {
+            dios.push(dio);
+        }
+    }
+    if let Some((range, dios)) = shared {
+        sync_and_complete(&range, dios.take_all(), group, io);
+    }
+}
+
+/// Syncs a range, and completes the writes in it.
+fn sync_and_complete(
+    range: &SyncRange,
+    dios: Drain<EndedDio<LiveFs>>,
+    group: &FlushGroup,
+    io: &MayIo,
+) {
+    let mut synced = None;
+    for dio in dios {
+        let synced = *synced.get_or_insert_with(|| group.measure(|| range.sync(&dio, io)));
+        let bytes = dio.state().ended_bytes;
+        let (kiocb, ret) = complete::take_result(dio, synced.map(|()| bytes));
+        kiocb.complete(ret);
+    }
+}
+
+/// A range of an open file that has to be durable.
+pub(super) struct SyncRange {
+    /// The open file. Each gets errors of its own.
+    file: usize,
+    first: u64,
+    last: u64,
+    /// Whether all metadata has to be durable.
+    full: bool,
+}
+
+impl SyncRange {
+    /// The `bytes` bytes (at least one) that a write has written.
+    pub(super) fn of(dio: &EndedDio<LiveFs>, bytes: usize) -> Self {
+        let kiocb = dio.kiocb();
+        let first = kiocb.ki_pos();
+        Self {
+            file: kiocb.file_id(),
+            first,
+            last: first + bytes as u64 - 1,
+            full: kiocb.is_full_sync(),
+        }
+    }
+
+    /// Extends the range to the smallest one that has both, if they are of the same open file.
+    fn join(&mut self, other: &Self) -> bool {
+        if self.file != other.file {
+            return false;
+        }
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+        self.full |= other.full;
+        true
+    }
+
+    /// Makes the range of the file of `dio` durable.
+    pub(super) fn sync(&self, dio: &EndedDio<LiveFs>, io: &MayIo) -> Result {
+        dio.kiocb().sync_range(self.first, self.last, self.full, io)
+    }
+}
