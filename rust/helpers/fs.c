@@ -6,12 +6,19 @@
 #include <linux/pagemap.h>
 #include <linux/printk.h>
 #include <linux/ratelimit.h>
+#include <linux/shmem_fs.h>
 #include <linux/statfs.h>
 #include <linux/task_io_accounting_ops.h>
 #include <linux/uio.h>
 #include <linux/wait_bit.h>
 
 #include "helpers.h"
+
+/* Create a file of @size bytes in memory. For tests. */
+struct file *ext_memory_file(loff_t size)
+{
+	return shmem_file_setup("rnull_dio", size, EMPTY_VMA_FLAGS);
+}
 
 void ext_inode_dio_begin(struct inode *inode)
 {

@@ -50,6 +50,7 @@ ext_debugfs_create_file(const char *name, umode_t mode,
 void ext_debugfs_remove(struct dentry *dentry);
 
 /* fs.c */
+struct file *ext_memory_file(loff_t size);
 void ext_inode_dio_begin(struct inode *inode);
 void ext_inode_dio_end(struct inode *inode, const bool *may_wait);
 bool ext_inode_dio_finished(const struct inode *inode);

@@ -25,6 +25,8 @@ mod request;
 mod rw;
 mod submit;
 mod target;
+#[cfg(CONFIG_KUNIT)]
+mod tests;
 mod worker;
 mod zeroes;
 

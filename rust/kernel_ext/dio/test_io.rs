@@ -4,6 +4,7 @@
 //!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
 
+mod mapped;
 mod memory;
 mod options;
 
@@ -31,16 +32,32 @@ use kernel::{
     },
 };
 
-pub use self::options::TestIoOptions;
+pub use self::{
+    mapped::{
+        BeginFlags,
+        CallOptions,
+        MappedFile,
+        TestMapping,
+        TestMappings,
+        TestType, //
+    },
+    options::TestIoOptions, //
+};
 
-use self::memory::Memory;
+use self::{
+    mapped::KeepsFile,
+    memory::Memory, //
+};
 use super::{
     deferring::{
         Deferred,
         DeferringKiocb,
         Outcome, //
     },
-    head::DeviceTarget,
+    head::{
+        DeviceTarget,
+        DioTarget, //
+    },
     polled, //
 };
 use crate::{
@@ -73,8 +90,10 @@ use crate::{
 /// - `iocb` has a file of its own, to which this object has a reference.
 /// - From `issue` until the request is done, only the device accesses the memory.
 #[pin_data(PinnedDrop)]
-pub struct TestIo<T: DeviceTarget> {
+pub struct TestIo<T: DioTarget> {
     iocb: DeferringKiocb,
+    /// What the operations of the file need.
+    _keeper: Option<Arc<dyn KeepsFile>>,
     target: Arc<T>,
     options: TestIoOptions,
     memory: Memory,
@@ -92,12 +111,12 @@ pub struct TestIo<T: DeviceTarget> {
 }
 
 // SAFETY: What it owns belongs to no thread.
-unsafe impl<T: DeviceTarget> Send for TestIo<T> {}
+unsafe impl<T: DioTarget> Send for TestIo<T> {}
 
 // SAFETY: Only the functions that issue and complete the request access the kiocb, once each. The
 // memory is only read, and only when the request is done. What was handed over is accessed by the
 // completion, and then by a function that has waited for the completion.
-unsafe impl<T: DeviceTarget> Sync for TestIo<T> {}
+unsafe impl<T: DioTarget> Sync for TestIo<T> {}
 
 /// Creates a file without operations, for requests to refer to. Sleeps. The caller owns the file.
 ///
@@ -119,7 +138,7 @@ fn anon_file() -> Result<*mut bindings::file> {
     })
 }
 
-impl<T: DeviceTarget> TestIo<T> {
+impl<T: DioTarget> TestIo<T> {
     /// Creates a request for `target`, at `pos` bytes, that reads into or writes from `buf`.
     /// Sleeps.
     ///
@@ -132,8 +151,35 @@ impl<T: DeviceTarget> TestIo<T> {
         buf: VVec<u8>,
         options: TestIoOptions,
     ) -> Result<Pin<KBox<Self>>> {
+        Self::with_file(anon_file()?, None, target, pos, buf, options)
+    }
+
+    /// As [`new`](Self::new), for a file whose mappings are made by a test.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn mapped<M: TestMappings>(
+        file: &Arc<MappedFile<M>>,
+        target: Arc<T>,
+        pos: u64,
+        buf: VVec<u8>,
+        options: TestIoOptions,
+    ) -> Result<Pin<KBox<Self>>> {
+        let keeper: Arc<dyn KeepsFile> = file.clone();
+        Self::with_file(file.get(), Some(keeper), target, pos, buf, options)
+    }
+
+    /// Creates a request, which takes over a reference to its file.
+    fn with_file(
+        file: *mut bindings::file,
+        keeper: Option<Arc<dyn KeepsFile>>,
+        target: Arc<T>,
+        pos: u64,
+        buf: VVec<u8>,
+        options: TestIoOptions,
+    ) -> Result<Pin<KBox<Self>>> {
         let memory = Memory::new(buf, options.offset)?;
-        let file = anon_file()?;
         // SAFETY: The file is ours until the request is dropped.
         let iocb = unsafe {
             DeferringKiocb::new(
@@ -155,6 +201,7 @@ impl<T: DeviceTarget> TestIo<T> {
         KBox::pin_init(
             pin_init!(Self {
                 iocb,
+                _keeper: keeper,
                 target,
                 options,
                 memory,
@@ -336,6 +383,17 @@ impl<T: DeviceTarget> TestIo<T> {
         unsafe { self.memory.contents() }
     }
 
+    /// Returns the inode's `i_dio_count`.
+    pub fn dio_count(&self) -> i32 {
+        // SAFETY: The file is ours, and has an inode.
+        let inode = unsafe { (*(*self.iocb.as_raw()).ki_filp).f_inode };
+        // SAFETY: The inode is valid; the counter is atomic.
+        let count = unsafe { Atomic::<i32>::from_ptr(&raw mut (*inode).i_dio_count.counter) };
+        count.load(ordering::Relaxed)
+    }
+}
+
+impl<T: DeviceTarget> TestIo<T> {
     /// Runs `f` while direct I/O is excluded from the request's inode, by the gate of the target.
     /// Sleeps. One call at a time for a target, because the end of any of them opens the gate.
     pub fn without_dio<R>(&self, f: impl FnOnce() -> R) -> R {
@@ -350,19 +408,10 @@ impl<T: DeviceTarget> TestIo<T> {
             .map(|gate| gate.exclude(&inode, self.target.device(), &MayIo::new()));
         f()
     }
-
-    /// Returns the inode's `i_dio_count`.
-    pub fn dio_count(&self) -> i32 {
-        // SAFETY: The file is ours, and has an inode.
-        let inode = unsafe { (*(*self.iocb.as_raw()).ki_filp).f_inode };
-        // SAFETY: The inode is valid; the counter is atomic.
-        let count = unsafe { Atomic::<i32>::from_ptr(&raw mut (*inode).i_dio_count.counter) };
-        count.load(ordering::Relaxed)
-    }
 }
 
 #[pinned_drop]
-impl<T: DeviceTarget> PinnedDrop for TestIo<T> {
+impl<T: DioTarget> PinnedDrop for TestIo<T> {
     fn drop(self: Pin<&mut Self>) {
         if self.issued.load(ordering::Relaxed) {
             self.done.wait_for_completion();

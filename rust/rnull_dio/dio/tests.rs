@@ -230,6 +230,8 @@ const READ: TestIoOptions = TestIoOptions {
     defers: false,
     nowait: false,
     dsync: false,
+    full_sync: false,
+    atomic: false,
     bvec: false,
     offset: 0,
 };

@@ -21,6 +21,10 @@ pub struct TestIoOptions {
     pub nowait: bool,
     /// Whether written data must be durable.
     pub dsync: bool,
+    /// Whether the file's metadata must be durable, too.
+    pub full_sync: bool,
+    /// Whether it must be written as a whole or not at all.
+    pub atomic: bool,
     /// Whether the iterator describes the memory by its pages, rather than by its address.
     pub bvec: bool,
     /// Where in the buffer the memory begins, in bytes.
@@ -35,7 +39,9 @@ impl TestIoOptions {
             (self.write, bindings::IOCB_WRITE as c_int),
             (self.hipri, bindings::EXT_IOCB_HIPRI),
             (self.nowait, bindings::EXT_IOCB_NOWAIT),
-            (self.dsync, bindings::EXT_IOCB_DSYNC),
+            (self.dsync || self.full_sync, bindings::EXT_IOCB_DSYNC),
+            (self.full_sync, bindings::EXT_IOCB_SYNC),
+            (self.atomic, bindings::EXT_IOCB_ATOMIC),
         ] {
             if wanted {
                 flags |= flag;

@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Files for tests, whose mappings are made in Rust.
+//!
+//! C header: [`include/linux/iomap.h`](srctree/include/linux/iomap.h)
+
+use core::ptr::{
+    null,
+    null_mut,
+    NonNull, //
+};
+
+use kernel::{
+    error::{
+        from_err_ptr,
+        from_result, //
+    },
+    ffi::{
+        c_int,
+        c_uint, //
+    },
+    prelude::*,
+    sync::Arc, //
+};
+
+use crate::{
+    bindings,
+    block::BlockDevice,
+    context::MayIo,
+    dio::{
+        attach,
+        DioCall,
+        EndIoFlags,
+        Engine, //
+    },
+    fs::{
+        Issued,
+        Kiocb, //
+    },
+    iov::RawIovIter, //
+};
+
+/// The type of a mapping.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum TestType {
+    /// No blocks.
+    Hole,
+    /// Blocks to be allocated at writeback.
+    Delalloc,
+    /// Blocks that have data.
+    Mapped,
+    /// Blocks that read as zeroes.
+    Unwritten,
+    /// Data in the inode.
+    Inline,
+}
+
+/// A mapping of a file to the device of its [`TestMappings`].
+#[derive(Clone, Copy)]
+pub struct TestMapping {
+    /// Its type.
+    pub kind: TestType,
+    /// Where it begins in the file, in bytes.
+    pub offset: u64,
+    /// Its length in bytes.
+    pub len: u64,
+    /// Its first sector on the device, of 512 bytes.
+    pub sector: u64,
+    /// Whether the blocks have just been allocated.
+    pub new: bool,
+    /// Whether the blocks replace shared ones.
+    pub shared: bool,
+    /// Whether data needs metadata to be durable.
+    pub dirty: bool,
+    /// Whether bios are mapped when they are submitted.
+    pub anon_write: bool,
+}
+
+impl TestMapping {
+    fn to_iomap(self, device: &BlockDevice) -> bindings::iomap {
+        let kind = match self.kind {
+            TestType::Hole => bindings::IOMAP_HOLE,
+            TestType::Delalloc => bindings::IOMAP_DELALLOC,
+            TestType::Mapped => bindings::IOMAP_MAPPED,
+            TestType::Unwritten => bindings::IOMAP_UNWRITTEN,
+            TestType::Inline => bindings::IOMAP_INLINE,
+        };
+        let flags = [
+            (self.new, bindings::IOMAP_F_NEW),
+            (self.shared, bindings::IOMAP_F_SHARED),
+            (self.dirty, bindings::IOMAP_F_DIRTY),
+            (self.anon_write, bindings::IOMAP_F_ANON_WRITE),
+        ]
+        .iter()
+        .fold(
+            0,
+            |flags, &(set, flag)| if set { flags | flag } else { flags },
+        );
+        bindings::iomap {
+            addr: self.sector * 512,
+            offset: self.offset as bindings::loff_t,
+            length: self.len,
+            // CAST: The types are few, and the flags have 16 bits.
+            type_: kind as u16,
+            flags: flags as u16,
+            bdev: device.as_raw(),
+            // SAFETY: All fields may be zero.
+            ..unsafe { core::mem::zeroed() }
+        }
+    }
+}
+
+/// What a mapping is for (`IOMAP_*`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BeginFlags {
+    /// `IOMAP_DIRECT`.
+    pub direct: bool,
+    /// `IOMAP_WRITE`.
+    pub write: bool,
+    /// `IOMAP_NOWAIT`.
+    pub nowait: bool,
+    /// `IOMAP_OVERWRITE_ONLY`.
+    pub overwrite_only: bool,
+    /// Any other.
+    pub other: bool,
+}
+
+impl BeginFlags {
+    fn new(flags: u32) -> Self {
+        const KNOWN: u32 = bindings::IOMAP_DIRECT
+            | bindings::IOMAP_WRITE
+            | bindings::IOMAP_NOWAIT
+            | bindings::IOMAP_OVERWRITE_ONLY;
+        Self {
+            direct: flags & bindings::IOMAP_DIRECT != 0,
+            write: flags & bindings::IOMAP_WRITE != 0,
+            nowait: flags & bindings::IOMAP_NOWAIT != 0,
+            overwrite_only: flags & bindings::IOMAP_OVERWRITE_ONLY != 0,
+            other: flags & !KNOWN != 0,
+        }
+    }
+}
+
+/// The operations of a file, made by a test.
+pub trait TestMappings: Send + Sync + 'static {
+    /// Returns the device that mappings lie on.
+    fn device(&self) -> &BlockDevice;
+
+    /// Returns the mapping of `len` bytes at `pos` (`->iomap_begin`). The mapping must contain `pos`.
+    ///
+    /// # Errors
+    ///
+    /// Any.
+    fn begin(&self, pos: u64, len: u64, flags: BeginFlags) -> Result<TestMapping>;
+
+    /// Finishes a mapping, of which `written` bytes have been processed (`->iomap_end`).
+    ///
+    /// # Errors
+    ///
+    /// Any.
+    fn end(&self, pos: u64, len: u64, written: u64) -> Result;
+
+    /// Ends a request of `size` bytes at `pos`, with its error (`->end_io`).
+    ///
+    /// # Errors
+    ///
+    /// Any.
+    fn end_io(&self, pos: u64, size: usize, error: Result, flags: EndIoFlags) -> Result;
+}
+
+/// What a file system asks of `iomap_dio_rw()`.
+#[derive(Clone, Copy, Default)]
+pub struct CallOptions {
+    /// `IOMAP_DIO_FORCE_WAIT`.
+    pub force_wait: bool,
+    /// `IOMAP_DIO_OVERWRITE_ONLY`.
+    pub overwrite_only: bool,
+    /// `IOMAP_DIO_PARTIAL`.
+    pub partial: bool,
+    /// `IOMAP_DIO_FSBLOCK_ALIGNED`.
+    pub whole_blocks: bool,
+    /// `IOMAP_DIO_BOUNCE`.
+    pub bounce: bool,
+    /// Whether the file system submits bios itself (`->submit_io`). Nothing calls it.
+    pub submit_io: bool,
+    /// Whether there is no `struct iomap_dio_ops`.
+    pub without_dio_ops: bool,
+    /// The bytes that were transferred before.
+    pub done_before: usize,
+}
+
+/// Keeps what the operations of a file need.
+pub(super) trait KeepsFile: Send + Sync {}
+
+impl<M: TestMappings> KeepsFile for MappedFile<M> {}
+
+/// A file whose mappings are made by a test.
+///
+/// # Invariants
+///
+/// `file` is a file in memory, to which this object has a reference, and whose inode's `i_private` is
+/// `maps`.
+pub struct MappedFile<M> {
+    file: NonNull<bindings::file>,
+    maps: Arc<M>,
+}
+
+// SAFETY: Files may be used and freed by any thread, and so may `M`.
+unsafe impl<M: TestMappings> Send for MappedFile<M> {}
+
+// SAFETY: As above.
+unsafe impl<M: TestMappings> Sync for MappedFile<M> {}
+
+impl<M: TestMappings> MappedFile<M> {
+    const OPS: bindings::iomap_ops = bindings::iomap_ops {
+        iomap_begin: Some(Self::begin),
+        iomap_end: Some(Self::end),
+        iomap_next: None,
+    };
+
+    const DIO_OPS: bindings::iomap_dio_ops = bindings::iomap_dio_ops {
+        end_io: Some(Self::end_io),
+        submit_io: None,
+        bio_set: null_mut(),
+    };
+
+    const SUBMITTING: bindings::iomap_dio_ops = bindings::iomap_dio_ops {
+        end_io: None,
+        submit_io: Some(Self::submit_io),
+        bio_set: null_mut(),
+    };
+
+    /// Creates a file of `size` bytes. Sleeps.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn new(size: u64, maps: Arc<M>) -> Result<Self> {
+        // SAFETY: No requirements. CAST: Sizes of files fit.
+        let file = from_err_ptr(unsafe { bindings::ext_memory_file(size as bindings::loff_t) })?;
+        // SAFETY: The file is ours, and the file system does not use the field.
+        unsafe { (*(*file).f_inode).i_private = Arc::as_ptr(&maps).cast_mut().cast() };
+        // INVARIANT: As above.
+        Ok(Self {
+            file: NonNull::new(file).ok_or(ENOMEM)?,
+            maps,
+        })
+    }
+
+    /// Returns the operations.
+    pub fn maps(&self) -> &M {
+        &self.maps
+    }
+
+    /// Returns the file with a reference for the caller.
+    pub(super) fn get(&self) -> *mut bindings::file {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::ext_get_file(self.file.as_ptr()) }
+    }
+
+    /// Returns the size of the file in bytes.
+    pub fn size(&self) -> u64 {
+        // SAFETY: By the type invariant. CAST: Not negative.
+        unsafe { bindings::ext_i_size_read((*self.file.as_ptr()).f_inode) as u64 }
+    }
+
+    /// Carries out a request on the file, as its file system would by `iomap_dio_rw()`. A request
+    /// that is passed on fails with `EOPNOTSUPP`.
+    ///
+    /// # Panics
+    ///
+    /// If the request has another file.
+    pub fn rw<T: Engine>(
+        &self,
+        kiocb: Kiocb<T>,
+        iter: &mut RawIovIter<'_>,
+        options: &CallOptions,
+        io: &MayIo,
+    ) -> Issued<T> {
+        // SAFETY: The request is valid.
+        let file = unsafe { (*kiocb.as_raw()).ki_filp };
+        assert!(file == self.file.as_ptr(), "the request has another file");
+        let dops = if options.without_dio_ops {
+            null()
+        } else if options.submit_io {
+            &Self::SUBMITTING
+        } else {
+            &Self::DIO_OPS
+        };
+        // SAFETY: The operations are those of the file, by the type invariant, and constant. The
+        // request is in the call until this returns.
+        let call = unsafe {
+            DioCall::from_raw(
+                NonNull::new_unchecked(kiocb.as_raw()),
+                iter.is_source(),
+                (&Self::OPS, dops),
+                options.flags(),
+                null_mut(),
+                options.done_before,
+            )
+        };
+        match attach::take(kiocb, iter, &call, io) {
+            attach::Taken::Issued(issued) => issued,
+            attach::Taken::Passed(kiocb) => Issued::Done(kiocb, Err(EOPNOTSUPP)),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// `inode` must be that of such a file, which the caller keeps.
+    unsafe fn of<'a>(inode: *mut bindings::inode) -> &'a M {
+        // SAFETY: By the safety requirements of this function, and the type invariant.
+        unsafe { &*(*inode).i_private.cast() }
+    }
+
+    /// # Safety
+    ///
+    /// For iomap to call.
+    unsafe extern "C" fn begin(
+        inode: *mut bindings::inode,
+        pos: bindings::loff_t,
+        len: bindings::loff_t,
+        flags: c_uint,
+        iomap: *mut bindings::iomap,
+        _srcmap: *mut bindings::iomap,
+    ) -> c_int {
+        // SAFETY: By the safety requirements of this function.
+        let maps = unsafe { Self::of(inode) };
+        from_result(|| {
+            let mapping = maps.begin(pos as u64, len as u64, BeginFlags::new(flags))?;
+            // SAFETY: As above.
+            unsafe { *iomap = mapping.to_iomap(maps.device()) };
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// For iomap to call.
+    unsafe extern "C" fn end(
+        inode: *mut bindings::inode,
+        pos: bindings::loff_t,
+        len: bindings::loff_t,
+        written: isize,
+        _flags: c_uint,
+        _iomap: *mut bindings::iomap,
+    ) -> c_int {
+        // SAFETY: By the safety requirements of this function.
+        let maps = unsafe { Self::of(inode) };
+        from_result(|| maps.end(pos as u64, len as u64, written as u64).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// For iomap to call.
+    unsafe extern "C" fn end_io(
+        iocb: *mut bindings::kiocb,
+        size: isize,
+        error: c_int,
+        flags: c_uint,
+    ) -> c_int {
+        // SAFETY: By the safety requirements of this function.
+        let (maps, pos) = unsafe { (Self::of((*(*iocb).ki_filp).f_inode), (*iocb).ki_pos as u64) };
+        from_result(|| {
+            let error = kernel::error::to_result(error);
+            maps.end_io(pos, size as usize, error, EndIoFlags::from_bits(flags))
+                .map(|()| 0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// For iomap to call.
+    unsafe extern "C" fn submit_io(
+        _iter: *const bindings::iomap_iter,
+        _bio: *mut bindings::bio,
+        _pos: bindings::loff_t,
+    ) {
+    }
+}
+
+impl<M> Drop for MappedFile<M> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::fput(self.file.as_ptr()) };
+    }
+}
+
+impl CallOptions {
+    /// Returns the flags (`IOMAP_DIO_*`).
+    fn flags(&self) -> u32 {
+        [
+            (self.force_wait, bindings::IOMAP_DIO_FORCE_WAIT),
+            (self.overwrite_only, bindings::IOMAP_DIO_OVERWRITE_ONLY),
+            (self.partial, bindings::IOMAP_DIO_PARTIAL),
+            (self.whole_blocks, bindings::IOMAP_DIO_FSBLOCK_ALIGNED),
+            (self.bounce, bindings::IOMAP_DIO_BOUNCE),
+        ]
+        .iter()
+        .fold(
+            0,
+            |flags, &(set, flag)| if set { flags | flag } else { flags },
+        )
+    }
+}
