@@ -262,11 +262,13 @@ unsafe extern "C" fn rw<T: Engine>(
             ),
         )
     };
-    let ret = match take(kiocb, &mut iter, &call, &MayIo::new()) {
-        Taken::Issued(Issued::Queued) => EIOCBQUEUED.to_errno() as isize,
-        Taken::Issued(Issued::Done(_, ret)) => to_ki_result(ret),
-        Taken::Passed(_) => PASSED,
+    let (kiocb, ret) = match take(kiocb, &mut iter, &call, &MayIo::new()) {
+        Taken::Issued(Issued::Queued) => return EIOCBQUEUED.to_errno() as isize,
+        Taken::Issued(Issued::Done(kiocb, ret)) => (kiocb, to_ki_result(ret)),
+        Taken::Passed(kiocb) => (kiocb, PASSED),
     };
+    // The caller gets it back.
+    kiocb.into_raw();
     ret
 }
 
