@@ -72,5 +72,6 @@ const gfp_t EXT_GFP_NOIO = GFP_NOIO;
 const gfp_t EXT_GFP_NOIO_ZERO = GFP_NOIO | __GFP_ZERO;
 const long EXT_DIO_RW_PASSED = EXT_DIO_PASSED;
 const int EXT_IOCB_ATOMIC = IOCB_ATOMIC;
+const unsigned int EXT_S_ENCRYPTED = S_ENCRYPTED;
 const int EXT_IOCB_SYNC = IOCB_SYNC;
 const size_t EXT_KSYM_SYMBOL_LEN = KSYM_SYMBOL_LEN;

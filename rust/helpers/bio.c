@@ -69,16 +69,6 @@ void ext_unpin_user_pages(struct page *first, unsigned long nr)
 	unpin_user_folio(page_folio(first), nr);
 }
 
-unsigned int ext_bdev_logical_block_size(struct block_device *bdev)
-{
-	return bdev_logical_block_size(bdev);
-}
-
-unsigned int ext_bdev_dma_alignment(struct block_device *bdev)
-{
-	return bdev_dma_alignment(bdev);
-}
-
 bool ext_bdev_write_cache(struct block_device *bdev)
 {
 	return bdev_write_cache(bdev);

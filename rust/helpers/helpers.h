@@ -27,8 +27,6 @@ bool ext_bio_pages_dirty(struct bio *bio);
 void ext_bio_mark_pages_dirty(struct bio *bio);
 void ext_bio_add_zeroes(struct bio *bio, unsigned int len);
 void ext_unpin_user_pages(struct page *first, unsigned long nr);
-unsigned int ext_bdev_logical_block_size(struct block_device *bdev);
-unsigned int ext_bdev_dma_alignment(struct block_device *bdev);
 bool ext_bdev_write_cache(struct block_device *bdev);
 bool ext_bdev_fua(struct block_device *bdev);
 bool ext_bdev_is_mq(struct block_device *bdev);
@@ -96,9 +94,6 @@ struct io_uring_cmd *ext_io_uring_cmd_from_tw(struct io_tw_req tw_req);
 
 /* iomap.c */
 int ext_iomap_iter(struct iomap_iter *iter, const struct iomap_ops *ops);
-u64 ext_iomap_length(const struct iomap_iter *iter);
-unsigned int ext_i_blocksize(const struct inode *inode);
-bool ext_is_encrypted(const struct inode *inode);
 void ext_fserror_report_dio(struct inode *inode, bool write, loff_t pos,
 			    u64 len, int error);
 

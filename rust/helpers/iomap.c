@@ -28,22 +28,6 @@ int ext_iomap_iter(struct iomap_iter *iter, const struct iomap_ops *ops)
 	return ret;
 }
 
-/* Returns how many bytes of the range are left in the mapping. */
-u64 ext_iomap_length(const struct iomap_iter *iter)
-{
-	return iomap_length(iter);
-}
-
-unsigned int ext_i_blocksize(const struct inode *inode)
-{
-	return i_blocksize(inode);
-}
-
-bool ext_is_encrypted(const struct inode *inode)
-{
-	return IS_ENCRYPTED(inode);
-}
-
 void ext_fserror_report_dio(struct inode *inode, bool write, loff_t pos,
 			    u64 len, int error)
 {

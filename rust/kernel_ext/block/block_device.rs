@@ -71,15 +71,17 @@ impl BlockDevice {
     }
 
     /// Returns the unit in which the device is addressed, in bytes; a power of two.
+    #[inline]
     pub fn logical_block_size(&self) -> u32 {
-        // SAFETY: By the type invariant.
-        unsafe { bindings::ext_bdev_logical_block_size(self.as_raw()) }
+        // SAFETY: By the type invariant; the queue stays as long as the device.
+        unsafe { (*(*self.as_raw()).bd_queue).limits.logical_block_size }
     }
 
     /// Returns the mask of the bits that must be zero in addresses and lengths of memory.
+    #[inline]
     pub fn dma_alignment_mask(&self) -> u32 {
-        // SAFETY: By the type invariant.
-        unsafe { bindings::ext_bdev_dma_alignment(self.as_raw()) }
+        // SAFETY: As above.
+        unsafe { (*(*self.as_raw()).bd_queue).limits.dma_alignment }
     }
 
     /// Returns whether the device has a volatile write cache. Can change while the device is open.

@@ -274,7 +274,8 @@ unsafe extern "C" fn rw<T: Engine>(
 
 /// Has the target of `kiocb` carry out a request, which is counted until it is complete. Passes it
 /// on if the engine lets no more in.
-#[inline]
+// Hot path: values are moved between these functions otherwise.
+#[inline(always)]
 pub(super) fn take<T: Engine>(
     kiocb: Kiocb<T>,
     iter: &mut RawIovIter<'_>,

@@ -43,6 +43,9 @@ pub trait DioTarget: Gated + Sized + Send + Sync + 'static {
     /// The state of a request.
     type State: Send + Sync + 'static;
 
+    /// Whether requests may be handed over to their issuers.
+    const DEFERS: bool;
+
     /// Returns the pool that requests are allocated from. Always the same.
     fn bio_set(&self) -> &BioSet<Self>;
 }
@@ -107,7 +110,9 @@ impl<T: DioTarget> Head<T> {
         let (bio, issuer) =
             // SAFETY: By the safety requirements of this function.
             match unsafe { set.alloc(device, nr_vecs, opf, bindings::EXT_GFP_NO_RESERVE) } {
-                Some(bio) => (bio, kiocb.issuer()),
+                // An issuer that polls is asked for, too.
+                Some(bio) if T::DEFERS || kiocb.is_hipri() => (bio, kiocb.issuer()),
+                Some(bio) => (bio, Issuer::Plain),
                 None if nowait => return Err(kiocb),
                 // SAFETY: As above.
                 None => unsafe {

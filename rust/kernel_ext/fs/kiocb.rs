@@ -201,7 +201,7 @@ impl<T> Kiocb<T> {
     #[inline]
     pub fn is_encrypted(&self) -> bool {
         // SAFETY: The inode is valid as long as the request.
-        unsafe { bindings::ext_is_encrypted(self.inode()) }
+        unsafe { (*self.inode()).i_flags & bindings::EXT_S_ENCRYPTED != 0 }
     }
 
     /// Returns the size of the file in bytes.
@@ -215,7 +215,7 @@ impl<T> Kiocb<T> {
     #[inline]
     pub fn file_block_size(&self) -> u32 {
         // SAFETY: The inode is valid as long as the request.
-        unsafe { bindings::ext_i_blocksize(self.inode()) }
+        unsafe { 1 << (*self.inode()).i_blkbits }
     }
 
     /// Returns a number that the requests of an open file have in common, and those of others have

@@ -43,6 +43,8 @@ use super::{
 impl<F: DioFile> DioTarget for File<F> {
     type State = DioState;
 
+    const DEFERS: bool = true;
+
     #[inline]
     fn bio_set(&self) -> &BioSet<Self> {
         &self.engine().bios

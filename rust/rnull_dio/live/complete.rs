@@ -33,7 +33,15 @@ use super::{
     fs::LiveFs, //
 };
 
+/// Runs a completion that needs nothing, in the issuer. Returns the request and the result.
+#[inline]
+pub(super) fn in_issuer(mut dio: EndedDio<LiveFs>) -> (DioKiocb<LiveFs>, Result<usize>) {
+    let ret = tell_file_system(&mut dio);
+    take_result(dio, ret)
+}
+
 /// Runs a completion in a task. Returns the request and the result, for the issuer.
+#[cold]
 pub(super) fn in_task(mut dio: EndedDio<LiveFs>, io: &MayIo) -> (DioKiocb<LiveFs>, Result<usize>) {
     let ret = end(&mut dio, io);
     let synced = match ret {
@@ -45,9 +53,8 @@ pub(super) fn in_task(mut dio: EndedDio<LiveFs>, io: &MayIo) -> (DioKiocb<LiveFs
 
 /// Runs a completion that needs nothing, and passes the result to the issuer.
 #[inline]
-pub(super) fn in_interrupt(mut dio: EndedDio<LiveFs>, _ctx: &InAtomic) {
-    let ret = tell_file_system(&mut dio);
-    let (kiocb, ret) = take_result(dio, ret);
+pub(super) fn in_interrupt(dio: EndedDio<LiveFs>, _ctx: &InAtomic) {
+    let (kiocb, ret) = in_issuer(dio);
     kiocb.complete(ret);
 }
 
@@ -81,7 +88,7 @@ pub(super) fn end_told(
 
 /// Tells the file system that all bios have ended. Returns the bytes of the result, of this request
 /// alone.
-#[inline]
+#[inline(always)]
 fn tell_file_system(dio: &mut EndedDio<LiveFs>) -> Result<usize> {
     let size = dio.state_mut().size();
     tell_file_system_of(dio, size)?;
@@ -91,7 +98,7 @@ fn tell_file_system(dio: &mut EndedDio<LiveFs>) -> Result<usize> {
 
 /// Tells the file system that all bios have ended for `size` bytes from the position of a request
 /// on, which are those of the request, or of some contiguous ones.
-#[inline]
+#[inline(always)]
 pub(super) fn tell_file_system_of(dio: &mut EndedDio<LiveFs>, size: usize) -> Result {
     let (error, flags) = {
         let state = dio.state_mut();
@@ -130,7 +137,7 @@ fn report(kiocb: &DioKiocb<LiveFs>, direction: Direction, size: usize, err: Erro
 }
 
 /// Returns how many of `size` bytes the issuer gets: those before the end of the file, for a read.
-#[inline]
+#[inline(always)]
 fn reported(kiocb: &DioKiocb<LiveFs>, direction: Direction, file_size: u64, size: usize) -> usize {
     match direction {
         Direction::Write => size,
@@ -143,7 +150,8 @@ fn reported(kiocb: &DioKiocb<LiveFs>, direction: Direction, file_size: u64, size
 }
 
 /// Frees a request, and returns its kiocb and result.
-#[inline]
+// Hot path: the call would cost more than the body.
+#[inline(always)]
 pub(super) fn take_result(
     dio: EndedDio<LiveFs>,
     ret: Result<usize>,

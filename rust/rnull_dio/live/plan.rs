@@ -47,8 +47,8 @@ pub(super) struct Plan<'a> {
     pub(super) len: usize,
     /// The size of the file in bytes when the request begins.
     pub(super) file_size: u64,
-    /// Whether this is a read that may go beyond the end of the file.
-    pub(super) reaches_end: bool,
+    /// The bytes that the issuer gets at most: those before the end of the file, for a read.
+    pub(super) reported: usize,
     /// Whether this is a write behind the end of the file, at least in part.
     pub(super) extends: bool,
     /// Whether a write has to be durable.
@@ -76,14 +76,20 @@ impl<'a> Plan<'a> {
         };
         let write = direction == Direction::Write;
         let file_size = kiocb.file_size();
-        let beyond = kiocb.ki_pos() + iter.len() as u64 > file_size;
+        let (pos, len) = (kiocb.ki_pos(), iter.len());
+        let beyond = pos + len as u64 > file_size;
         Self {
             call,
             direction,
             policy: kiocb.target().policy(),
-            len: iter.len(),
+            len,
             file_size,
-            reaches_end: beyond && !write,
+            // CAST: Less than the length.
+            reported: if beyond && !write {
+                file_size.saturating_sub(pos) as usize
+            } else {
+                len
+            },
             extends: beyond && write,
             dsync: write && kiocb.is_dsync(),
         }

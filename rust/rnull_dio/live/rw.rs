@@ -21,6 +21,7 @@ use kernel_ext::{
 
 use crate::dio::{
     Arrival,
+    Needs,
     Route, //
 };
 
@@ -40,6 +41,8 @@ use super::{
 /// Reads or writes, or passes the request on. Sleeps, unless the kiocb forbids it.
 ///
 /// The issuer gets what `iomap_dio_rw()` returns.
+// Hot path: values are moved between these functions otherwise.
+#[inline(always)]
 pub(super) fn rw(
     kiocb: Kiocb<LiveFs>,
     iter: &mut RawIovIter<'_>,
@@ -61,14 +64,8 @@ pub(super) fn rw(
     }
     // A read of the last block may transfer more than it reports. The iterator is not accessed once
     // the submitter's reference is dropped, because the issuer may free it then.
-    let ended = if plan.reaches_end {
-        let left = plan.file_size.saturating_sub(kiocb.ki_pos());
-        // CAST: Less than the length of the request.
-        iter.with_progress_of(left as usize, |iter| plan.submit(kiocb, iter, io))
-    } else {
-        plan.submit(kiocb, iter, io)
-    };
-    match ended {
+    let reported = plan.reported;
+    match iter.with_progress_of(reported, |iter| plan.submit(kiocb, iter, io)) {
         Submitted::Passed(kiocb, reason) => pass(kiocb.into_kiocb(), reason),
         Submitted::WithoutBios(kiocb, ret) => without_bios(kiocb, ret, &plan),
         Submitted::InFlight(submitter, wait) => Taken::Issued(finish(submitter, wait, io)),
@@ -113,6 +110,10 @@ fn finish(submitter: SubmitRef<LiveFs>, wait: bool, io: &MayIo) -> Issued<LiveFs
     }
     count_route(&dio, needs, arrival, route);
     worker::ended_elsewhere(&dio);
-    let (kiocb, ret) = complete::in_task(dio, io);
+    let (kiocb, ret) = if needs == Needs::Nothing && !dio.kiocb().has_cached_pages() {
+        complete::in_issuer(dio)
+    } else {
+        complete::in_task(dio, io)
+    };
     Issued::Done(kiocb.into_kiocb(), ret)
 }

@@ -54,7 +54,8 @@ pub(super) enum Submitted {
 
 impl Plan<'_> {
     /// Submits the bios of a request.
-    #[inline]
+    // Hot path, as `rw`.
+    #[inline(always)]
     pub(super) fn submit(
         &self,
         kiocb: DioKiocb<LiveFs>,

@@ -45,6 +45,9 @@ impl Gated for LiveFs {
 impl DioTarget for LiveFs {
     type State = State;
 
+    /// Their issuers may be waiting for `i_dio_count`, which they hold.
+    const DEFERS: bool = false;
+
     #[inline]
     fn bio_set(&self) -> &BioSet<Self> {
         &self.bios
@@ -59,7 +62,7 @@ impl ext::EndIo for LiveFs {
 }
 
 impl ext::Engine for LiveFs {
-    #[inline]
+    #[inline(always)]
     fn dio_rw(
         kiocb: Kiocb<Self>,
         iter: &mut RawIovIter<'_>,

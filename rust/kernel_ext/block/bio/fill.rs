@@ -51,6 +51,7 @@ pub struct DmaLimits {
 
 impl DmaLimits {
     /// Returns the limits of `device`.
+    #[inline]
     pub fn of(device: &BlockDevice) -> Self {
         Self {
             mask: device.dma_alignment_mask(),

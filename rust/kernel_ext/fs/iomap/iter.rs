@@ -94,6 +94,7 @@ impl Mappings<'_> {
     /// # Errors
     ///
     /// The error of [`fail`](Self::fail), or that of the file system.
+    #[inline]
     pub fn next(&mut self, _io: &MayIo) -> Result<bool> {
         // SAFETY: By the type invariant.
         match unsafe { bindings::ext_iomap_iter(&mut self.iter, self.ops.as_ptr()) } {
@@ -111,6 +112,7 @@ impl Mappings<'_> {
     }
 
     /// Makes [`next`](Self::next) return `err`.
+    #[inline]
     pub fn fail(&mut self, err: Error) {
         self.iter.status = err.to_errno();
     }
@@ -120,6 +122,7 @@ impl Mappings<'_> {
     /// # Panics
     ///
     /// If the mapping has fewer bytes left.
+    #[inline]
     pub fn advance(&mut self, bytes: u64) {
         assert!(bytes <= self.len());
         self.iter.len -= bytes;
