@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from meter import CONTEXT_SWITCH, DEFERRED, FLUSH, WORK_ITEM, Meter, Window
+from meter import CONTEXT_SWITCH, DEFERRED, FLUSH, TRANSACTION, WORK_ITEM, Meter, Window
 from points import Point
 from sets import SETS
 
@@ -33,6 +33,7 @@ def values(window: Window, ios: int) -> dict[str, float]:
         "switches": window.calls[CONTEXT_SWITCH] / ios,
         "work": max(window.calls[name] for name in WORK_ITEM) / ios,
         "flushes": window.calls[FLUSH] / ios,
+        "transactions": max(window.calls[name] for name in TRANSACTION) / ios,
         "deferred": window.calls[DEFERRED] / ios,
         "nanoseconds": window.nanoseconds / ios,
     }

@@ -31,6 +31,8 @@ WORK_ITEM = ("process_one_work", "pwq_dec_nr_in_flight")
 DEFERRED = "inode_dio_defer"
 # Called once for each flush, however many writes share it
 FLUSH = "flush_end_io"
+# Called once for each transaction of XFS and of ext4
+TRANSACTION = ("xfs_trans_alloc [xfs]", "jbd2__journal_start [jbd2]")
 
 # How many bytes a job transfers before the measurement begins
 RAMP = 1 << 20
