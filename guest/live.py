@@ -42,6 +42,11 @@ def on_device(kind: str, device: Path, **options: str) -> Iterator[Path]:
     check(kind, device)
 
 
+def items() -> list[str]:
+    """Returns the names of all file systems that have a directory."""
+    return [path.name for path in CONFIGFS.iterdir()] if CONFIGFS.exists() else []
+
+
 def check(kind: str, device: Path) -> None:
     """Checks an unmounted file system."""
     system.run(*FSCK[kind], device)

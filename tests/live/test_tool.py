@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: GPL-2.0
+"""tools/rnull-dio: attaching, detaching, the status, and what it says about wrong input."""
+
+import contextlib
+import errno
+import importlib.machinery
+import importlib.util
+import json
+import mmap
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from guest import files, filesystems, fio, kernel, live, system
+
+TOOL = system.SOURCE / "tools/rnull-dio"
+
+KINDS = pytest.mark.parametrize("kind", ["xfs", "ext4"])
+
+
+def tool(*words: object, check: bool = True) -> subprocess.CompletedProcess[str]:
+    return system.run(TOOL, *words, check=check)
+
+
+@contextlib.contextmanager
+def attached(mount: Path, *words: str) -> Iterator[None]:
+    """Attaches a file system as "it"."""
+    tool("attach", mount, "--name=it", *words)
+    try:
+        yield
+    finally:
+        tool("detach", "it")
+
+
+@contextlib.contextmanager
+def load(data: Path) -> Iterator[subprocess.Popen]:
+    """Has fio write and verify a file, and checks at the end that it did."""
+    fio.lay_out(data, 1 << 20)
+    command = fio.command(
+        data,
+        rw="randwrite",
+        size="1M",
+        ioengine="io_uring",
+        iodepth=8,
+        verify="crc32c",
+        verify_backlog=64,
+        time_based=1,
+        serialize_overlap=1,
+        runtime=600,
+    )
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+            assert process.poll() is None
+        finally:
+            process.terminate()
+            output = process.communicate()[0]
+    job = fio.job_output(output)["jobs"][0]
+    assert job["error"] == 0
+    assert job["read"]["total_ios"] > 0
+
+
+def fails(message: str, *words: object) -> None:
+    """Checks that the tool fails with this one line, and leaves no item behind."""
+    items = live.items()
+    result = tool(*words, check=False)
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert result.stderr == f"rnull-dio: {message}\n"
+    assert live.items() == items
+
+
+def status() -> list[dict]:
+    return json.loads(tool("status", "--json").stdout)
+
+
+@KINDS
+def test_attaching_and_detaching_under_load(kind, disk):
+    with filesystems.mainline(kind, disk) as mount, load(mount / "data"):
+        by_default = f"run-mnt-{kind}-{disk.name}"[-23:].strip("-.")
+        for option, name, what in (
+            ("--completion=inline", by_default, mount),
+            ("--name=other", "other", "other"),
+        ):
+            assert tool("attach", mount, option).stdout == f"{mount}: attached, as {name}\n"
+            system.wait_for(lambda name=name: sum(live.routes(name).values()) > 50)
+            assert tool("detach", what).stdout == f"{mount}: detached\n"
+            assert live.items() == []
+    live.check(kind, disk)
+
+
+@KINDS
+def test_the_status_has_the_counters(kind, disk):
+    with filesystems.mainline(kind, disk) as mount:
+        data = mount / "data"
+        fio.lay_out(data, fio.SIZE)
+        with attached(mount, "--completion=workqueue"):
+            for engine in ("psync", "libaio"):
+                assert fio.run(data, rw="randwrite", ioengine=engine)["error"] == 0
+            (one,) = status()
+            routes = live.routes("it")
+            titles, row = tool("status").stdout.splitlines()
+        assert one == {
+            "name": "it",
+            "path": str(mount),
+            "type": kind,
+            "device": str(disk),
+            "completion": "workqueue",
+            "requests": sum(routes.values()),
+            "routes": routes,
+            "passed": dict.fromkeys(one["passed"], 0),
+            "requests_per_second": None,
+        }
+        assert one["requests"] == 2 * fio.SIZE // 4096
+        used = [route for route, count in routes.items() if count]
+        assert titles.split() == [
+            *("name", "path", "type", "device", "completion", "requests"),
+            *used,
+            *("passed", "on"),
+        ]
+        assert row.split() == [
+            *("it", str(mount), kind, str(disk), "workqueue"),
+            *map(str, [one["requests"], *(routes[route] for route in used), 0]),
+        ]
+    assert tool("status").stdout == "no file system is attached\n"
+    assert status() == []
+    assert tool("detach", "--all").stdout == "no file system is attached\n"
+
+
+@KINDS
+def test_the_status_has_the_reasons(kind, disk):
+    with filesystems.mainline(kind, disk) as mount:
+        fio.lay_out(mount / "data", 1 << 20)
+        with attached(mount):
+            with (
+                mmap.mmap(-1, 8192, prot=0) as inaccessible,
+                files.opened(mount / "data") as fd,
+                pytest.raises(OSError, match="Bad address"),
+            ):
+                os.pwritev(fd, [inaccessible], 0)
+            assert live.passed("it") == {"fill": 1}
+            (one,) = status()
+            row = tool("status").stdout.splitlines()[1]
+        assert one["passed"]["fill"] == 1
+        assert row.endswith(" 1 (fill 1)")
+
+
+def watched(begin: str, *words: object) -> str:
+    """Returns the second line with this beginning that "status --watch" prints, and checks that an
+    interrupt ends it quietly."""
+    command = [TOOL, "status", "--watch=0.5", *words]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        found = []
+        while len(found) < 2 and (line := process.stdout.readline()):
+            found += [line] if line.startswith(begin) else []
+        process.send_signal(signal.SIGINT)
+        errors = process.communicate()[1]
+    assert process.returncode == 0
+    assert errors == ""
+    return found[1]
+
+
+@KINDS
+def test_watching(kind, disk):
+    with (
+        filesystems.mainline(kind, disk) as mount,
+        load(mount / "data"),
+        attached(mount),
+    ):
+        (one,) = json.loads(watched("[", "--json"))
+        assert one["requests_per_second"] > 0
+        row = watched("it ").split()
+        assert row[1] == str(mount)
+        assert float(row[6]) > 0
+
+
+def test_names_are_valid_and_unique(disk, null_disk):
+    other = null_disk("other", memory_backed=1, size=512)
+    point = Path("/run/a b") / ("long" * 20)
+    point.mkdir(parents=True, exist_ok=True)
+    with filesystems.mainline("xfs", disk) as first, filesystems.mainline("ext4", other) as second:
+        tool("attach", first, "--name=run-mnt-ext4-other")
+        try:
+            fails(
+                f"{second}: there is an item of the name run-mnt-ext4-other already",
+                *("attach", second, "--name=run-mnt-ext4-other"),
+            )
+            tool("attach", second)
+            assert set(live.items()) == {"run-mnt-ext4-other", "run-mnt-ext4-other-2"}
+        finally:
+            tool("detach", "--all")
+        assert live.items() == []
+        system.run("mount", "--bind", second, point)
+        try:
+            tool("attach", point)
+            (one,) = status()
+            # By another mount of the file system
+            tool("detach", second)
+        finally:
+            system.run("umount", point)
+        assert one["path"] == str(point)
+        assert one["name"] == ("long" * 20)[-23:]
+
+
+def test_paths_that_are_refused(disk, null_disk):
+    other = null_disk("other", memory_backed=1, size=64)
+    with filesystems.mainline("xfs", disk) as mount, filesystems.diofs(other) as data:
+        inside, file, missing = mount / "dir", mount / "file", mount / "missing"
+        inside.mkdir()
+        file.touch()
+        elsewhere = f"not the root of a mount; it belongs to the mount {mount}"
+        fails(f"{inside}: {elsewhere}", "attach", inside)
+        fails(f"{file}: not a directory", "attach", file)
+        fails(f"{missing}: there is no such path", "attach", missing)
+        for path, kind in ((data.parent, "diofs"), ("/run", "tmpfs")):
+            reason = f"the file system, {kind}, does not call iomap_dio_rw()"
+            fails(f"{path}: {reason}", "attach", path)
+        fails(f"{mount}: not attached", "detach", mount)
+        fails("nothing: not attached", "detach", "nothing")
+        with attached(mount):
+            fails(f"{mount}: attached already, as it", "attach", mount)
+            fails(f"{inside}: not attached", "detach", inside)
+        system.run("mount", "-o", "remount,ro", mount)
+        fails(f"{mount}: mounted read-only", "attach", mount)
+
+
+def test_words_that_are_refused():
+    for words in (
+        (),
+        ("attach",),
+        ("attach", "/run", "--completion=eager"),
+        ("attach", "/run", "--name=a/b"),
+        ("detach",),
+        ("detach", "--all", "/run"),
+        ("status", "--watch=0"),
+        ("status", "--watch=soon"),
+    ):
+        result = tool(*words, check=False)
+        assert result.returncode == 2
+        assert result.stderr.startswith("usage: ")
+    assert "attach" in tool("--help").stdout
+
+
+def test_systems_that_are_refused():
+    result = subprocess.run(
+        [TOOL, "status"], user=65534, capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stderr) == (1, "rnull-dio: only root can do this\n")
+    kernel.unload_module()
+    try:
+        message = "the module is not loaded: modprobe rnull_dio, or insmod rnull_dio.ko"
+        for words in (("attach", "/run"), ("detach", "--all"), ("status",)):
+            fails(message, *words)
+    finally:
+        kernel.load_module()
+    for kind, where in (("configfs", "/sys/kernel/config"), ("debugfs", "/sys/kernel/debug")):
+        system.run("umount", where)
+        try:
+            fails(f"{kind} is not mounted: mount -t {kind} {kind} {where}", "status")
+        finally:
+            system.run("mount", "-t", kind, kind, where)
+
+
+def test_refusals_that_need_another_kernel(disk):
+    """The reasons for errors that this kernel does not return here."""
+    loader = importlib.machinery.SourceFileLoader("rnull_dio", str(TOOL))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("rnull_dio", loader))
+    loader.exec_module(module)
+    with filesystems.mainline("xfs", disk) as mount:
+        for number, words in (
+            (errno.EOPNOTSUPP, "cannot redirect functions"),
+            (errno.EBUSY, "redirected by another user"),
+            (errno.ENOSPC, "too many file systems"),
+            (errno.ENOMEM, "Cannot allocate memory"),
+        ):
+            assert words in module.why_refused(number, mount, {})
