@@ -61,7 +61,7 @@ help:
 	@echo '  clean           - Remove what the build made here'
 	@echo
 	@echo 'The lab, as root on Debian or a distribution derived from it, fetches and caches all else:'
-	@echo '  run             - Main job: fio on diofs on an NVMe drive and on a null disk, in QEMU'
+	@echo '  run             - Main job: fio on XFS and ext4 with both engines, and on diofs, in QEMU'
 	@echo '  test            - KUnit suites and end-to-end tests, on a stock and on a test kernel'
 	@echo '  kunit           - KUnit suites only'
 	@echo '  stress          - All kinds of I/O at once, on the test kernel, for MINUTES=10'

@@ -8,6 +8,9 @@ from guest import system
 
 DEBUGFS = Path("/sys/kernel/debug/rnull_dio")
 
+# In the order of the module's files
+ROUTES = ("submitter", "waiter", "reaper", "inline", "issuer", "worker")
+
 
 def parse(text: str) -> dict[str, int]:
     """Parses lines of the form "name: value"."""

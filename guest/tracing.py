@@ -7,7 +7,7 @@ import dataclasses
 import os
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from guest import files
@@ -52,6 +52,28 @@ def trace_lines(*switches: str) -> Iterator[list[str]]:
         lines += [line for line in trace if not line.startswith("#")]
     finally:
         instance.rmdir()
+
+
+@contextlib.contextmanager
+def counted(event: str, condition: str) -> Iterator[list[Path]]:
+    """Counts an event, for which a filter's condition holds, in a trace buffer that is not read:
+    gives the files with the counts, see number_counted()."""
+    instance = TRACING / "instances" / "count"
+    instance.mkdir()
+    try:
+        # Old events are overwritten, and counted as overrun.
+        files.write(instance / "buffer_size_kb", 64)
+        files.write(instance / "events" / event / "filter", condition)
+        files.write(instance / "events" / event / "enable", 1)
+        yield sorted(instance.glob("per_cpu/cpu*/stats"))
+        files.write(instance / "events" / "enable", 0)
+    finally:
+        instance.rmdir()
+
+
+def number_counted(counts: Mapping[str, int]) -> int:
+    """Returns the number of events from the sums of the counters in counted()'s files."""
+    return counts["entries"] + counts["overrun"]
 
 
 @contextlib.contextmanager
