@@ -2,8 +2,9 @@
 """File systems: each is made anew on a device and mounted."""
 
 import contextlib
+import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from guest import files, system
@@ -41,6 +42,17 @@ def mounted(kind: str, device: Path, *options: str) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
+def frozen(where: Path) -> Iterator[None]:
+    """Freezes the file system that is mounted there, for the time of the with statement."""
+    with files.opened(where, os.O_RDONLY) as fd:
+        fcntl.ioctl(fd, FIFREEZE, 0)
+        try:
+            yield
+        finally:
+            fcntl.ioctl(fd, FITHAW, 0)
+
+
+@contextlib.contextmanager
 def diofs(device: Path, *options: str) -> Iterator[Path]:
     """Makes and mounts a diofs; gives its one file."""
     system.run(MKFS_DIOFS, "--force", device)
@@ -49,10 +61,13 @@ def diofs(device: Path, *options: str) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def mainline(kind: str, device: Path) -> Iterator[Path]:
-    """Makes and mounts an XFS or an ext4; gives the mount point."""
-    system.run(f"mkfs.{kind}", "-q", FORCE[kind], device)
-    with mounted(kind, device) as where:
+def mainline(
+    kind: str, device: Path, mkfs: Iterable[str] = (), options: Iterable[str] = ()
+) -> Iterator[Path]:
+    """Makes and mounts an XFS or an ext4; gives the mount point. MKFS and OPTIONS are arguments of
+    mkfs and of mount."""
+    system.run(f"mkfs.{kind}", "-q", FORCE[kind], *mkfs, device)
+    with mounted(kind, device, *options) as where:
         yield where
 
 

@@ -2,6 +2,8 @@
 """fio: its command lines, job files and results."""
 
 import json
+import subprocess
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -32,10 +34,46 @@ def run(path: Path, **options: object) -> dict:
     return job_output(result.stdout)["jobs"][0]
 
 
+def start_verifying(path: Path, **options: object) -> subprocess.Popen[str]:
+    """Starts a job that writes at random and verifies what it has written, until it is stopped."""
+    defaults = {
+        "rw": "randwrite",
+        "verify": "crc32c",
+        "verify_backlog": 64,
+        "time_based": 1,
+        "runtime": 36000,
+        # A pass over the file may begin while writes of the one before are in flight.
+        "serialize_overlap": 1,
+    }
+    return subprocess.Popen(
+        command(path, **(defaults | options)), stdout=subprocess.PIPE, text=True
+    )
+
+
+def stop_verifying(load: subprocess.Popen[str]) -> None:
+    """Stops such a job, which must not have failed."""
+    assert load.poll() is None
+    load.terminate()
+    job = job_output(load.communicate()[0])["jobs"][0]
+    assert job["error"] == 0
+    assert job["read"]["total_ios"] > 0
+
+
 def lay_out(path: Path, size: int) -> None:
     """Writes all of a file, which is created if need be."""
     job = run(path, rw="write", size=size, bs="1M", ioengine="psync", allow_file_create=1)
     assert job["error"] == 0
+
+
+def run_jobs(common: Options, jobs: dict[str, Options]) -> dict[str, dict]:
+    """Runs several jobs in one process; none may fail. Returns the result of each, by name."""
+    defaults = {"direct": 1, "bs": "4k", "size": SIZE}
+    sections = {"global": defaults | COMMON | common, **jobs}
+    with tempfile.NamedTemporaryFile("w", suffix=".fio", dir="/run") as file:
+        file.write(job_file(sections.items()))
+        file.flush()
+        result = system.run("fio", "--output-format=json", file.name)
+    return {job["jobname"]: job for job in job_output(result.stdout)["jobs"]}
 
 
 def job_output(output: str) -> dict:

@@ -2,12 +2,20 @@
 """File systems whose direct I/O the module takes over."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from guest import counters, files, filesystems, system
 
 CONFIGFS = Path("/sys/kernel/config/rnull_dio_live")
+
+# Issuers that do I/O while something happens to the file system: options of fio
+LOADS = {
+    "psync": {"ioengine": "psync"},
+    "libaio": {"ioengine": "libaio", "iodepth": 16},
+    "io_uring": {"ioengine": "io_uring", "iodepth": 16},
+    "io_uring-polled": {"ioengine": "io_uring", "iodepth": 4, "hipri": 1},
+}
 
 FSCK = {"xfs": ("xfs_repair", "-n"), "ext4": ("e2fsck", "-fn")}
 
@@ -34,10 +42,19 @@ def attached(mount: Path, name: str = "live", completion: str = "auto") -> Itera
 
 
 @contextlib.contextmanager
-def on_device(kind: str, device: Path, **options: str) -> Iterator[Path]:
+def on_device(
+    kind: str,
+    device: Path,
+    mkfs: Iterable[str] = (),
+    options: Iterable[str] = (),
+    **attributes: str,
+) -> Iterator[Path]:
     """Makes, mounts and attaches a file system; gives the mount point. Checks the file system
     at the end."""
-    with filesystems.mainline(kind, device) as mount, attached(mount, **options):
+    with (
+        filesystems.mainline(kind, device, mkfs, options) as mount,
+        attached(mount, **attributes),
+    ):
         yield mount
     check(kind, device)
 
