@@ -15,6 +15,13 @@ def aligned(length: int) -> mmap.mmap:
     return mmap.mmap(-1, length)
 
 
+def filled(data: bytes) -> mmap.mmap:
+    """Returns aligned memory with this content."""
+    memory = aligned(len(data))
+    memory[:] = data
+    return memory
+
+
 def pattern(length: int, seed: int = 0) -> mmap.mmap:
     """Returns aligned memory of which every block of 512 bytes is different."""
     memory = aligned(length)

@@ -139,22 +139,28 @@ class Ring:
         for field, value in more.items():
             setattr(sqe, field, value)
 
-    def queue_file(self, opcode: int, fd: int, memory, pos: int, rw_flags: int = 0) -> None:
+    def queue_file(
+        self, opcode: int, fd: int, memory, pos: int, rw_flags: int = 0, user_data: int = 0
+    ) -> None:
         """Puts a read or a write with flags RWF_* into the queue."""
         sqe = self.next_sqe(opcode, fd, memory)
-        sqe.off, sqe.rw_flags = pos, rw_flags
+        sqe.off, sqe.rw_flags, sqe.user_data = pos, rw_flags, user_data
 
     def submit(self) -> None:
         check(liburing.io_uring_submit(self.ring))
 
-    def results(self, count: int) -> Iterator[int]:
-        """Waits for COUNT completions and gives the result of each."""
+    def completions(self, count: int) -> Iterator[tuple[int, int]]:
+        """Waits for COUNT completions; gives user_data and the result of each."""
         for _ in range(count):
             cqe = ctypes.POINTER(Cqe)()
             check(liburing.io_uring_wait_cqe(self.ring, ctypes.byref(cqe)))
-            result = cqe.contents.res
+            completion = cqe.contents.user_data, cqe.contents.res
             liburing.io_uring_cqe_seen(self.ring, cqe)
-            yield result
+            yield completion
+
+    def results(self, count: int) -> Iterator[int]:
+        """Waits for COUNT completions and gives the result of each."""
+        return (result for _, result in self.completions(count))
 
     def pending(self) -> bool:
         """Returns whether no completion has arrived yet."""
