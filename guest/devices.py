@@ -20,6 +20,28 @@ def drive(serial: str) -> Path:
     raise LookupError(f"no NVMe drive {serial}")
 
 
+def has_drive(serial: str) -> bool:
+    """Returns whether there is an NVMe drive with that serial number."""
+    try:
+        return drive(serial).exists()
+    except LookupError:
+        return False
+
+
+def spare_drive() -> Path:
+    """Returns a drive that may be pulled out; plugs it in again if need be."""
+    if not has_drive("spare"):
+        monitor("drive_add 0 if=none,id=spare-image,format=raw,file=/run/spare.img")
+        monitor("device_add nvme,id=spare,serial=spare,drive=spare-image,bus=slot2,max_ioqpairs=4")
+        system.wait_for(lambda: has_drive("spare"))
+    return drive("spare")
+
+
+def pull_out_spare() -> None:
+    """Begins to remove the spare drive."""
+    monitor("device_del spare")
+
+
 @contextlib.contextmanager
 def null_disk(name: str = "nulldisk", **attributes: object) -> Iterator[Path]:
     """Makes a null disk with these attributes and powers it on."""

@@ -89,27 +89,9 @@ def test_bad_sectors_of_a_null_disk(issuer, null_disk, diofs):
     assert job["error"] == 0
 
 
-@pytest.fixture
-def spare():
-    """Returns a drive that the test may unplug; plugs it in again if need be."""
-    if not has_drive("spare"):
-        devices.monitor("drive_add 0 if=none,id=spare-image,format=raw,file=/run/spare.img")
-        devices.monitor(
-            "device_add nvme,id=spare,serial=spare,drive=spare-image,bus=slot2,max_ioqpairs=4"
-        )
-        system.wait_for(lambda: has_drive("spare"))
-    return devices.drive("spare")
-
-
-def has_drive(serial):
-    try:
-        return devices.drive(serial).exists()
-    except LookupError:
-        return False
-
-
 @pytest.mark.parametrize("issuer", ["psync", "libaio", "io_uring", "io_uring-polled"])
-def test_drive_pulled_out_under_load(issuer, spare):
+def test_drive_pulled_out_under_load(issuer):
+    spare = devices.spare_drive()
     with filesystems.diofs(spare) as data:
         words = {"rw": "randrw", "time_based": 1, "runtime": 300, **ENGINE[issuer]}
         options = [f"--{key}={value}" for key, value in words.items()]
@@ -119,7 +101,7 @@ def test_drive_pulled_out_under_load(issuer, spare):
             stderr=subprocess.DEVNULL,
         )
         system.wait_for(lambda: counters.total(spare) > 200)
-        devices.monitor("device_del spare")
+        devices.pull_out_spare()
         # fio exits at its first error, unless a request hangs.
         assert load.wait(timeout=120) != 0
         with files.opened(data) as fd:
@@ -130,4 +112,4 @@ def test_drive_pulled_out_under_load(issuer, spare):
             ):
                 with pytest.raises(OSError, match=r"Input/output error|No such device"):
                     attempt()
-    system.wait_for(lambda: not has_drive("spare"))
+    system.wait_for(lambda: not devices.has_drive("spare"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from guest import devices, files, filesystems, kernel, live, system
+from guest import files, filesystems, kernel, live, system
 from guest.memory import aligned, pattern
 
 BLOCK = 512
@@ -114,50 +114,4 @@ def test_requests_that_must_not_sleep(kind, disk):
         expected = attempt(mount / "mainline")
         with live.attached(mount):
             assert attempt(mount / "live") == expected == [errno.EAGAIN] * 2
-    live.check(kind, disk)
-
-
-def first_sector(path: Path) -> int:
-    """Returns where on its device a file begins, in bytes."""
-    lines = system.run("filefrag", "-e", "-b512", path).stdout.splitlines()
-    extent = next(line for line in lines if line.strip().startswith("0:"))
-    return int(extent.split(":")[2].split("..")[0]) * BLOCK
-
-
-@pytest.mark.parametrize("kind", ["xfs", "ext4"])
-def test_errors_of_the_device(kind, disk):
-    """A bad block fails the requests that touch it, with the same results as in mainline."""
-
-    def attempt(path: Path) -> list[object]:
-        found = []
-        with files.opened(path) as fd:
-            for at, length in (0, 4096), (8192, 4096), (4096, 16384), (0, 262144), (32768, 4096):
-                for write in True, False:
-                    try:
-                        if write:
-                            found.append(os.pwrite(fd, pattern(length, at), at))
-                        else:
-                            found.append(len(files.pread(fd, length, at)))
-                    except OSError as error:
-                        found.append(error.errno)
-        return found
-
-    with filesystems.mainline(kind, disk) as mount:
-        both = []
-        for name, context in ("mainline", None), ("live", live.attached(mount)):
-            path = mount / name
-            with files.opened(path, os.O_RDWR | os.O_CREAT | os.O_DIRECT) as fd:
-                os.posix_fallocate(fd, 0, LENGTH)
-                os.pwrite(fd, pattern(LENGTH), 0)
-                os.fsync(fd)
-            bad = first_sector(path) + 8192
-            devices.set_bad(disk, bad)
-            if context:
-                with context:
-                    both.append(attempt(path))
-            else:
-                both.append(attempt(path))
-            devices.set_good(disk, bad)
-        assert both[0] == both[1]
-        assert errno.EIO in both[0]
     live.check(kind, disk)

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Devices that fail, and devices that go away, below attached file systems."""
+
+import contextlib
+import errno
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from guest import counters, devices, fanotify, files, filesystems, fio, issuers, kernel, live
+from guest import system, uring
+from guest.issuers import ISSUERS
+from guest.memory import aligned, pattern
+
+BLOCK = 512
+LENGTH = 1 << 20
+
+# Where the bad sector of a file is
+BAD = 8192
+
+# Requests beside the bad sector, at it, and across it, as (offset, length)
+REQUESTS = (0, 4096), (8192, 4096), (4096, 16384), (0, 262144), (32768, 4096)
+
+
+def first_sector(path: Path) -> int:
+    """Returns where on its device a file begins, in bytes."""
+    lines = system.run("filefrag", "-e", "-b512", path).stdout.splitlines()
+    extent = next(line for line in lines if line.strip().startswith("0:"))
+    return int(extent.split(":")[2].split("..")[0]) * BLOCK
+
+
+def make_file(path: Path, blocks: str) -> None:
+    with files.opened(path, os.O_RDWR | os.O_CREAT | os.O_DIRECT) as fd:
+        os.posix_fallocate(fd, 0, LENGTH)
+        if blocks == "data":
+            os.pwrite(fd, pattern(LENGTH), 0)
+        os.fsync(fd)
+
+
+@contextlib.contextmanager
+def bad_sector(disk: Path, path: Path):
+    """Makes a sector of a file bad for the time of the with statement."""
+    position = first_sector(path) + BAD
+    devices.set_bad(disk, position)
+    try:
+        yield
+    finally:
+        devices.set_good(disk, position)
+
+
+def attempt(path: Path, issuer: str) -> list[object]:
+    """Returns the result of each request, and what the file has at the end."""
+    found: list[object] = []
+    with files.opened(path) as fd, ISSUERS[issuer]() as requests:
+        for offset, length in REQUESTS:
+            back = aligned(length)
+            result = issuers.run(requests, uring.READ_FILE, fd, back, offset)
+            found += [result, back[: max(result, 0)]]
+            memory = pattern(length, offset + 1)
+            found.append(issuers.run(requests, uring.WRITE_FILE, fd, memory, offset))
+    return found
+
+
+@pytest.mark.parametrize("kind", ["xfs", "ext4"])
+@pytest.mark.parametrize("issuer", ISSUERS)
+@pytest.mark.parametrize("blocks", ["data", "unwritten"])
+def test_a_bad_sector(blocks, issuer, kind, disk):
+    """It fails the requests that touch it, with the same results as in mainline."""
+    with filesystems.mainline(kind, disk) as mount:
+        found = {}
+        for name, context in (
+            ("mainline", contextlib.nullcontext()),
+            ("live", live.attached(mount)),
+        ):
+            path = mount / name
+            make_file(path, blocks)
+            with bad_sector(disk, path), context:
+                found[name] = attempt(path, issuer)
+            # What failed has not been converted; what was written is there.
+            with files.buffered(path) as fd:
+                found[name] += [os.pread(fd, 4096, at) for at in (0, 32768)]
+                if blocks == "unwritten":
+                    found[name].append(os.pread(fd, LENGTH, 0))
+        for one, other in zip(found["mainline"], found["live"], strict=True):
+            assert one == other
+        assert -errno.EIO in found["mainline"]
+    live.check(kind, disk)
+
+
+@pytest.mark.skipif(kernel.IS_DEBUG, reason="has no fanotify")
+@pytest.mark.parametrize("kind", ["xfs", "ext4"])
+@pytest.mark.parametrize("issuer", ISSUERS)
+def test_errors_are_reported_to_fanotify(issuer, kind, disk):
+    def reports(path: Path) -> list[object]:
+        found: list[object] = []
+        with (
+            fanotify.watched(path.parent) as watch,
+            files.opened(path) as fd,
+            ISSUERS[issuer]() as requests,
+        ):
+            for offset, length in REQUESTS:
+                for opcode in uring.READ_FILE, uring.WRITE_FILE:
+                    memory = pattern(length)
+                    result = issuers.run(requests, opcode, fd, memory, offset)
+                    found.append(watch.next_reports(10 if result < 0 else 0.2))
+        return found
+
+    with filesystems.mainline(kind, disk) as mount:
+        path = mount / "data"
+        make_file(path, "data")
+        with bad_sector(disk, path):
+            expected = reports(path)
+            with live.attached(mount):
+                assert reports(path) == expected
+        (number, count, handle) = expected[2][0]
+        assert (number, count) == (errno.EIO, 1)
+        assert len(handle) > 8
+        assert [len(found) for found in expected] == [0, 0, 1, 1, 1, 1, 1, 1, 0, 0]
+    live.check(kind, disk)
+
+
+def start_load(mount: Path, issuer: fio.Options) -> subprocess.Popen:
+    """Starts reads and writes of data, and writes of unwritten blocks."""
+    fio.lay_out(mount / "data", 4 << 20)
+    with files.opened(mount / "unwritten", os.O_RDWR | os.O_CREAT) as fd:
+        os.posix_fallocate(fd, 0, 64 << 20)
+    common = {"size": "4M", "time_based": 1, "runtime": 600}
+    command = fio.command(mount / "data", rw="randrw", **common, **issuer)
+    second = {"filename": mount / "unwritten", "size": "64M", "rw": "randwrite", "bs": "4k"}
+    second |= {"direct": 1, "time_based": 1, "runtime": 600, **fio.COMMON, **issuer}
+    return subprocess.Popen(
+        [*command, "--name=second", *fio.words(second)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def goes_away_under_load(
+    kind: str, device: Path, issuer: str, go_away: Callable[[], None]
+) -> None:
+    """Checks that all requests end when the device goes away, and that the file system can be
+    detached and unmounted afterwards."""
+    with filesystems.mainline(kind, device) as mount, live.attached(mount):
+        load = start_load(mount, live.LOADS[issuer])
+        before = live.routes()
+        system.wait_for(lambda: sum(counters.grown(live.routes(), before).values()) > 200)
+        with files.opened(mount / "data") as fd:
+            go_away()
+            # fio exits at its first error, unless a request hangs.
+            assert load.wait(timeout=120) != 0
+            for request in (
+                lambda: files.pread(fd, 16384, 0),
+                lambda: os.pwritev(fd, [pattern(4096)], 0),
+                lambda: os.pwritev(fd, [pattern(4 << 20)], 0),
+            ):
+                with pytest.raises(OSError, match=r"Input/output error|No such device"):
+                    request()
+
+
+@pytest.mark.parametrize(
+    ("kind", "issuer"),
+    [("xfs", "psync"), ("ext4", "libaio"), ("xfs", "io_uring"), ("ext4", "io_uring-polled")],
+)
+def test_drive_pulled_out_under_load(kind, issuer):
+    goes_away_under_load(kind, devices.spare_drive(), issuer, devices.pull_out_spare)
+    system.wait_for(lambda: not devices.has_drive("spare"))
+    kernel.unload_module()
+    kernel.load_module()
+
+
+@pytest.mark.parametrize(
+    ("kind", "issuer"),
+    [("ext4", "psync"), ("xfs", "libaio"), ("ext4", "io_uring"), ("xfs", "io_uring-polled")],
+)
+def test_disk_powered_off_under_load(kind, issuer):
+    attributes = {"memory_backed": 1, "size": 512, "blocksize": 512, "irqmode": 2}
+    with devices.null_disk(**attributes, poll_queues=1) as disk:
+        power = devices.CONFIGFS / disk.name / "power"
+        goes_away_under_load(kind, disk, issuer, lambda: files.write(power, 0))
+    kernel.unload_module()
+    kernel.load_module()
