@@ -2,7 +2,7 @@
 """Attaching and detaching: while I/O is going on, and what is refused."""
 
 import errno
-import subprocess
+import os
 from pathlib import Path
 
 import pytest
@@ -10,37 +10,16 @@ import pytest
 from guest import files, filesystems, fio, kernel, live, system
 
 # How often a file system is attached and detached under load
-TURNS = 20 if kernel.IS_DEBUG else 100
-
-LOADS = {
-    "psync": {"ioengine": "psync"},
-    "libaio": {"ioengine": "libaio", "iodepth": 16},
-    "io_uring": {"ioengine": "io_uring", "iodepth": 16},
-    "io_uring-polled": {"ioengine": "io_uring", "iodepth": 4, "hipri": 1},
-}
-
-
-def start_load(data: Path, **options: object) -> subprocess.Popen:
-    command = fio.command(
-        data,
-        rw="randwrite",
-        verify="crc32c",
-        verify_backlog=64,
-        time_based=1,
-        # A pass over the file may begin while writes of the one before are in flight.
-        serialize_overlap=1,
-        **options,
-    )
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+TURNS = int(os.environ.get("TURNS", "20" if kernel.IS_DEBUG else "100"))
 
 
 @pytest.mark.parametrize("kind", ["xfs", "ext4"])
 def test_attaching_and_detaching_under_load(kind, disk):
     with filesystems.mainline(kind, disk) as mount:
         loads = []
-        for name, options in LOADS.items():
+        for name, options in live.LOADS.items():
             fio.lay_out(mount / name, 1 << 20)
-            loads.append(start_load(mount / name, size="1M", runtime=600, **options))
+            loads.append(fio.start_verifying(mount / name, size="1M", **options))
         taken = 0
         with live.directory() as where:
             files.write(where / "path", mount)
@@ -50,11 +29,7 @@ def test_attaching_and_detaching_under_load(kind, disk):
                 taken += sum(live.routes().values())
                 files.write(where / "attached", 0)
         for load in loads:
-            assert load.poll() is None
-            load.terminate()
-            job = fio.job_output(load.communicate()[0])["jobs"][0]
-            assert job["error"] == 0
-            assert job["read"]["total_ios"] > 0
+            fio.stop_verifying(load)
         assert taken > 10 * TURNS
     live.check(kind, disk)
 
