@@ -144,18 +144,14 @@ def test_a_frozen_file_system_is_not_written(data, device):
         subprocess.Popen(
             ["python3", "-c", program, data], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         ) as writer,
-        files.opened(data.parent, os.O_RDONLY) as fd,
     ):
         writer.stdout.readline()
-        fcntl.ioctl(fd, filesystems.FIFREEZE, 0)
-        try:
+        with filesystems.frozen(data.parent):
             writer.stdin.write(b"\n")
             writer.stdin.flush()
             with pytest.raises(subprocess.TimeoutExpired):
                 writer.wait(timeout=1)
             assert filesystems.on_device(device, BLOCK) == before
-        finally:
-            fcntl.ioctl(fd, filesystems.FITHAW, 0)
         assert writer.wait(timeout=60) == 0
     system.run("sync", "--file-system", data.parent)
     assert filesystems.on_device(device, BLOCK) == b"\xff" + before[1:]

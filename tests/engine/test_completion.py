@@ -15,8 +15,8 @@ import pytest
 from guest import counters, devices, files, fio, kernel, system, tracing, uring
 from guest.filesystems import BLOCK, DATA_START, MKFS_DIOFS
 from guest.memory import address, aligned, huge, pattern
-
-POLICIES = ["auto", "workqueue", "defer", "inline"]
+from guest.policies import NAMES as POLICIES
+from guest.policies import ROUNDS
 
 IO_URING = {"ioengine": "io_uring", "iodepth": 8}
 ISSUERS = {
@@ -38,9 +38,6 @@ WRITES = {
 
 # The same for a file that has cached pages outside of what is written.
 CACHED_WRITES = {**WRITES, "inline": ("worker", "worker", "worker")}
-
-# How often a task waits for its own writes; "make deadlock" sets a higher number.
-ROUNDS = int(os.environ.get("ROUNDS", "200"))
 
 WRITTEN = 256 << 10
 COUNT = WRITTEN // BLOCK
