@@ -28,8 +28,8 @@ def of_block(data: bytes) -> tuple[set[int], set[int]]:
 
 
 def complaint(number: int, data: bytes, oldest: int, newest: int) -> str:
-    """Returns what is wrong with a block, or an empty string. It may be a mixture of the generations
-    from OLDEST to NEWEST."""
+    """Returns what is wrong with a block, or an empty string. It may be a mixture of the
+    generations from OLDEST to NEWEST."""
     numbers, generations = of_block(data)
     if not numbers <= {number, 0} or (0 in numbers and number and min(generations) > 0):
         return f"block {number}: has the data of {numbers}"
