@@ -124,6 +124,11 @@ guard() {
 		problem "an I/O takes more instructions than in bench/key.json"
 }
 
+# powercut: records a problem if a power cut loses writes that were acknowledged as durable
+powercut() {
+	"$SRC/scripts/powercut.sh" >/dev/null || problem "a power cut has lost something"
+}
+
 summary() {
 	in_root --bind "$results:/out" python3 /src/scripts/test/summary.py /out
 }
@@ -153,6 +158,7 @@ if [ -z "$only_kunit" ]; then
 		lab module stock >/dev/null
 		e2e_side_by_side "$@"
 		guard
+		powercut
 	fi
 fi
 summary

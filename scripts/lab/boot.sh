@@ -21,7 +21,8 @@
 #
 # A drive is SERIAL[:OPTION]...: an empty drive with this serial number in /sys/block/*/device/serial.
 # Options: size=SIZE (512M), blocks=BYTES (512) of a logical block, error=read@SECTOR or
-# error=write@SECTOR (transfers of this sector of 512 bytes fail). Each drive has a slot of its own. The guest unplugs it, see monitor.py, with
+# error=write@SECTOR (transfers of this sector of 512 bytes fail), keep (the drive is DIR/SERIAL.img
+# and outlives the guest). Each drive has a slot of its own. The guest unplugs it, see monitor.py, with
 # "echo 'lab: monitor device_del SERIAL' > /dev/kmsg".
 #
 # The exit status is that of CMD, or

@@ -27,29 +27,30 @@ share() {
 }
 
 # add_drive SPEC: adds a drive behind a port of its own, so that it can be unplugged. Flushes need not
-# reach a disk, because the image is in memory and does not outlive the guest.
+# reach a disk, because the image is in memory and does not outlive the guest, or the guest only.
 add_drive() {
-	local serial=${1%%:*} size=512M error='' blocks='' option
+	local serial=${1%%:*} size=512M error='' blocks='' dir=/run option
 	local -a options
 	IFS=: read -ra options <<<"$1"
 	for option in "${options[@]:1}"; do
 		case $option in
 		size=*) size=${option#*=} ;;
 		error=*) error=${option#*=} ;;
+		keep) dir=/results ;;
 		blocks=*) blocks=,logical_block_size=${option#*=},physical_block_size=${option#*=} ;;
 		*) echo "qemu.sh: unknown option of a drive: $option" >&2; exit 2 ;;
 		esac
 	done
-	truncate --size "$size" "/run/$serial.img"
+	truncate --size "$size" "$dir/$serial.img"
 	drives=$((drives + 1))
-	qemu+=(-drive "id=$serial-image,if=none,format=raw,cache=unsafe,$(backend "$serial" "$error")"
+	qemu+=(-drive "id=$serial-image,if=none,format=raw,cache=unsafe,$(backend "$dir/$serial.img" "$error")"
 		-device "pcie-root-port,id=slot$drives,chassis=$drives"
 		-device "nvme,id=$serial,serial=$serial,drive=$serial-image,bus=slot$drives,max_ioqpairs=4$blocks")
 }
 
-# backend SERIAL [ERROR]: prints the options of the drive's image, with blkdebug if it has an error
+# backend FILE [ERROR]: prints the options of a drive's image, with blkdebug if it has an error
 backend() {
-	local file=/run/$1.img inject=file.inject-error.0
+	local file=$1 inject=file.inject-error.0
 	if [ -z "$2" ]; then
 		echo "file=$file"
 		return
