@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """Writeback of the page cache: what reaches the device, errors, freezing."""
 
-import fcntl
 import os
 import subprocess
 

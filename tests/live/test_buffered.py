@@ -66,7 +66,7 @@ def read_once(file: File, read: Read, choose: random.Random) -> Iterator[str]:
 
 
 def keep_reading(file: File, how: str, results: multiprocessing.SimpleQueue) -> None:
-    """Reads until the writes are over. Puts the number of reads, and what was wrong, into a queue."""
+    """Reads until the writes are over. Puts their number, and what is wrong, into a queue."""
     choose = random.Random(how)
     reads, complaints = 0, []
     with files.buffered(file.path) as fd, files.mapped(file.path, LENGTH) as memory:

@@ -70,9 +70,7 @@ def flushes_of_both(disk: Path, mount: Path, issuer: str, how: str, blocks: str)
 @pytest.mark.parametrize("issuer", ISSUERS)
 @pytest.mark.parametrize("fua", [0, 1], ids=["flush", "fua"])
 def test_durable_writes_flush_as_in_mainline(fua, issuer, kind, null_disk):
-    disk = null_disk(
-        memory_backed=1, size=512, irqmode=2, poll_queues=1, write_cache=1, fua=fua
-    )
+    disk = null_disk(memory_backed=1, size=512, irqmode=2, poll_queues=1, write_cache=1, fua=fua)
     with filesystems.mainline(kind, disk) as mount:
         for how in DURABLE if issuer == "psync" else ("RWF_DSYNC",):
             for blocks in ("overwrite", "unwritten", "growth"):
@@ -90,8 +88,8 @@ def test_durable_writes_flush_as_in_mainline(fua, issuer, kind, null_disk):
 
 @pytest.mark.parametrize("kind", ["xfs", "ext4"])
 def test_freezing(kind, disk):
-    """A frozen file system gets no writes, can be detached and attached, and writes go on when it is
-    thawed."""
+    """A frozen file system gets no writes, can be detached and attached, and writes go on when it
+    is thawed."""
     with filesystems.mainline(kind, disk) as mount, live.attached(mount) as name:
         attached = live.CONFIGFS / name / "attached"
         loads = []

@@ -10,8 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from guest import counters, devices, fanotify, files, filesystems, fio, issuers, kernel, live
-from guest import system, uring
+from guest import (
+    counters,
+    devices,
+    fanotify,
+    files,
+    filesystems,
+    fio,
+    issuers,
+    kernel,
+    live,
+    system,
+    uring,
+)
 from guest.issuers import ISSUERS
 from guest.memory import aligned, pattern
 
@@ -138,9 +149,7 @@ def start_load(mount: Path, issuer: fio.Options) -> subprocess.Popen:
     )
 
 
-def goes_away_under_load(
-    kind: str, device: Path, issuer: str, go_away: Callable[[], None]
-) -> None:
+def goes_away_under_load(kind: str, device: Path, issuer: str, go_away: Callable[[], None]) -> None:
     """Checks that all requests end when the device goes away, and that the file system can be
     detached and unmounted afterwards."""
     with filesystems.mainline(kind, device) as mount, live.attached(mount):

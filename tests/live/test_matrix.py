@@ -19,6 +19,7 @@ from guest.memory import pattern
 SIZE = 256 << 10
 LARGE = (4 if kernel.IS_DEBUG else 8) << 20
 
+
 @dataclasses.dataclass(frozen=True)
 class Format:
     """A file system: arguments of mkfs and of mount, and the logical block size of its device."""
@@ -113,9 +114,7 @@ def check_shared(mount: Path) -> None:
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_issuer_verifies_every_kind_of_block(name, null_disk):
     layout = FORMATS[name]
-    disk = null_disk(
-        memory_backed=1, size=512, blocksize=layout.sector, irqmode=2, poll_queues=1
-    )
+    disk = null_disk(memory_backed=1, size=512, blocksize=layout.sector, irqmode=2, poll_queues=1)
     with live.on_device(layout.kind, disk, layout.mkfs.split(), layout.options) as mount:
         jobs = dict(jobs_on(mount, layout))
         before = live.routes()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Several tasks at once write to the same files: they fill holes, convert unwritten blocks, and make
-the files grow."""
+"""Several tasks at once write to the same files: they fill holes, convert unwritten blocks, and
+make the files grow."""
 
 import contextlib
 import os
@@ -43,9 +43,7 @@ def write_share(paths: list[Path], unit: int, issuer: str, failures: list[str]) 
             for place, fd in enumerate(fds):
                 number = index * FILES + place
                 memory = in_flight[number] = pattern(unit, number)
-                requests.queue_file(
-                    uring.WRITE_FILE, fd, memory, index * unit, user_data=number
-                )
+                requests.queue_file(uring.WRITE_FILE, fd, memory, index * unit, user_data=number)
                 requests.submit()
                 if len(in_flight) == DEPTH:
                     reap()
