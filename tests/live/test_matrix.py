@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from guest import counters, files, filesystems, fio, kernel, live
+from guest import counters, files, filesystems, fio, live
 from guest.memory import pattern
 
 SIZE = 256 << 10
-LARGE = (4 if kernel.IS_DEBUG else 8) << 20
+LARGE = 4 << 20
 
 
 @dataclasses.dataclass(frozen=True)

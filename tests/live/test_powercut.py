@@ -12,7 +12,7 @@ import pytest
 from guest import devices, durable, filesystems, kernel, live, logwrites, system
 
 SIZE = 320
-CUTS = 3
+CUTS = 2
 
 
 @pytest.mark.skipif(kernel.IS_DEBUG, reason="has no device mapper")
@@ -26,7 +26,7 @@ def test_every_state_of_the_device(fua, kind, null_disk):
     states = []
     with logwrites.logged(disk, log) as device, live.on_device(kind, device) as mount:
         with durable.writing(mount, "psync", "libaio", "io_uring") as writers:
-            while len(states) < 20 or durable.writes(writers) < 1000:
+            while len(states) < 10 or durable.writes(writers) < 1000:
                 # What is durable before the mark is put into the log
                 states.append(durable.acknowledged(writers))
                 logwrites.mark(f"state-{len(states) - 1}")
