@@ -5,6 +5,7 @@
 #include <linux/fs.h>
 #include <linux/ftrace.h>
 #include <linux/iomap.h>
+#include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
@@ -53,8 +54,12 @@ struct ftrace_ops *ext_ftrace_attach(void *function, void *trampoline)
 void ext_ftrace_detach(struct ftrace_ops *ops, void *trampoline)
 {
 #if defined(CONFIG_X86_64) && defined(CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS)
-	WARN_ON_ONCE(unregister_ftrace_direct(ops, (unsigned long)trampoline,
-					      true));
+	if (WARN_ON_ONCE(unregister_ftrace_direct(ops, (unsigned long)trampoline,
+						  true))) {
+		/* ftrace has disabled itself: the call stays, and so must we. */
+		__module_get(THIS_MODULE);
+		return;
+	}
 	synchronize_rcu_tasks();
 	kfree(ops);
 #endif
@@ -111,6 +116,25 @@ int ext_dio_attach(struct super_block *sb, struct ext_dio_taker *taker)
 }
 
 /*
+ * Make slots empty again that nothing lies behind, up to slot number @i of @sb,
+ * so that tasks need not look at them.
+ */
+static void ext_dio_clean(const struct super_block *sb, unsigned int i)
+{
+	unsigned int n;
+
+	if (ext_dio_slot_of(sb, i + 1)->sb)
+		return;
+	for (n = 0; n < EXT_DIO_SLOTS; n++, i--) {
+		struct ext_dio_slot *slot = ext_dio_slot_of(sb, i);
+
+		if (slot->sb != EXT_DIO_GONE)
+			return;
+		WRITE_ONCE(slot->sb, NULL);
+	}
+}
+
+/*
  * Sleeps. When this returns, no task passes a request to the taker that it was
  * not in already.
  */
@@ -128,10 +152,32 @@ void ext_dio_detach(struct super_block *sb)
 		/* A task may have found @sb, and not yet read its taker. */
 		synchronize_rcu_tasks();
 		ext_dio_used--;
+		ext_dio_clean(sb, i);
 		return;
 	}
 	WARN_ON_ONCE(1);
 }
+
+#if IS_ENABLED(CONFIG_KUNIT)
+/* For tests, while nothing is attached: make all slots empty, or none. */
+void ext_dio_set_slots(bool empty)
+{
+	unsigned int i;
+
+	for (i = 0; i < EXT_DIO_SLOTS; i++)
+		ext_dio_slots[i].sb = empty ? NULL : EXT_DIO_GONE;
+}
+
+/* Returns how many slots are not empty. */
+unsigned int ext_dio_used_slots(void)
+{
+	unsigned int i, used = 0;
+
+	for (i = 0; i < EXT_DIO_SLOTS; i++)
+		used += ext_dio_slots[i].sb != NULL;
+	return used;
+}
+#endif
 
 #ifdef CONFIG_X86_64
 /* Called by the trampoline, with the arguments of iomap_dio_rw(). */
@@ -181,13 +227,22 @@ asm("	.pushsection .text, \"ax\", @progbits\n"
 	/* As ext_dio_slot_of(), with slots of 16 bytes */
 	"	movl	%eax, %r11d\n"
 	"	shrl	$(" __stringify(EXT_DIO_SHIFT) " - 4), %r11d\n"
-	"1:	andl	$((" __stringify(EXT_DIO_SLOTS) " - 1) * 16), %r11d\n"
+	"	andl	$((" __stringify(EXT_DIO_SLOTS) " - 1) * 16), %r11d\n"
 	"	cmpq	%rax, ext_dio_slots(%r11)\n"
 	"	je	2f\n"
 	"	cmpq	$0, ext_dio_slots(%r11)\n"
 	"	je	4f\n"
-	"	addl	$16, %r11d\n"
-	"	jmp	1b\n"
+	"	movl	%r11d, %r10d\n"
+	"1:	addl	$16, %r11d\n"
+	"	andl	$((" __stringify(EXT_DIO_SLOTS) " - 1) * 16), %r11d\n"
+	"	cmpq	%rax, ext_dio_slots(%r11)\n"
+	"	je	2f\n"
+	"	cmpq	$0, ext_dio_slots(%r11)\n"
+	"	je	4f\n"
+	/* All slots may be used, or have been. */
+	"	cmpl	%r10d, %r11d\n"
+	"	jne	1b\n"
+	"	" ASM_RET
 	"2:	pushq	%rbp\n"
 	"	movq	%rsp, %rbp\n"
 	CALL_DEPTH_ACCOUNT

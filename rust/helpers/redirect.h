@@ -40,6 +40,8 @@ extern struct ext_dio_slot ext_dio_slots[EXT_DIO_SLOTS];
 
 int ext_dio_attach(struct super_block *sb, struct ext_dio_taker *taker);
 void ext_dio_detach(struct super_block *sb);
+void ext_dio_set_slots(bool empty);
+unsigned int ext_dio_used_slots(void);
 ssize_t ext_dio_rw(struct kiocb *iocb, struct iov_iter *iter,
 		   const struct iomap_ops *ops,
 		   const struct iomap_dio_ops *dops, unsigned int dio_flags,

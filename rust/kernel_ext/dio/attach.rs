@@ -301,3 +301,67 @@ pub(super) fn take<T: Engine>(
 
 /// The result that leaves a request to the kernel's own code.
 const PASSED: isize = bindings::EXT_DIO_RW_PASSED;
+
+#[kunit_tests(rnull_dio_attach)]
+mod tests {
+    use super::*;
+
+    /// Calls the trampoline for a file of a super block that is not attached. With nothing above it
+    /// on the stack, it returns here.
+    fn look_up() {
+        // SAFETY: All fields may be zero.
+        let mut inode: bindings::inode = unsafe { core::mem::zeroed() };
+        // Only the address counts. It is aligned as those of super blocks.
+        inode.i_sb = (5usize << 11 << 20) as *mut bindings::super_block;
+        // SAFETY: As above.
+        let mut file: bindings::file = unsafe { core::mem::zeroed() };
+        file.f_inode = &raw mut inode;
+        // SAFETY: As above.
+        let mut iocb: bindings::kiocb = unsafe { core::mem::zeroed() };
+        iocb.ki_filp = &raw mut file;
+        // SAFETY: The trampoline reads these fields, finds no taker, and returns.
+        unsafe {
+            let trampoline: unsafe extern "C" fn(*mut bindings::kiocb) =
+                core::mem::transmute(bindings::ext_dio_rw_trampoline as *const c_void);
+            trampoline(&raw mut iocb);
+        }
+    }
+
+    /// After many super blocks have come and gone, no slot may be empty.
+    #[test]
+    fn the_table_is_searched_once() {
+        look_up();
+        // SAFETY: Nothing is attached while KUnit runs.
+        unsafe { bindings::ext_dio_set_slots(false) };
+        look_up();
+        // SAFETY: As above.
+        unsafe { bindings::ext_dio_set_slots(true) };
+    }
+
+    /// Slots become empty again when nothing lies behind them.
+    #[test]
+    fn slots_are_used_again() {
+        let mut taker = bindings::ext_dio_taker { rw: None };
+        // All have the same first slot.
+        let blocks = [1usize, 2, 3].map(|i| (i << 11 << 20) as *mut bindings::super_block);
+        // SAFETY: No requirements.
+        let used = || unsafe { bindings::ext_dio_used_slots() };
+        for block in blocks {
+            // SAFETY: The table does not access what it points to, and has it until the detach.
+            assert_eq!(
+                unsafe { bindings::ext_dio_attach(block, &raw mut taker) },
+                0
+            );
+        }
+        // SAFETY: As above.
+        assert_eq!(
+            to_result(unsafe { bindings::ext_dio_attach(blocks[1], &raw mut taker) }),
+            Err(EBUSY)
+        );
+        for (block, left) in [(blocks[0], 3), (blocks[2], 2), (blocks[1], 0)] {
+            // SAFETY: It is attached.
+            unsafe { bindings::ext_dio_detach(block) };
+            assert_eq!(used(), left);
+        }
+    }
+}
