@@ -53,6 +53,13 @@ void ext_bio_mark_pages_dirty(struct bio *bio)
 }
 
 /* Add @len zero bytes, for which @bio must have room: a segment a page. */
+/* Keep a bio with memory of another PCI device from being merged with others. */
+void ext_bio_separate_peer_memory(struct bio *bio)
+{
+	if (is_pci_p2pdma_page(bio->bi_io_vec->bv_page))
+		bio->bi_opf |= REQ_NOMERGE;
+}
+
 void ext_bio_add_zeroes(struct bio *bio, unsigned int len)
 {
 	while (len) {

@@ -25,6 +25,7 @@ void ext_bio_set_iter_bvec(struct bio *bio, const struct iov_iter *iter);
 bool ext_bio_iter_bvec_aligned(const struct bio *bio, unsigned int mask);
 bool ext_bio_pages_dirty(struct bio *bio);
 void ext_bio_mark_pages_dirty(struct bio *bio);
+void ext_bio_separate_peer_memory(struct bio *bio);
 void ext_bio_add_zeroes(struct bio *bio, unsigned int len);
 void ext_unpin_user_pages(struct page *first, unsigned long nr);
 bool ext_bdev_write_cache(struct block_device *bdev);
@@ -139,6 +140,7 @@ int ext_users_init(struct ext_users *users);
 bool ext_users_tryget(struct ext_users *users);
 void ext_users_put(struct ext_users *users);
 void ext_users_kill(struct ext_users *users);
+void ext_users_wait(struct ext_users *users);
 void ext_users_exit(struct ext_users *users);
 
 #endif /* RNULL_DIO_HELPERS_H */

@@ -7,7 +7,7 @@
 
 static void users_gone(struct percpu_ref *ref)
 {
-	complete(&container_of(ref, struct ext_users, ref)->gone);
+	complete_all(&container_of(ref, struct ext_users, ref)->gone);
 }
 
 int ext_users_init(struct ext_users *users)
@@ -26,10 +26,15 @@ void ext_users_put(struct ext_users *users)
 	percpu_ref_put(&users->ref);
 }
 
-/* No more users are let in. Sleeps until there are none. */
+/* No more users are let in. Must be called once. */
 void ext_users_kill(struct ext_users *users)
 {
 	percpu_ref_kill(&users->ref);
+}
+
+/* Sleep until there are no users, after ext_users_kill() by any task. */
+void ext_users_wait(struct ext_users *users)
+{
 	wait_for_completion(&users->gone);
 }
 

@@ -79,6 +79,8 @@ impl Users {
             // SAFETY: By the type invariant, and this is the only call.
             unsafe { bindings::ext_users_kill(self.inner.get()) };
         }
+        // SAFETY: By the type invariant.
+        unsafe { bindings::ext_users_wait(self.inner.get()) };
     }
 }
 

@@ -76,7 +76,7 @@ def test_paths_that_are_refused(disk, null_disk):
             ("/nowhere", errno.ENOENT, "there is no such path"),
             (mount / "file", errno.ENOTDIR, "the path is not a directory"),
             (mount / "dir", errno.EXDEV, "the path is not the root of a mount"),
-            (data.parent, errno.EOPNOTSUPP, "does not use iomap_dio_rw()"),
+            (data.parent, errno.EOPNOTSUPP, "the file system is neither XFS nor ext4"),
             ("", errno.ENOENT, "there is no such path"),
         ):
             files.write(where / "path", path)

@@ -219,7 +219,7 @@ def test_paths_that_are_refused(disk, null_disk):
         fails(f"{file}: not a directory", "attach", file)
         fails(f"{missing}: there is no such path", "attach", missing)
         for path, kind in ((data.parent, "diofs"), ("/run", "tmpfs")):
-            reason = f"the file system, {kind}, does not call iomap_dio_rw()"
+            reason = f"the file system, {kind}, is neither xfs nor ext4"
             fails(f"{path}: {reason}", "attach", path)
         fails(f"{mount}: not attached", "detach", mount)
         fails("nothing: not attached", "detach", "nothing")

@@ -84,6 +84,14 @@ impl BlockDevice {
         unsafe { (*(*self.as_raw()).bd_queue).limits.dma_alignment }
     }
 
+    /// Returns whether the device may access memory of another PCI device (P2PDMA).
+    #[inline]
+    pub fn takes_peer_memory(&self) -> bool {
+        // SAFETY: As above.
+        let features = unsafe { (*(*self.as_raw()).bd_queue).limits.features };
+        features & bindings::EXT_BLK_FEAT_PCI_P2PDMA != 0
+    }
+
     /// Returns whether the device has a volatile write cache. Can change while the device is open.
     pub fn has_write_cache(&self) -> bool {
         // SAFETY: By the type invariant.

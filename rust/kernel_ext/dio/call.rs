@@ -22,8 +22,7 @@ use super::{
 };
 use crate::{
     bindings,
-    fs::iomap::Mappings,
-    iov::Keeper, //
+    fs::iomap::Mappings, //
 };
 
 /// The arguments of `iomap_dio_rw()` beside kiocb and iterator.
@@ -139,7 +138,8 @@ impl DioCall<'_> {
         // INVARIANT: By the type invariant.
         EndIoOp {
             function: self.dops().and_then(|dops| dops.end_io),
-            keeper: Keeper(self.iocb.as_ptr()),
+            // SAFETY: By the type invariant the kiocb and its file are valid.
+            super_block: unsafe { (*(*(*self.iocb.as_ptr()).ki_filp).f_inode).i_sb },
         }
     }
 
@@ -207,14 +207,14 @@ type EndIoFn = unsafe extern "C" fn(*mut bindings::kiocb, isize, kernel::ffi::c_
 ///
 /// # Invariants
 ///
-/// It is that of the file system of the request of `keeper`.
+/// It is that of the file system of `super_block`, which may be there no more.
 #[derive(Clone, Copy)]
 pub struct EndIoOp {
     function: Option<EndIoFn>,
-    keeper: Keeper,
+    super_block: *const bindings::super_block,
 }
 
-// SAFETY: A function may be called by any thread, and the request is only compared.
+// SAFETY: A function may be called by any thread, and the super block is only compared.
 unsafe impl Send for EndIoOp {}
 
 // SAFETY: As above.
@@ -240,8 +240,8 @@ impl EndIoOp {
     ///
     /// # Errors
     ///
-    /// That of the file system, which may be another one than `result`; `EINVAL` for another
-    /// request.
+    /// That of the file system, which may be another one than `result`; `EINVAL` for a request
+    /// of another file system.
     #[inline]
     pub fn call<T: Gated>(
         &self,
@@ -253,7 +253,8 @@ impl EndIoOp {
         let Some(function) = self.function else {
             return result;
         };
-        if kiocb.keeper() != self.keeper {
+        // SAFETY: The inode is valid as long as the request.
+        if !core::ptr::eq(unsafe { (*kiocb.inode()).i_sb }, self.super_block) {
             return Err(EINVAL);
         }
         let err = result.map_or_else(Error::to_errno, |()| 0);

@@ -4,6 +4,8 @@
 //!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
 
+mod anon_file;
+mod exclusion;
 mod mapped;
 mod memory;
 mod options;
@@ -15,8 +17,6 @@ use core::{
 
 use kernel::{
     container_of,
-    error::from_err_ptr,
-    ffi::c_int,
     prelude::*,
     sync::{
         atomic::{
@@ -45,6 +45,7 @@ pub use self::{
 };
 
 use self::{
+    anon_file::anon_file,
     mapped::KeepsFile,
     memory::Memory, //
 };
@@ -54,10 +55,7 @@ use super::{
         DeferringKiocb,
         Outcome, //
     },
-    head::{
-        DeviceTarget,
-        DioTarget, //
-    },
+    head::DioTarget,
     polled, //
 };
 use crate::{
@@ -68,7 +66,6 @@ use crate::{
         MaySleep, //
     },
     fs::{
-        inode::LockedInode,
         kiocb::{
             from_ki_result,
             to_ki_result, //
@@ -117,26 +114,6 @@ unsafe impl<T: DioTarget> Send for TestIo<T> {}
 // memory is only read, and only when the request is done. What was handed over is accessed by the
 // completion, and then by a function that has waited for the completion.
 unsafe impl<T: DioTarget> Sync for TestIo<T> {}
-
-/// Creates a file without operations, for requests to refer to. Sleeps. The caller owns the file.
-///
-/// # Errors
-///
-/// `ENOMEM`.
-fn anon_file() -> Result<*mut bindings::file> {
-    const FILE_OPERATIONS: bindings::file_operations = pin_init::zeroed();
-
-    // SAFETY: The operations are constant and empty.
-    from_err_ptr(unsafe {
-        bindings::anon_inode_create_getfile(
-            c"rnull_dio".as_char_ptr(),
-            &FILE_OPERATIONS,
-            core::ptr::null_mut(),
-            bindings::O_RDWR as c_int,
-            core::ptr::null(),
-        )
-    })
-}
 
 impl<T: DioTarget> TestIo<T> {
     /// Creates a request for `target`, at `pos` bytes, that reads into or writes from `buf`.
@@ -390,23 +367,6 @@ impl<T: DioTarget> TestIo<T> {
         // SAFETY: The inode is valid; the counter is atomic.
         let count = unsafe { Atomic::<i32>::from_ptr(&raw mut (*inode).i_dio_count.counter) };
         count.load(ordering::Relaxed)
-    }
-}
-
-impl<T: DeviceTarget> TestIo<T> {
-    /// Runs `f` while direct I/O is excluded from the request's inode, by the gate of the target.
-    /// Sleeps. One call at a time for a target, because the end of any of them opens the gate.
-    pub fn without_dio<R>(&self, f: impl FnOnce() -> R) -> R {
-        // SAFETY: The file is ours, and keeps its inode.
-        let inode = unsafe {
-            let inode = (*(*self.iocb.as_raw()).ki_filp).f_inode;
-            LockedInode::lock(NonNull::new_unchecked(inode))
-        };
-        let _exclusion = self
-            .target
-            .gate()
-            .map(|gate| gate.exclude(&inode, self.target.device(), &MayIo::new()));
-        f()
     }
 }
 

@@ -110,6 +110,14 @@ fn finish(submitter: SubmitRef<LiveFs>, wait: bool, io: &MayIo) -> Issued<LiveFs
     }
     count_route(&dio, needs, arrival, route);
     worker::ended_elsewhere(&dio);
+    if dio.must_redirty() {
+        if arrival == Arrival::Submitter {
+            // The submission may be one that must not sleep.
+            worker::push_redirty(dio);
+            return Issued::Queued;
+        }
+        worker::redirty(&mut dio, io);
+    }
     let (kiocb, ret) = if needs == Needs::Nothing && !dio.kiocb().has_cached_pages() {
         complete::in_issuer(dio)
     } else {

@@ -126,8 +126,10 @@ impl Plan<'_> {
         let filled = iter.try_with(|iter| self.first_bio(kiocb, mappings, &mut progress, iter, io));
         let mut dio = match filled {
             Ok(dio) => dio,
-            // The kernel's own code does what has to be done to the blocks, and fails in turn.
-            Err((kiocb, _)) if skipped == 0 => {
+            // The kernel's own code fails in turn. It does not get new blocks, which it would not
+            // know to be new: it would not zero those parts of them that are not written to, should
+            // it find the memory accessible.
+            Err((kiocb, _)) if skipped == 0 && !mappings.is_new() => {
                 return self.abandon(kiocb, mappings, Reason::Fill, io);
             }
             Err((kiocb, err)) => {

@@ -80,15 +80,30 @@ pub(super) fn push_redirty_bio(fs: &LiveFs, bio: RedirtyBio) {
 
 /// Queues a read whose pages have to be marked dirty before it is completed. Any context.
 pub(super) fn push_redirty(mut dio: EndedDio<LiveFs>) {
-    if dio.state().end_io.is_none() {
-        // Before this waits for page locks, which may be held by a writeback that itself waits for a
-        // task which excludes direct I/O from this file. The pages are not those of the file.
-        dio.end_dio();
-    }
+    end_dio_of_read(&mut dio);
     let work = dio.kiocb().target().redirty.clone();
     if work.ended.push(dio) {
         work.enqueue();
     }
+}
+
+/// Drops the count in `i_dio_count` of a read whose pages have to be marked dirty, unless its file
+/// system relies on it.
+///
+/// The lock of such a page may be held until a writeback is over that itself waits for a task which
+/// excludes direct I/O from this file. The pages are not those of the file.
+fn end_dio_of_read(dio: &mut EndedDio<LiveFs>) {
+    if dio.state().end_io.is_none() {
+        dio.end_dio();
+    }
+}
+
+/// Marks the pages dirty that a writeback has cleaned while the device wrote to them, because the
+/// writeback may have missed data.
+#[cold]
+pub(super) fn redirty(dio: &mut EndedDio<LiveFs>, io: &MayIo) {
+    end_dio_of_read(dio);
+    dio.redirty_pages(io);
 }
 
 impl IoWorkItem for RedirtyQueue<LiveFs> {
@@ -97,7 +112,7 @@ impl IoWorkItem for RedirtyQueue<LiveFs> {
             bio.redirty(io);
         }
         for mut dio in self.ended.take_all() {
-            dio.redirty_pages(io);
+            redirty(&mut dio, io);
             let (kiocb, ret) = complete::in_task(dio, io);
             kiocb.complete(ret);
         }

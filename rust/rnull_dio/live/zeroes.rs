@@ -63,8 +63,7 @@ impl Plan<'_> {
         }
     }
 
-    /// Moves to the first mapping, or to the first one that is not read as zeroes. Returns whether
-    /// there is one.
+    /// Moves to the next mapping that is not read as zeroes. Returns whether there is one.
     #[inline]
     pub(super) fn skip_zeroes(
         &self,
@@ -74,7 +73,8 @@ impl Plan<'_> {
         io: &MayIo,
     ) -> Result<bool> {
         while mappings.next(io)? {
-            if !self.is_zeroes(mappings) {
+            // The kernel's own code gets all of a request whose first mapping is special.
+            if !self.is_zeroes(mappings) || mappings.has_special_bios() {
                 return Ok(true);
             }
             self.read_zeroes(mappings, progress, iter, io);

@@ -36,7 +36,13 @@ class Class:
         ring = {"ioengine": "io_uring", "iodepth": DEPTH}
         if not self.is_fresh:
             return job(mount / "data", self.rw, **(ring | self.options))
-        fresh = {"rw": self.rw, "size": FRESH, "unlink": 1, "allow_file_create": 1, "gtod_reduce": 1}
+        fresh = {
+            "rw": self.rw,
+            "size": FRESH,
+            "unlink": 1,
+            "allow_file_create": 1,
+            "gtod_reduce": 1,
+        }
         return fio(mount / "fresh", **(fresh | ring | self.options))
 
 

@@ -47,6 +47,8 @@ pub struct DmaLimits {
     pub mask: u32,
     /// The unit of the bio's length in bytes, a power of two.
     pub block: u32,
+    /// Whether the device may access memory of another PCI device (P2PDMA).
+    pub takes_peer_memory: bool,
 }
 
 impl DmaLimits {
@@ -56,6 +58,7 @@ impl DmaLimits {
         Self {
             mask: device.dma_alignment_mask(),
             block: device.logical_block_size(),
+            takes_peer_memory: device.takes_peer_memory(),
         }
     }
 }
@@ -166,7 +169,11 @@ impl BioMut<'_> {
         // INVARIANT: The bio has no segments. `iov_iter_extract_bvecs` pins those that it adds if,
         // and only if, the iterator is user backed; the others' memory is kept by `keeper`.
         self.set_pinned(pins);
-        let filled = self.extract_all(iter, limits.mask)?;
+        let filled = self.extract_all(iter, limits)?;
+        if limits.takes_peer_memory {
+            // SAFETY: By the type invariant; the bio has segments.
+            unsafe { bindings::ext_bio_separate_peer_memory(self.as_raw()) };
+        }
         self.trim_to_block(iter, limits.block);
         match filled {
             Filled::Fault(err) if self.len() == 0 => Err(err),
@@ -197,9 +204,9 @@ impl BioMut<'_> {
 
     /// Adds segments until the bio is full or the iterator is used up.
     #[inline]
-    fn extract_all(&mut self, iter: &mut RawIovIter<'_>, mask: u32) -> Result<Filled> {
+    fn extract_all(&mut self, iter: &mut RawIovIter<'_>, limits: DmaLimits) -> Result<Filled> {
         loop {
-            match self.extract(iter, mask) {
+            match self.extract(iter, limits) {
                 Ok(_) if iter.is_empty() => return Ok(Filled::All),
                 // Memory that cannot be in one bio with the segment before it.
                 Ok(0) => return Ok(Filled::Full),
@@ -217,8 +224,13 @@ impl BioMut<'_> {
 
     /// Adds the segments of one extraction from `iter`. Returns their bytes, which may be 0 if the
     /// bio has segments already.
-    fn extract(&mut self, iter: &mut RawIovIter<'_>, mask: u32) -> Result<usize> {
+    fn extract(&mut self, iter: &mut RawIovIter<'_>, limits: DmaLimits) -> Result<usize> {
         let bio = self.as_raw();
+        let flags = if limits.takes_peer_memory {
+            bindings::EXT_ITER_ALLOW_P2PDMA
+        } else {
+            0
+        };
         // SAFETY: By the type invariant; the vector has room for `bi_max_vecs` segments, of which
         // `bi_vcnt` are used. Iterator and bio are exclusively ours.
         let ret = unsafe {
@@ -228,8 +240,8 @@ impl BioMut<'_> {
                 (bindings::EXT_BIO_MAX_SIZE - (*bio).bi_iter.bi_size) as usize,
                 &raw mut (*bio).bi_vcnt,
                 (*bio).bi_max_vecs,
-                mask,
-                0,
+                limits.mask,
+                flags,
             )
         };
         if ret < 0 {

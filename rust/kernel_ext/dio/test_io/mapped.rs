@@ -66,6 +66,9 @@ pub struct TestMapping {
     pub len: u64,
     /// Its first sector on the device, of 512 bytes.
     pub sector: u64,
+    /// The length in bytes of the mapping that is copied from, which begins where this one does; 0
+    /// if there is none.
+    pub source_len: u64,
     /// Whether the blocks have just been allocated.
     pub new: bool,
     /// Whether the blocks replace shared ones.
@@ -77,6 +80,15 @@ pub struct TestMapping {
 }
 
 impl TestMapping {
+    /// Returns the mapping that is copied from.
+    fn source(self) -> Option<Self> {
+        (self.source_len != 0).then_some(Self {
+            kind: TestType::Mapped,
+            len: self.source_len,
+            ..self
+        })
+    }
+
     fn to_iomap(self, device: &BlockDevice) -> bindings::iomap {
         let kind = match self.kind {
             TestType::Hole => bindings::IOMAP_HOLE,
@@ -322,7 +334,7 @@ impl<M: TestMappings> MappedFile<M> {
         len: bindings::loff_t,
         flags: c_uint,
         iomap: *mut bindings::iomap,
-        _srcmap: *mut bindings::iomap,
+        srcmap: *mut bindings::iomap,
     ) -> c_int {
         // SAFETY: By the safety requirements of this function.
         let maps = unsafe { Self::of(inode) };
@@ -330,6 +342,10 @@ impl<M: TestMappings> MappedFile<M> {
             let mapping = maps.begin(pos as u64, len as u64, BeginFlags::new(flags))?;
             // SAFETY: As above.
             unsafe { *iomap = mapping.to_iomap(maps.device()) };
+            if let Some(source) = mapping.source() {
+                // SAFETY: As above.
+                unsafe { *srcmap = source.to_iomap(maps.device()) };
+            }
             Ok(0)
         })
     }

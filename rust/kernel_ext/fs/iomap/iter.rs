@@ -147,8 +147,13 @@ impl Mappings<'_> {
     #[inline]
     pub fn len(&self) -> u64 {
         // CAST: The position lies in the mapping, so the difference is not negative.
-        let end = self.iter.iomap.offset as u64 + self.iter.iomap.length;
-        (end - self.pos()).min(self.iter.len)
+        let end = |map: &bindings::iomap| map.offset as u64 + map.length;
+        let mut last = end(&self.iter.iomap);
+        // Of two mappings, the shorter one counts.
+        if u32::from(self.iter.srcmap.type_) != bindings::IOMAP_HOLE {
+            last = last.min(end(&self.iter.srcmap));
+        }
+        (last - self.pos()).min(self.iter.len)
     }
 
     /// Returns whether nothing of the range is left in the mapping.

@@ -8,6 +8,7 @@ use kernel::{
 };
 
 use kernel_ext::dio::test_io::{
+    TestIoOptions,
     TestMapping,
     TestType, //
 };
@@ -22,6 +23,7 @@ use super::{
         plain,
         rest_of_block,
         unwritten,
+        whole,
         Script, //
     },
     Fixture,
@@ -135,6 +137,22 @@ mod cases {
                 assert_eq!(fixture.ends()?[..], [ended(0, done, 0)]);
             }
         }
+        Ok(())
+    }
+
+    #[test]
+    fn new_blocks_are_not_left_to_the_kernel() -> Result {
+        let fixture = Fixture::new(|_, _| {
+            Ok(TestMapping {
+                new: true,
+                ..whole(TestType::Mapped)
+            })
+        })?;
+        let unaligned = TestIoOptions { offset: 1, ..WRITE };
+        let io = fixture.run(0, bytes(9, BLOCK + 1)?, unaligned)?;
+        assert_eq!(io.wait(), Err(EINVAL));
+        assert_eq!(fixture.all_passed(), 0);
+        assert_eq!(fixture.file.maps().begun_mappings(), 1);
         Ok(())
     }
 

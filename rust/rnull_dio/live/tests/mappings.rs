@@ -244,6 +244,40 @@ mod cases {
     }
 
     #[test]
+    fn zeroes_of_special_mappings_are_left_to_the_kernel() -> Result {
+        let fixture = Fixture::new(|pos, index| {
+            let kinds = [TestType::Hole, TestType::Mapped];
+            Ok(TestMapping {
+                anon_write: true,
+                ..rest_of_block(kinds[index as usize % 2], pos)
+            })
+        })?;
+        let io = fixture.run(0, bytes(9, 2 * BLOCK)?, READ)?;
+        assert_eq!(io.wait(), Err(EOPNOTSUPP));
+        assert!(all_are(io.buf(), 9));
+        assert_eq!(fixture.passed(Reason::Mapping), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn the_shorter_of_two_mappings_counts() -> Result {
+        let fixture = Fixture::new(|pos, index| {
+            Ok(TestMapping {
+                offset: pos,
+                sector: pos / 512,
+                shared: true,
+                source_len: if index == 0 { BLOCK as u64 } else { 0 },
+                ..whole(TestType::Mapped)
+            })
+        })?;
+        let io = fixture.run(0, bytes(9, 4 * BLOCK)?, WRITE)?;
+        assert_eq!(io.wait(), Ok(4 * BLOCK));
+        assert_eq!(fixture.file.maps().begun_mappings(), 2);
+        assert_eq!(fixture.ends()?[..], [ended(0, 4 * BLOCK, COW)]);
+        Ok(())
+    }
+
+    #[test]
     fn a_write_to_a_hole_fails() -> Result {
         let fixture = Fixture::new(|_, _| Ok(whole(TestType::Hole)))?;
         for options in [WRITE, ASYNC_WRITE] {

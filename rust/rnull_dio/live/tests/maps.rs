@@ -111,6 +111,11 @@ impl Maps {
         self.purpose.load(Relaxed) == bits(flags)
     }
 
+    /// Returns how many mappings have been begun.
+    pub(super) fn begun_mappings(&self) -> u32 {
+        self.index.load(Relaxed)
+    }
+
     /// Returns how many bytes of mappings have been processed.
     pub(super) fn processed(&self) -> u64 {
         self.processed.load(Relaxed)
@@ -252,6 +257,7 @@ pub(super) fn mapped(offset: u64, len: u64) -> TestMapping {
         offset,
         len,
         sector: offset / 512,
+        source_len: 0,
         new: false,
         shared: false,
         dirty: false,
