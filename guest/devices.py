@@ -75,3 +75,30 @@ def monitor(command: str, timeout: float = 60) -> None:
     before = MONITOR.read_text().count("\n") if MONITOR.exists() else 0
     Path("/dev/kmsg").write_text(f"lab: monitor {command}\n")
     system.wait_for(lambda: MONITOR.exists() and MONITOR.read_text().count("\n") > before, timeout)
+
+
+class Suspended:
+    """A device mapper target over DEVICE, which can be made to hold all I/O back."""
+
+    def __init__(self, device: Path) -> None:
+        self.device = device
+
+    def __enter__(self):
+        system.run("modprobe", "dm-mod")
+        sectors = system.run("blockdev", "--getsz", self.device).stdout.strip()
+        table = f"0 {sectors} linear {self.device} 0"
+        system.run("dmsetup", "create", "held", "--table", table)
+        system.run("dmsetup", "mknodes")
+        return self
+
+    def __exit__(self, *_):
+        self.resume()
+        system.run("dmsetup", "remove", "--retry", "held")
+
+    path = Path("/dev/mapper/held")
+
+    def suspend(self) -> None:
+        system.run("dmsetup", "suspend", "--noflush", "--nolockfs", "held")
+
+    def resume(self) -> None:
+        system.run("dmsetup", "resume", "held")

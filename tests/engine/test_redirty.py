@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from guest import files, filesystems, kernel, system, uring
-from guest.devices import drive
+from guest.devices import Suspended, drive
 from guest.memory import aligned, pattern
 
 BLOCK = 4096
@@ -24,33 +24,6 @@ SLOW = {
     "completion_nsec": int(SECONDS * 1e9),
     "write_cache": 1,
 }
-
-
-class Suspended:
-    """A device mapper target over DEVICE, which can be made to hold all I/O back."""
-
-    def __init__(self, device: Path) -> None:
-        self.device = device
-
-    def __enter__(self):
-        system.run("modprobe", "dm-mod")
-        sectors = system.run("blockdev", "--getsz", self.device).stdout.strip()
-        table = f"0 {sectors} linear {self.device} 0"
-        system.run("dmsetup", "create", "held", "--table", table)
-        system.run("dmsetup", "mknodes")
-        return self
-
-    def __exit__(self, *_):
-        self.resume()
-        system.run("dmsetup", "remove", "--retry", "held")
-
-    path = Path("/dev/mapper/held")
-
-    def suspend(self) -> None:
-        system.run("dmsetup", "suspend", "--noflush", "--nolockfs", "held")
-
-    def resume(self) -> None:
-        system.run("dmsetup", "resume", "held")
 
 
 def start(function, *arguments) -> threading.Thread:
