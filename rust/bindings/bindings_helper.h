@@ -73,6 +73,7 @@ const gfp_t EXT_GFP_NOIO_ZERO = GFP_NOIO | __GFP_ZERO;
 const long EXT_DIO_RW_PASSED = EXT_DIO_PASSED;
 const int EXT_IOCB_ATOMIC = IOCB_ATOMIC;
 const unsigned int EXT_S_ENCRYPTED = S_ENCRYPTED;
+const unsigned long EXT_AS_ERRORS = BIT(AS_EIO) | BIT(AS_ENOSPC);
 const blk_features_t EXT_BLK_FEAT_PCI_P2PDMA = BLK_FEAT_PCI_P2PDMA;
 const iov_iter_extraction_t EXT_ITER_ALLOW_P2PDMA = ITER_ALLOW_P2PDMA;
 const int EXT_IOCB_SYNC = IOCB_SYNC;

@@ -198,3 +198,31 @@ def test_disk_powered_off_under_load(kind, issuer):
         goes_away_under_load(kind, disk, issuer, lambda: files.write(power, 0))
     kernel.unload_module()
     kernel.load_module()
+
+
+@pytest.mark.parametrize("kind", ["xfs", "ext4"])
+def test_errors_of_a_writeback_are_reported(kind, disk):
+    """The next request reports that a writeback has failed, although no page is cached any more."""
+
+    def attempt(path: Path) -> list[object]:
+        found = []
+        with files.opened(path) as fd, files.buffered(path) as cached:
+            with bad_sector(disk, path):
+                os.pwrite(cached, b"x", BAD)
+                # Neither of these clears the error.
+                os.sync()
+                os.posix_fadvise(cached, 0, 0, os.POSIX_FADV_DONTNEED)
+            for _ in range(2):
+                try:
+                    found.append(len(files.pread(fd, 8192, LENGTH // 2)))
+                except OSError as error:
+                    found.append(error.errno)
+        return found
+
+    with filesystems.mainline(kind, disk) as mount:
+        make_file(mount / "mainline", "data")
+        make_file(mount / "live", "data")
+        expected = attempt(mount / "mainline")
+        with live.attached(mount):
+            assert attempt(mount / "live") == expected == [errno.EIO, 8192]
+    live.check(kind, disk)

@@ -51,6 +51,15 @@ impl<T> Kiocb<T> {
         unsafe { (&raw const (*self.mapping()).nrpages).read_volatile() != 0 }
     }
 
+    /// Returns whether a writeback of the file has failed, and no system call has reported it. Any
+    /// context.
+    #[inline]
+    pub fn has_writeback_error(&self) -> bool {
+        // SAFETY: As above.
+        let flags = unsafe { (&raw const (*self.mapping()).flags).read_volatile() };
+        flags & bindings::EXT_AS_ERRORS != 0
+    }
+
     /// Returns whether the page cache holds any of the `len` bytes (at least one) at `pos`. Any
     /// context.
     pub fn has_cached_pages_in(&self, pos: u64, len: u64) -> bool {

@@ -205,7 +205,8 @@ fn prepare_page_cache<F: DioFile>(
     len: usize,
     io: &MayIo,
 ) -> Result {
-    if !kiocb.has_cached_pages() {
+    // Errors of earlier writebacks are reported, too.
+    if !kiocb.has_cached_pages() && !kiocb.has_writeback_error() {
         return Ok(());
     }
     match direction {

@@ -3,11 +3,20 @@
 //! Completing requests that have ended together: one `->end_io` for contiguous writes, and one sync
 //! for the writes of an open file that have to be durable.
 
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    sync::atomic::{
+        ordering::Relaxed,
+        Atomic, //
+    },
+};
 
 use kernel_ext::{
     context::MayIo,
-    dio::EndedDio,
+    dio::{
+        EndIoFlags,
+        EndedDio, //
+    },
     sync::llist::{
         Drain,
         LockLessList, //
@@ -28,6 +37,7 @@ use super::{
 /// writes that have to be durable, which go to `durable`.
 pub(super) fn end_all(
     ended: Drain<EndedDio<LiveFs>>,
+    pattern: &Pattern,
     durable: &LockLessList<EndedDio<LiveFs>>,
     io: &MayIo,
 ) {
@@ -38,14 +48,46 @@ pub(super) fn end_all(
             Some(run) => match run.join(dio) {
                 Ok(run) => run,
                 Err((run, dio)) => {
-                    run.end(durable, io);
+                    run.end(pattern, durable, io);
                     Run::new(dio)
                 }
             },
         });
     }
     if let Some(run) = run {
-        run.end(durable, io);
+        run.end(pattern, durable, io);
+    }
+}
+
+/// Whether the writes of a worker that change blocks follow one another in their file. Only the
+/// worker changes it.
+pub(super) struct Pattern {
+    /// The inode of the last one, and the position behind it.
+    inode: Atomic<usize>,
+    next: Atomic<u64>,
+    is_sequential: Atomic<bool>,
+}
+
+impl Pattern {
+    pub(super) fn new() -> Self {
+        Self {
+            inode: Atomic::new(0),
+            next: Atomic::new(0),
+            is_sequential: Atomic::new(false),
+        }
+    }
+
+    /// Returns whether the last one followed the one before it.
+    pub(super) fn is_sequential(&self) -> bool {
+        self.is_sequential.load(Relaxed)
+    }
+
+    /// Notes writes from `begin` to `end`, in bytes, which are `several` or one.
+    fn note(&self, inode: usize, begin: u64, end: u64, several: bool) {
+        let follows = self.inode.load(Relaxed) == inode && self.next.load(Relaxed) == begin;
+        self.is_sequential.store(several || follows, Relaxed);
+        self.inode.store(inode, Relaxed);
+        self.next.store(end, Relaxed);
     }
 }
 
@@ -90,12 +132,22 @@ impl Run {
     }
 
     /// Ends all requests of the run.
-    fn end(self, durable: &LockLessList<EndedDio<LiveFs>>, io: &MayIo) {
+    fn end(self, pattern: &Pattern, durable: &LockLessList<EndedDio<LiveFs>>, io: &MayIo) {
         let Self {
             mut first,
             others,
             size,
         } = self;
+        if first.state_mut().end_io_flags() != EndIoFlags::NONE {
+            let begin = first.kiocb().ki_pos();
+            let several = !others.is_empty();
+            pattern.note(
+                first.kiocb().inode_id(),
+                begin,
+                begin + size as u64,
+                several,
+            );
+        }
         // If the call for all fails, each request gets a result of its own.
         let together =
             !others.is_empty() && complete::tell_file_system_of(&mut first, size).is_ok();
@@ -118,7 +170,13 @@ impl Run {
 fn same_end(one: &mut EndedDio<LiveFs>, other: &mut EndedDio<LiveFs>) -> bool {
     let plain = |dio: &mut EndedDio<LiveFs>| {
         let state = dio.state_mut();
-        state.direction == Direction::Write && state.error().is_ok() && state.size() > 0
+        let size = state.size() as u64;
+        let written = state.direction == Direction::Write && state.error().is_ok() && size > 0;
+        // XFS sets the size of the file to the end of all with the first conversion, although the
+        // next one may fail.
+        let unwritten = state.end_io_flags() != EndIoFlags::NONE;
+        let kiocb = dio.kiocb();
+        written && !(unwritten && kiocb.ki_pos() + size > kiocb.file_size())
     };
     plain(one)
         && plain(other)
@@ -139,7 +197,7 @@ fn complete_or_keep(
             durable.push(dio);
         }
         ret => {
-            let (kiocb, ret) = complete::take_result(dio, ret);
+            let (kiocb, ret) = complete::take_result(dio, ret, Ok(()));
             kiocb.complete(ret);
         }
     }
@@ -180,7 +238,7 @@ fn sync_and_complete(
     for dio in dios {
         let synced = *synced.get_or_insert_with(|| group.measure(|| range.sync(&dio, io)));
         let bytes = dio.state().ended_bytes;
-        let (kiocb, ret) = complete::take_result(dio, synced.map(|()| bytes));
+        let (kiocb, ret) = complete::take_result(dio, Ok(bytes), synced);
         kiocb.complete(ret);
     }
 }

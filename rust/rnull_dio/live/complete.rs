@@ -37,7 +37,7 @@ use super::{
 #[inline]
 pub(super) fn in_issuer(mut dio: EndedDio<LiveFs>) -> (DioKiocb<LiveFs>, Result<usize>) {
     let ret = tell_file_system(&mut dio);
-    take_result(dio, ret)
+    take_result(dio, ret, Ok(()))
 }
 
 /// Runs a completion in a task. Returns the request and the result, for the issuer.
@@ -48,7 +48,7 @@ pub(super) fn in_task(mut dio: EndedDio<LiveFs>, io: &MayIo) -> (DioKiocb<LiveFs
         Ok(bytes @ 1..) if dio.state_mut().must_sync() => SyncRange::of(&dio, bytes).sync(&dio, io),
         _ => Ok(()),
     };
-    take_result(dio, ret.and_then(|bytes| synced.map(|()| bytes)))
+    take_result(dio, ret, synced)
 }
 
 /// Runs a completion that needs nothing, and passes the result to the issuer.
@@ -149,12 +149,14 @@ fn reported(kiocb: &DioKiocb<LiveFs>, direction: Direction, file_size: u64, size
     }
 }
 
-/// Frees a request, and returns its kiocb and result.
+/// Frees a request, which has transferred what `ret` says and been synced as `synced` says. Returns
+/// its kiocb and result.
 // Hot path: the call would cost more than the body.
 #[inline(always)]
 pub(super) fn take_result(
     dio: EndedDio<LiveFs>,
     ret: Result<usize>,
+    synced: Result,
 ) -> (DioKiocb<LiveFs>, Result<usize>) {
     let done_before = dio.state().done_before;
     trace::complete(dio.kiocb(), ret);
@@ -163,7 +165,7 @@ pub(super) fn take_result(
     match ret {
         Ok(bytes @ 1..) => {
             kiocb.advance(bytes);
-            (kiocb, Ok(bytes + done_before))
+            (kiocb, synced.map(|()| bytes + done_before))
         }
         _ => (kiocb, ret),
     }

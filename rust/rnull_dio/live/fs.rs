@@ -29,13 +29,15 @@ use crate::{
         Checker,
         Policy,
         RedirtyQueue,
-        Route,
-        WorkerQueue, //
+        Route, //
     },
     named::Named,
 };
 
-use super::passed::Reason;
+use super::{
+    passed::Reason,
+    worker::Worker, //
+};
 
 /// Counters of an attached file system, for debugfs.
 pub(crate) struct Stats {
@@ -56,7 +58,7 @@ pub(crate) struct LiveFs {
     pub(super) checker: Checker,
     pub(super) stats: Arc<Stats>,
     /// Each inode has one of them, see [`worker`](Self::worker).
-    workers: KVec<Arc<IoWork<WorkerQueue<Self>>>>,
+    workers: KVec<Arc<IoWork<Worker>>>,
     pub(super) redirty: Arc<IoWork<RedirtyQueue<Self>>>,
     /// Runs the workers. Declared before the bios, so that it is drained before they are freed.
     queue: OwnedQueue,
@@ -83,7 +85,7 @@ impl LiveFs {
         let redirty_queue = OwnedQueue::new(&CString::try_from_fmt(fmt!("{name}-redirty"))?)?;
         let mut workers = KVec::with_capacity(WORKERS, GFP_KERNEL)?;
         for _ in 0..WORKERS {
-            workers.push(IoWork::new(WorkerQueue::new(), &queue)?, GFP_KERNEL)?;
+            workers.push(IoWork::new(Worker::new(), &queue)?, GFP_KERNEL)?;
         }
         Ok(try_pin_init!(Self {
             users <- Users::new(),
@@ -117,7 +119,7 @@ impl LiveFs {
     }
 
     /// Returns the worker of an inode.
-    pub(super) fn worker(&self, inode: usize) -> &Arc<IoWork<WorkerQueue<Self>>> {
+    pub(super) fn worker(&self, inode: usize) -> &Arc<IoWork<Worker>> {
         // Inodes are some hundred bytes apart.
         &self.workers[(inode >> 6 ^ inode >> 12) % WORKERS]
     }

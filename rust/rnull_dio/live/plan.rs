@@ -112,7 +112,8 @@ impl<'a> Plan<'a> {
             }
             _ => (),
         }
-        if !kiocb.has_cached_pages() {
+        // Errors of earlier writebacks are reported, too.
+        if !kiocb.has_cached_pages() && !kiocb.has_writeback_error() {
             return Ok(true);
         }
         match self.direction {

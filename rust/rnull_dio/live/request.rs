@@ -64,6 +64,11 @@ const NEEDS: u32 = 0xff;
 const FLAGS_SHIFT: u32 = 16;
 
 impl Summary {
+    /// Returns whether it is likely to be ended together with others.
+    pub(super) fn is_grouped(&self) -> bool {
+        self.sync || self.end_io_flags != EndIoFlags::NONE
+    }
+
     fn bits(&self) -> u32 {
         let sync = if self.sync { SYNC } else { 0 };
         // The flags have few bits, see the check below.

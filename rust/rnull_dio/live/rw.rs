@@ -102,7 +102,7 @@ fn finish(submitter: SubmitRef<LiveFs>, wait: bool, io: &MayIo) -> Issued<LiveFs
         }
     };
     let needs = dio.state_mut().needs();
-    if arrival == Arrival::Submitter && dio.state().is_grouped {
+    if arrival == Arrival::Submitter && dio.state().is_grouped && dio.state_mut().must_sync() {
         // The worker can share the sync.
         count_route(&dio, needs, arrival, Route::Worker);
         worker::push(dio);

@@ -143,7 +143,7 @@ impl Plan<'_> {
         mappings.advance(bytes as u64);
         let summary = self.summary(&progress);
         dio.state_mut().init_summary(&summary);
-        dio.state_mut().is_grouped = summary.sync && !self.waits(dio.kiocb());
+        dio.state_mut().is_grouped = summary.is_grouped() && !self.waits(dio.kiocb());
         worker::count_submitted(dio.kiocb(), dio.state());
         let write = self.direction == Direction::Write;
         trace::submit(dio.kiocb(), self.len, write, summary.needs as u32);

@@ -2,6 +2,8 @@
 
 //! The workers: completions that sleep.
 
+use kernel::prelude::*;
+
 use kernel_ext::{
     context::MayIo,
     dio::{
@@ -19,7 +21,10 @@ use crate::dio::{
 };
 
 use super::{
-    batch,
+    batch::{
+        self,
+        Pattern, //
+    },
     complete,
     fs::LiveFs,
     request::State, //
@@ -30,20 +35,20 @@ pub(super) fn push(dio: EndedDio<LiveFs>) {
     // The request keeps the worker no longer than until it is in the list.
     let worker = dio.kiocb().target().worker(dio.kiocb().inode_id()).clone();
     let grouped = dio.state().is_grouped;
-    let first = worker.ended.push(dio);
+    let first = worker.queue.ended.push(dio);
     if grouped {
-        worker.group.end();
+        worker.queue.group.end();
     }
     if first {
         worker.enqueue();
     }
 }
 
-/// Counts a request as submitted, if it shares a sync with others.
+/// Counts a request as submitted, if it may be ended together with others.
 #[inline]
 pub(super) fn count_submitted(kiocb: &DioKiocb<LiveFs>, state: &State) {
     if state.is_grouped {
-        kiocb.target().worker(kiocb.inode_id()).group.submit();
+        kiocb.target().worker(kiocb.inode_id()).queue.group.submit();
     }
 }
 
@@ -52,22 +57,54 @@ pub(super) fn count_submitted(kiocb: &DioKiocb<LiveFs>, state: &State) {
 pub(super) fn ended_elsewhere(dio: &EndedDio<LiveFs>) {
     if dio.state().is_grouped {
         let kiocb = dio.kiocb();
-        kiocb.target().worker(kiocb.inode_id()).group.end();
+        kiocb.target().worker(kiocb.inode_id()).queue.group.end();
     }
 }
 
-impl IoWorkItem for WorkerQueue<LiveFs> {
+/// A worker: requests of some inodes whose completion sleeps.
+#[pin_data]
+pub(crate) struct Worker {
+    #[pin]
+    queue: WorkerQueue<LiveFs>,
+    pattern: Pattern,
+}
+
+impl Worker {
+    pub(super) fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            queue <- WorkerQueue::new(),
+            pattern: Pattern::new(),
+        })
+    }
+
+    /// Ends all requests that are in the queue.
+    fn end_all(&self, durable: &LockLessList<EndedDio<LiveFs>>, io: &MayIo) {
+        batch::end_all(self.queue.ended.take_all(), &self.pattern, durable, io);
+    }
+}
+
+impl IoWorkItem for Worker {
     fn run(&self, io: &MayIo) {
+        let group = &self.queue.group;
         let durable = LockLessList::new();
-        batch::end_all(self.ended.take_all(), &durable, io);
+        let waits = self.pattern.is_sequential();
+        if waits {
+            // The writes in flight are likely to share a call of `->end_io`.
+            group.wait_for_batch(io);
+            group.measure(|| self.end_all(&durable, io));
+        } else {
+            self.end_all(&durable, io);
+        }
         if durable.is_empty() {
             return;
         }
-        self.group.wait_for_batch(io);
-        batch::end_all(self.ended.take_all(), &durable, io);
+        if !waits {
+            group.wait_for_batch(io);
+            self.end_all(&durable, io);
+        }
         // The data of all these writes is on the device, and their blocks are converted, so a sync
         // that begins now makes them durable.
-        batch::sync_all(durable.take_all(), &self.group, io);
+        batch::sync_all(durable.take_all(), group, io);
     }
 }
 

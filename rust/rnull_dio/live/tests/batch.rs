@@ -132,6 +132,24 @@ mod cases {
     }
 
     #[test]
+    fn writes_behind_the_end_of_the_file_do_not_share_a_call() -> Result {
+        let fixture = Fixture::slow(unwritten)?;
+        let end = SIZE / BLOCK as u64;
+        let (ends, _) = end_together(
+            &fixture,
+            &[(end, 1, ASYNC_WRITE), (end + 1, 1, ASYNC_WRITE)],
+        )?;
+        assert_eq!(
+            ends[..],
+            [
+                ended(SIZE, BLOCK, UNWRITTEN),
+                ended(SIZE + BLOCK as u64, BLOCK, UNWRITTEN)
+            ]
+        );
+        Ok(())
+    }
+
+    #[test]
     fn a_write_that_failed_has_a_call_of_its_own() -> Result {
         let fixture = Fixture::slow(unwritten)?;
         fixture.disk.storage().bad().set_bad(8..16)?;
