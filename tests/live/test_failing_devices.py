@@ -208,7 +208,7 @@ def test_errors_of_a_writeback_are_reported(kind, disk):
         found = []
         with files.opened(path) as fd, files.buffered(path) as cached:
             with bad_sector(disk, path):
-                os.pwrite(cached, b"x", BAD)
+                os.pwrite(cached, b"x" * 4096, BAD)
                 # Neither of these clears the error.
                 os.sync()
                 os.posix_fadvise(cached, 0, 0, os.POSIX_FADV_DONTNEED)
