@@ -174,7 +174,7 @@ unsigned int ext_dio_used_slots(void)
 	unsigned int i, used = 0;
 
 	for (i = 0; i < EXT_DIO_SLOTS; i++)
-		used += ext_dio_slots[i].sb != NULL;
+		used += !!ext_dio_slots[i].sb;
 	return used;
 }
 #endif

@@ -21,9 +21,11 @@ mod fs;
 mod item;
 mod passed;
 mod plan;
+mod queue;
 mod request;
 mod rw;
 mod submit;
+mod sync_range;
 mod target;
 #[cfg(CONFIG_KUNIT)]
 mod tests;

@@ -5,11 +5,10 @@ import mmap
 import os
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
-from guest import files, filesystems, kernel, system, uring
+from guest import files, filesystems, kernel, uring
 from guest.devices import Suspended, drive
 from guest.memory import aligned, pattern
 

@@ -346,18 +346,14 @@ mod tests {
         let blocks = [1usize, 2, 3].map(|i| (i << 11 << 20) as *mut bindings::super_block);
         // SAFETY: No requirements.
         let used = || unsafe { bindings::ext_dio_used_slots() };
-        for block in blocks {
+        let mut attach = |block| {
             // SAFETY: The table does not access what it points to, and has it until the detach.
-            assert_eq!(
-                unsafe { bindings::ext_dio_attach(block, &raw mut taker) },
-                0
-            );
+            to_result(unsafe { bindings::ext_dio_attach(block, &raw mut taker) })
+        };
+        for block in blocks {
+            assert_eq!(attach(block), Ok(()));
         }
-        // SAFETY: As above.
-        assert_eq!(
-            to_result(unsafe { bindings::ext_dio_attach(blocks[1], &raw mut taker) }),
-            Err(EBUSY)
-        );
+        assert_eq!(attach(blocks[1]), Err(EBUSY));
         for (block, left) in [(blocks[0], 3), (blocks[2], 2), (blocks[1], 0)] {
             // SAFETY: It is attached.
             unsafe { bindings::ext_dio_detach(block) };

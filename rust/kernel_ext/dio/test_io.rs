@@ -7,6 +7,7 @@
 mod anon_file;
 mod exclusion;
 mod mapped;
+mod mapping;
 mod memory;
 mod options;
 
@@ -37,8 +38,10 @@ pub use self::{
         BeginFlags,
         CallOptions,
         MappedFile,
+        TestMappings, //
+    },
+    mapping::{
         TestMapping,
-        TestMappings,
         TestType, //
     },
     options::TestIoOptions, //

@@ -3,13 +3,7 @@
 //! Completing requests that have ended together: one `->end_io` for contiguous writes, and one sync
 //! for the writes of an open file that have to be durable.
 
-use kernel::{
-    prelude::*,
-    sync::atomic::{
-        ordering::Relaxed,
-        Atomic, //
-    },
-};
+use kernel::prelude::*;
 
 use kernel_ext::{
     context::MayIo,
@@ -30,7 +24,9 @@ use crate::dio::{
 
 use super::{
     complete,
-    fs::LiveFs, //
+    fs::LiveFs,
+    queue::Pattern,
+    sync_range::SyncRange, //
 };
 
 /// Ends all requests of a batch, in the order in which their bios have ended. Completes them, except
@@ -59,39 +55,7 @@ pub(super) fn end_all(
     }
 }
 
-/// Whether the writes of a worker that change blocks follow one another in their file. Only the
-/// worker changes it.
-pub(super) struct Pattern {
-    /// The inode of the last one, and the position behind it.
-    inode: Atomic<usize>,
-    next: Atomic<u64>,
-    is_sequential: Atomic<bool>,
-}
-
-impl Pattern {
-    pub(super) fn new() -> Self {
-        Self {
-            inode: Atomic::new(0),
-            next: Atomic::new(0),
-            is_sequential: Atomic::new(false),
-        }
-    }
-
-    /// Returns whether the last one followed the one before it.
-    pub(super) fn is_sequential(&self) -> bool {
-        self.is_sequential.load(Relaxed)
-    }
-
-    /// Notes writes from `begin` to `end`, in bytes, which are `several` or one.
-    fn note(&self, inode: usize, begin: u64, end: u64, several: bool) {
-        let follows = self.inode.load(Relaxed) == inode && self.next.load(Relaxed) == begin;
-        self.is_sequential.store(several || follows, Relaxed);
-        self.inode.store(inode, Relaxed);
-        self.next.store(end, Relaxed);
-    }
-}
-
-/// Requests whose file system is told of their end by one call. If there are several, they are
+/// Requests that are ended by one call of their file system. If there are several, they are
 /// writes that are contiguous in their file, and have succeeded.
 struct Run {
     /// The first one in the file.
@@ -240,45 +204,5 @@ fn sync_and_complete(
         let bytes = dio.state().ended_bytes;
         let (kiocb, ret) = complete::take_result(dio, Ok(bytes), synced);
         kiocb.complete(ret);
-    }
-}
-
-/// A range of an open file that has to be durable.
-pub(super) struct SyncRange {
-    /// The open file. Each gets errors of its own.
-    file: usize,
-    first: u64,
-    last: u64,
-    /// Whether all metadata has to be durable.
-    full: bool,
-}
-
-impl SyncRange {
-    /// The `bytes` bytes (at least one) that a write has written.
-    pub(super) fn of(dio: &EndedDio<LiveFs>, bytes: usize) -> Self {
-        let kiocb = dio.kiocb();
-        let first = kiocb.ki_pos();
-        Self {
-            file: kiocb.file_id(),
-            first,
-            last: first + bytes as u64 - 1,
-            full: kiocb.is_full_sync(),
-        }
-    }
-
-    /// Extends the range to the smallest one that has both, if they are of the same open file.
-    fn join(&mut self, other: &Self) -> bool {
-        if self.file != other.file {
-            return false;
-        }
-        self.first = self.first.min(other.first);
-        self.last = self.last.max(other.last);
-        self.full |= other.full;
-        true
-    }
-
-    /// Makes the range of the file of `dio` durable.
-    pub(super) fn sync(&self, dio: &EndedDio<LiveFs>, io: &MayIo) -> Result {
-        dio.kiocb().sync_range(self.first, self.last, self.full, io)
     }
 }

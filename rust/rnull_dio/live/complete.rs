@@ -29,8 +29,8 @@ use kernel_ext::{
 use crate::dio::Direction;
 
 use super::{
-    batch::SyncRange,
-    fs::LiveFs, //
+    fs::LiveFs,
+    sync_range::SyncRange, //
 };
 
 /// Runs a completion that needs nothing, in the issuer. Returns the request and the result.

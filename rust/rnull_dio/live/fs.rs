@@ -36,7 +36,7 @@ use crate::{
 
 use super::{
     passed::Reason,
-    worker::Worker, //
+    queue::InodeQueue, //
 };
 
 /// Counters of an attached file system, for debugfs.
@@ -58,7 +58,7 @@ pub(crate) struct LiveFs {
     pub(super) checker: Checker,
     pub(super) stats: Arc<Stats>,
     /// Each inode has one of them, see [`worker`](Self::worker).
-    workers: KVec<Arc<IoWork<Worker>>>,
+    workers: KVec<Arc<IoWork<InodeQueue<Self>>>>,
     pub(super) redirty: Arc<IoWork<RedirtyQueue<Self>>>,
     /// Runs the workers. Declared before the bios, so that it is drained before they are freed.
     queue: OwnedQueue,
@@ -85,7 +85,7 @@ impl LiveFs {
         let redirty_queue = OwnedQueue::new(&CString::try_from_fmt(fmt!("{name}-redirty"))?)?;
         let mut workers = KVec::with_capacity(WORKERS, GFP_KERNEL)?;
         for _ in 0..WORKERS {
-            workers.push(IoWork::new(Worker::new(), &queue)?, GFP_KERNEL)?;
+            workers.push(IoWork::new(InodeQueue::new(), &queue)?, GFP_KERNEL)?;
         }
         Ok(try_pin_init!(Self {
             users <- Users::new(),
@@ -119,7 +119,7 @@ impl LiveFs {
     }
 
     /// Returns the worker of an inode.
-    pub(super) fn worker(&self, inode: usize) -> &Arc<IoWork<Worker>> {
+    pub(super) fn worker(&self, inode: usize) -> &Arc<IoWork<InodeQueue<Self>>> {
         // Inodes are some hundred bytes apart.
         &self.workers[(inode >> 6 ^ inode >> 12) % WORKERS]
     }

@@ -48,7 +48,9 @@ use crate::{
 use self::maps::{
     Call,
     Maps,
-    Script, //
+    Script,
+    BLOCK,
+    SIZE, //
 };
 
 use super::{
@@ -56,10 +58,6 @@ use super::{
     passed::Reason, //
 };
 
-/// The bytes of a block of the file.
-const BLOCK: usize = 4096;
-/// The bytes of the file.
-const SIZE: u64 = 1 << 20;
 /// A time in ns after which submission is over, for timers.
 const SLOWLY: u64 = 20_000_000;
 

@@ -2,8 +2,6 @@
 
 //! The workers: completions that sleep.
 
-use kernel::prelude::*;
-
 use kernel_ext::{
     context::MayIo,
     dio::{
@@ -15,18 +13,13 @@ use kernel_ext::{
     workqueue::IoWorkItem, //
 };
 
-use crate::dio::{
-    RedirtyQueue,
-    WorkerQueue, //
-};
+use crate::dio::RedirtyQueue;
 
 use super::{
-    batch::{
-        self,
-        Pattern, //
-    },
+    batch,
     complete,
     fs::LiveFs,
+    queue::InodeQueue,
     request::State, //
 };
 
@@ -35,9 +28,9 @@ pub(super) fn push(dio: EndedDio<LiveFs>) {
     // The request keeps the worker no longer than until it is in the list.
     let worker = dio.kiocb().target().worker(dio.kiocb().inode_id()).clone();
     let grouped = dio.state().is_grouped;
-    let first = worker.queue.ended.push(dio);
+    let first = worker.requests.ended.push(dio);
     if grouped {
-        worker.queue.group.end();
+        worker.requests.group.end();
     }
     if first {
         worker.enqueue();
@@ -48,7 +41,12 @@ pub(super) fn push(dio: EndedDio<LiveFs>) {
 #[inline]
 pub(super) fn count_submitted(kiocb: &DioKiocb<LiveFs>, state: &State) {
     if state.is_grouped {
-        kiocb.target().worker(kiocb.inode_id()).queue.group.submit();
+        kiocb
+            .target()
+            .worker(kiocb.inode_id())
+            .requests
+            .group
+            .submit();
     }
 }
 
@@ -57,50 +55,33 @@ pub(super) fn count_submitted(kiocb: &DioKiocb<LiveFs>, state: &State) {
 pub(super) fn ended_elsewhere(dio: &EndedDio<LiveFs>) {
     if dio.state().is_grouped {
         let kiocb = dio.kiocb();
-        kiocb.target().worker(kiocb.inode_id()).queue.group.end();
+        kiocb.target().worker(kiocb.inode_id()).requests.group.end();
     }
 }
 
-/// A worker: requests of some inodes whose completion sleeps.
-#[pin_data]
-pub(crate) struct Worker {
-    #[pin]
-    queue: WorkerQueue<LiveFs>,
-    pattern: Pattern,
+/// Ends all requests that are in the queue.
+fn end_all(queue: &InodeQueue<LiveFs>, durable: &LockLessList<EndedDio<LiveFs>>, io: &MayIo) {
+    batch::end_all(queue.requests.ended.take_all(), &queue.pattern, durable, io);
 }
 
-impl Worker {
-    pub(super) fn new() -> impl PinInit<Self> {
-        pin_init!(Self {
-            queue <- WorkerQueue::new(),
-            pattern: Pattern::new(),
-        })
-    }
-
-    /// Ends all requests that are in the queue.
-    fn end_all(&self, durable: &LockLessList<EndedDio<LiveFs>>, io: &MayIo) {
-        batch::end_all(self.queue.ended.take_all(), &self.pattern, durable, io);
-    }
-}
-
-impl IoWorkItem for Worker {
+impl IoWorkItem for InodeQueue<LiveFs> {
     fn run(&self, io: &MayIo) {
-        let group = &self.queue.group;
+        let group = &self.requests.group;
         let durable = LockLessList::new();
         let waits = self.pattern.is_sequential();
         if waits {
             // The writes in flight are likely to share a call of `->end_io`.
             group.wait_for_batch(io);
-            group.measure(|| self.end_all(&durable, io));
+            group.measure(|| end_all(self, &durable, io));
         } else {
-            self.end_all(&durable, io);
+            end_all(self, &durable, io);
         }
         if durable.is_empty() {
             return;
         }
         if !waits {
             group.wait_for_batch(io);
-            self.end_all(&durable, io);
+            end_all(self, &durable, io);
         }
         // The data of all these writes is on the device, and their blocks are converted, so a sync
         // that begins now makes them durable.

@@ -47,6 +47,11 @@ pub(super) struct Call {
     pub(super) flags: u32,
 }
 
+/// The bytes of a block of the file.
+pub(super) const BLOCK: usize = 4096;
+/// The bytes of the file.
+pub(super) const SIZE: u64 = 1 << 20;
+
 /// How many calls are recorded.
 const CALLS: usize = 64;
 /// A sector that no file begins at.
@@ -139,7 +144,7 @@ impl Maps {
         let sector = self.plain.load(Relaxed);
         (sector != OFF).then(|| TestMapping {
             sector,
-            ..mapped(0, super::SIZE)
+            ..mapped(0, SIZE)
         })
     }
 
@@ -269,13 +274,13 @@ pub(super) fn mapped(offset: u64, len: u64) -> TestMapping {
 pub(super) fn whole(kind: TestType) -> TestMapping {
     TestMapping {
         kind,
-        ..mapped(0, 2 * super::SIZE)
+        ..mapped(0, 2 * SIZE)
     }
 }
 
 /// Returns a mapping of `kind` from `pos` to the end of the block.
 pub(super) fn rest_of_block(kind: TestType, pos: u64) -> TestMapping {
-    let block = super::BLOCK as u64;
+    let block = BLOCK as u64;
     TestMapping {
         kind,
         ..mapped(pos / block * block, block)
