@@ -78,7 +78,7 @@ e2e_guest() {
 	shift
 	lab boot --kernel "$kernel" --name "tests-$kernel-console" --timeout 3600 \
 		--results "$results/$kernel" --append kunit.enable=0 "${DRIVES[@]}" -- \
-		env ${TURNS:+"TURNS=$TURNS"} python3 -m pytest -p no:cacheprovider -v --durations=10 \
+		env ${TURNS:+"TURNS=$TURNS"} ${PULL:+"PULL=$PULL"} python3 -m pytest -p no:cacheprovider -v --durations=10 \
 		--junitxml=/results/tests.xml "$@" || status=$?
 	echo "$status" >"$results/$kernel/status"
 	return "$status"

@@ -180,6 +180,7 @@ def goes_away_under_load(kind: str, device: Path, issuer: str, go_away: Callable
     ("kind", "issuer"),
     [("xfs", "psync"), ("ext4", "libaio"), ("xfs", "io_uring"), ("ext4", "io_uring-polled")],
 )
+@pytest.mark.skipif(not devices.MAY_PULL_OUT, reason="PULL is not set")
 def test_drive_pulled_out_under_load(kind, issuer):
     goes_away_under_load(kind, devices.spare_drive(), issuer, devices.pull_out_spare)
     system.wait_for(lambda: not devices.has_drive("spare"))

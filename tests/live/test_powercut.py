@@ -46,6 +46,7 @@ def test_every_state_of_the_device(fua, kind, null_disk):
 
 
 @pytest.mark.parametrize("kind", ["xfs", "ext4"])
+@pytest.mark.skipif(not devices.MAY_PULL_OUT, reason="PULL is not set")
 def test_a_drive_that_is_pulled_out_and_plugged_in(kind):
     spare = devices.spare_drive()
     durable.fill_with_stale_data(spare)
