@@ -39,6 +39,15 @@ use kernel_ext::{
 #[cfg(CONFIG_KUNIT = "y")]
 use kernel_ext::block::BlockDevice;
 
+#[cfg(CONFIG_KUNIT = "y")]
+use kernel::{
+    str::CString,
+    sync::atomic::{
+        ordering::Relaxed,
+        Atomic, //
+    },
+};
+
 use crate::debugfs::Dir;
 
 use self::driver::{
@@ -109,7 +118,31 @@ impl Disk {
 }
 
 #[cfg(CONFIG_KUNIT = "y")]
+impl Config {
+    /// A time in ns after which submission is over, for timers.
+    pub(crate) const SLOWLY: u64 = 20_000_000;
+
+    /// Returns the attributes of disks for tests of engines.
+    pub(crate) fn for_tests() -> Self {
+        Self {
+            size: 16,
+            blocksize: 512,
+            memory_backed: true,
+            ..Self::default()
+        }
+    }
+}
+
+#[cfg(CONFIG_KUNIT = "y")]
 impl Disk {
+    /// Makes a disk with a name that no other one has.
+    pub(crate) fn for_test(config: &Config) -> Result<Self> {
+        // A test that fails leaves its disk behind.
+        static DISKS: Atomic<u32> = Atomic::new(0);
+        let name = CString::try_from_fmt(fmt!("rnull_dio_test{}", DISKS.fetch_add(1, Relaxed)))?;
+        Self::new(&name, config, &Dir::new(&name))
+    }
+
     /// Makes a disk as [`Self::with_storage`] does, without data or bad sectors.
     pub(crate) fn new(name: &CStr, config: &Config, debugfs: &Dir) -> Result<Self> {
         let storage = Arc::pin_init(Storage::new(), GFP_KERNEL)?;

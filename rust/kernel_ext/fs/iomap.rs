@@ -14,6 +14,8 @@ mod mapping;
 mod vm;
 
 pub(crate) use self::buffered::buffered_write;
+#[cfg(CONFIG_KUNIT)]
+pub(crate) use self::mapping::EMPTY;
 pub(super) use self::{
     address_space::AddressSpaceVTable,
     vm::VmVTable, //

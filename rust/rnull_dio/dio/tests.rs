@@ -8,7 +8,6 @@ use core::marker::PhantomData;
 
 use kernel::{
     prelude::*,
-    str::CString,
     sync::{
         atomic::{
             ordering::Relaxed,
@@ -35,7 +34,6 @@ use kernel_ext::{
 };
 
 use crate::{
-    debugfs::Dir, //
     disk::{
         Config,
         Counter,
@@ -60,8 +58,6 @@ use super::{
 /// The bytes of an extent of the file.
 const EXTENT: usize = 4096;
 const MIB: u64 = 1 << 20;
-/// A time in ns after which submission is over, for timers.
-const SLOWLY: u64 = 20_000_000;
 
 /// A completion hook, as a type.
 trait Hook: Send + Sync + 'static {
@@ -131,8 +127,8 @@ impl<H: Hook> Fixture<H> {
     fn new(irqmode: IrqMode) -> Result<Self> {
         Self::with(Config {
             irqmode,
-            completion_nsec: SLOWLY,
-            ..base()
+            completion_nsec: Config::SLOWLY,
+            ..Config::for_tests()
         })
     }
 
@@ -140,15 +136,12 @@ impl<H: Hook> Fixture<H> {
     fn polled() -> Result<Self> {
         Self::with(Config {
             poll_queues: 1,
-            ..base()
+            ..Config::for_tests()
         })
     }
 
     fn with(config: Config) -> Result<Self> {
-        // A test that fails leaves its disk behind.
-        static DISKS: Atomic<u32> = Atomic::new(0);
-        let name = CString::try_from_fmt(fmt!("rnull_dio_test{}", DISKS.fetch_add(1, Relaxed)))?;
-        let disk = Disk::new(&name, &config, &Dir::new(&name))?;
+        let disk = Disk::for_test(&config)?;
         let engine = Engine::new(BdevFile::open(disk.block_device())?, c"rnull_dio_test")?;
         let inner = TestFile {
             size: 4 * MIB,
@@ -214,27 +207,7 @@ impl<H: Hook> Fixture<H> {
     }
 }
 
-fn base() -> Config {
-    Config {
-        size: 16,
-        blocksize: 512,
-        memory_backed: true,
-        ..Config::default()
-    }
-}
-
-const READ: TestIoOptions = TestIoOptions {
-    write: false,
-    sync: false,
-    hipri: false,
-    defers: false,
-    nowait: false,
-    dsync: false,
-    full_sync: false,
-    atomic: false,
-    bvec: false,
-    offset: 0,
-};
+const READ: TestIoOptions = TestIoOptions::READ;
 
 const POLLED_READ: TestIoOptions = TestIoOptions {
     hipri: true,
@@ -524,10 +497,10 @@ mod cases {
         ] {
             let fixture: Fixture = Fixture::with(Config {
                 irqmode: IrqMode::Timer,
-                completion_nsec: SLOWLY,
+                completion_nsec: Config::SLOWLY,
                 write_cache,
                 fua,
-                ..base()
+                ..Config::for_tests()
             })?;
             let dsync = TestIoOptions {
                 dsync: true,
@@ -548,7 +521,7 @@ mod cases {
         let fixture: Fixture = Fixture::with(Config {
             irqmode: IrqMode::Timer,
             write_cache: true,
-            ..base()
+            ..Config::for_tests()
         })?;
         fixture.disk.storage().bad().set_bad(0..1)?;
         let dsync = TestIoOptions {
@@ -632,7 +605,7 @@ mod cases {
             let fixture: Fixture = Fixture::with(Config {
                 irqmode: IrqMode::Timer,
                 completion_nsec: 1_000_000,
-                ..base()
+                ..Config::for_tests()
             })?;
             let mut ios = KVec::new();
             for i in 0..4 {

@@ -11,14 +11,7 @@ mod maps;
 
 use kernel::{
     prelude::*,
-    str::CString,
-    sync::{
-        atomic::{
-            ordering::Relaxed,
-            Atomic, //
-        },
-        Arc, //
-    },
+    sync::Arc, //
 };
 
 use kernel_ext::{
@@ -32,7 +25,6 @@ use kernel_ext::{
 };
 
 use crate::{
-    debugfs::Dir,
     dio::{
         Policy,
         Route, //
@@ -58,22 +50,11 @@ use super::{
     passed::Reason, //
 };
 
-/// A time in ns after which submission is over, for timers.
-const SLOWLY: u64 = 20_000_000;
-
 type Io = Pin<KBox<TestIo<LiveFs>>>;
 
 const READ: TestIoOptions = TestIoOptions {
-    write: false,
     sync: true,
-    hipri: false,
-    defers: false,
-    nowait: false,
-    dsync: false,
-    full_sync: false,
-    atomic: false,
-    bvec: false,
-    offset: 0,
+    ..TestIoOptions::READ
 };
 
 const WRITE: TestIoOptions = TestIoOptions {
@@ -96,7 +77,7 @@ struct Fixture {
 impl Fixture {
     /// Creates a file with the mappings of `script`, on a disk that completes requests at once.
     fn new(script: Script) -> Result<Self> {
-        Self::with(script, Config::default())
+        Self::with(script, Config::for_tests())
     }
 
     /// As [`new`](Self::new), but requests end after their submission is over.
@@ -105,27 +86,18 @@ impl Fixture {
             script,
             Config {
                 irqmode: IrqMode::Timer,
-                completion_nsec: SLOWLY,
-                ..Config::default()
+                completion_nsec: Config::SLOWLY,
+                ..Config::for_tests()
             },
         )
     }
 
     fn with(script: Script, config: Config) -> Result<Self> {
-        // A test that fails leaves its disk behind.
-        static DISKS: Atomic<u32> = Atomic::new(0);
-        let name = CString::try_from_fmt(fmt!("rnull_dio_live{}", DISKS.fetch_add(1, Relaxed)))?;
-        let config = Config {
-            size: 16,
-            blocksize: 512,
-            memory_backed: true,
-            ..config
-        };
-        let disk = Disk::new(&name, &config, &Dir::new(&name))?;
+        let disk = Disk::for_test(&config)?;
         let device = BdevFile::open(disk.block_device())?;
         let maps = Arc::new(Maps::new(device, script)?, GFP_KERNEL)?;
         Ok(Self {
-            fs: Arc::pin_init(LiveFs::new(&name, Policy::Auto)?, GFP_KERNEL)?,
+            fs: Arc::pin_init(LiveFs::new(c"rnull_dio_test", Policy::Auto)?, GFP_KERNEL)?,
             file: Arc::new(MappedFile::new(SIZE, maps)?, GFP_KERNEL)?,
             disk,
         })

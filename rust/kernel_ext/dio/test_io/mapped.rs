@@ -23,7 +23,10 @@ use kernel::{
     sync::Arc, //
 };
 
-use super::mapping::TestMapping;
+use super::{
+    mapping::TestMapping,
+    options::union, //
+};
 use crate::{
     bindings,
     block::BlockDevice,
@@ -189,12 +192,6 @@ impl<M: TestMappings> MappedFile<M> {
         unsafe { bindings::ext_get_file(self.file.as_ptr()) }
     }
 
-    /// Returns the size of the file in bytes.
-    pub fn size(&self) -> u64 {
-        // SAFETY: By the type invariant. CAST: Not negative.
-        unsafe { bindings::ext_i_size_read((*self.file.as_ptr()).f_inode) as u64 }
-    }
-
     /// Carries out a request on the file, as its file system would by `iomap_dio_rw()`. A request
     /// that is passed on fails with `EOPNOTSUPP`.
     ///
@@ -324,17 +321,12 @@ impl<M> Drop for MappedFile<M> {
 impl CallOptions {
     /// Returns the flags (`IOMAP_DIO_*`).
     fn flags(&self) -> u32 {
-        [
+        union(&[
             (self.force_wait, bindings::IOMAP_DIO_FORCE_WAIT),
             (self.overwrite_only, bindings::IOMAP_DIO_OVERWRITE_ONLY),
             (self.partial, bindings::IOMAP_DIO_PARTIAL),
             (self.whole_blocks, bindings::IOMAP_DIO_FSBLOCK_ALIGNED),
             (self.bounce, bindings::IOMAP_DIO_BOUNCE),
-        ]
-        .iter()
-        .fold(
-            0,
-            |flags, &(set, flag)| if set { flags | flag } else { flags },
-        )
+        ])
     }
 }

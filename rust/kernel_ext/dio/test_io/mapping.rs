@@ -4,9 +4,11 @@
 //!
 //! C header: [`include/linux/iomap.h`](srctree/include/linux/iomap.h)
 
+use super::options::union;
 use crate::{
     bindings,
-    block::BlockDevice, //
+    block::BlockDevice,
+    fs::iomap::EMPTY, //
 };
 
 /// The type of a mapping.
@@ -66,17 +68,12 @@ impl TestMapping {
             TestType::Unwritten => bindings::IOMAP_UNWRITTEN,
             TestType::Inline => bindings::IOMAP_INLINE,
         };
-        let flags = [
+        let flags = union(&[
             (self.new, bindings::IOMAP_F_NEW),
             (self.shared, bindings::IOMAP_F_SHARED),
             (self.dirty, bindings::IOMAP_F_DIRTY),
             (self.anon_write, bindings::IOMAP_F_ANON_WRITE),
-        ]
-        .iter()
-        .fold(
-            0,
-            |flags, &(set, flag)| if set { flags | flag } else { flags },
-        );
+        ]);
         bindings::iomap {
             addr: self.sector * 512,
             offset: self.offset as bindings::loff_t,
@@ -85,8 +82,7 @@ impl TestMapping {
             type_: kind as u16,
             flags: flags as u16,
             bdev: device.as_raw(),
-            // SAFETY: All fields may be zero.
-            ..unsafe { core::mem::zeroed() }
+            ..EMPTY
         }
     }
 }

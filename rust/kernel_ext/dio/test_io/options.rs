@@ -2,6 +2,8 @@
 
 //! Options of test requests.
 
+use core::ops::BitOr;
+
 use kernel::ffi::c_int;
 
 use crate::bindings;
@@ -32,21 +34,36 @@ pub struct TestIoOptions {
 }
 
 impl TestIoOptions {
+    /// An asynchronous read of an issuer that takes nothing but the result.
+    pub const READ: Self = Self {
+        write: false,
+        sync: false,
+        hipri: false,
+        defers: false,
+        nowait: false,
+        dsync: false,
+        full_sync: false,
+        atomic: false,
+        bvec: false,
+        offset: 0,
+    };
+
     /// Returns the flags of the kiocb (`IOCB_*`).
     pub(super) fn iocb_flags(&self) -> c_int {
-        let mut flags = bindings::IOCB_DIRECT as c_int;
-        for (wanted, flag) in [
+        union(&[
+            (true, bindings::IOCB_DIRECT as c_int),
             (self.write, bindings::IOCB_WRITE as c_int),
             (self.hipri, bindings::EXT_IOCB_HIPRI),
             (self.nowait, bindings::EXT_IOCB_NOWAIT),
             (self.dsync || self.full_sync, bindings::EXT_IOCB_DSYNC),
             (self.full_sync, bindings::EXT_IOCB_SYNC),
             (self.atomic, bindings::EXT_IOCB_ATOMIC),
-        ] {
-            if wanted {
-                flags |= flag;
-            }
-        }
-        flags
+        ])
     }
+}
+
+/// Returns the union of the flags that are set.
+pub(super) fn union<F: Copy + Default + BitOr<Output = F>>(flags: &[(bool, F)]) -> F {
+    let set = flags.iter().filter(|(is_set, _)| *is_set);
+    set.fold(F::default(), |union, &(_, flag)| union | flag)
 }

@@ -66,7 +66,7 @@ pub trait Mapping {
 }
 
 /// The mapping of no range.
-pub(super) const EMPTY: bindings::iomap = bindings::iomap {
+pub(crate) const EMPTY: bindings::iomap = bindings::iomap {
     // `IOMAP_NULL_ADDR`
     addr: u64::MAX,
     offset: 0,

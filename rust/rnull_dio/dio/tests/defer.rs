@@ -34,10 +34,10 @@ const DURABLE_WRITE: TestIoOptions = TestIoOptions {
 fn cached(irqmode: IrqMode) -> Config {
     Config {
         irqmode,
-        completion_nsec: SLOWLY,
+        completion_nsec: Config::SLOWLY,
         write_cache: true,
         poll_queues: 1,
-        ..base()
+        ..Config::for_tests()
     }
 }
 
@@ -297,7 +297,7 @@ mod cases {
             let flushes = || fixture.disk.counters().get(Counter::Flush);
             let first = fixture.issue(0, pattern(EXTENT, 9)?, DURABLE_WRITE)?;
             // CAST: It is less than a second.
-            fsleep(Delta::from_nanos(SLOWLY as i64 / 2));
+            fsleep(Delta::from_nanos(Config::SLOWLY as i64 / 2));
             let second = fixture.issue(MIB, pattern(EXTENT, 10)?, DURABLE_WRITE)?;
             let in_time = flushes() == 0;
             // It ends when the flush for the first one, which takes as long, is half done.
@@ -316,7 +316,7 @@ mod cases {
         const WRITES: u64 = 16;
         // Longer than it takes to submit many of them.
         let fixture = Fixture::<NoHook>::with(Config {
-            completion_nsec: 5 * SLOWLY,
+            completion_nsec: 5 * Config::SLOWLY,
             ..cached(IrqMode::Timer)
         })?;
         let mut ios = KVec::new();

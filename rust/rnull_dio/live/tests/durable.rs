@@ -39,7 +39,7 @@ mod cases {
             Config {
                 write_cache: true,
                 fua,
-                ..Config::default()
+                ..Config::for_tests()
             },
         )
     }
