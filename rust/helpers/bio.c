@@ -52,7 +52,6 @@ void ext_bio_mark_pages_dirty(struct bio *bio)
 	}
 }
 
-/* Add @len zero bytes, for which @bio must have room: a segment a page. */
 /* Keep a bio with memory of another PCI device from being merged with others. */
 void ext_bio_separate_peer_memory(struct bio *bio)
 {
@@ -60,6 +59,7 @@ void ext_bio_separate_peer_memory(struct bio *bio)
 		bio->bi_opf |= REQ_NOMERGE;
 }
 
+/* Add @len zero bytes, for which @bio must have room: a segment a page. */
 void ext_bio_add_zeroes(struct bio *bio, unsigned int len)
 {
 	while (len) {

@@ -170,7 +170,7 @@ impl BioMut<'_> {
         // and only if, the iterator is user backed; the others' memory is kept by `keeper`.
         self.set_pinned(pins);
         let filled = self.extract_all(iter, limits)?;
-        if limits.takes_peer_memory {
+        if limits.takes_peer_memory && self.len() != 0 {
             // SAFETY: By the type invariant; the bio has segments.
             unsafe { bindings::ext_bio_separate_peer_memory(self.as_raw()) };
         }
