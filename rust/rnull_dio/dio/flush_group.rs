@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Group commit: how long a worker waits for more writes to share a flush with.
+//! Group commit: how long a worker waits for more writes to share a flush with, or another operation
+//! that ends them together.
 //!
 //! Before it flushes, the worker waits in two steps. Neither takes longer than [`MAX_WAIT`].
 //!
@@ -77,9 +78,19 @@ impl FlushGroup {
     pub(crate) fn wait_for_batch(&self, ctx: &MaySleep) {
         self.wait_for_last_batch(ctx);
         self.wait_for_inflight(ctx);
+        self.last_batch.store(self.begin_batch(), Relaxed);
+    }
+
+    /// Begins a batch that the worker does not wait for. The next one does not look for its writers.
+    pub(crate) fn skip_batch(&self) {
+        self.begin_batch();
+        self.last_batch.store(0, Relaxed);
+    }
+
+    /// Returns how many writes have ended since the last batch.
+    fn begin_batch(&self) -> u64 {
         let ended = self.ended.get();
-        self.last_batch
-            .store(ended - self.flushed.xchg(ended, Relaxed), Relaxed);
+        ended - self.flushed.xchg(ended, Relaxed)
     }
 
     /// Step 1.

@@ -77,6 +77,9 @@ impl IoWorkItem for InodeQueue<LiveFs> {
             end_all(self, &durable, io);
         }
         if durable.is_empty() {
+            if !waits {
+                group.skip_batch();
+            }
             return;
         }
         if !waits {
