@@ -117,8 +117,8 @@ impl Run {
             !others.is_empty() && complete::tell_file_system_of(&mut first, size).is_ok();
         let end_one = |mut dio: EndedDio<LiveFs>| {
             let ret = if together {
-                let size = dio.state_mut().size();
-                complete::end_told(&mut dio, Ok(size), io)
+                complete::end_told(&mut dio, io);
+                Ok(dio.state_mut().size())
             } else {
                 complete::end(&mut dio, io)
             };
@@ -170,39 +170,57 @@ fn complete_or_keep(
 /// Makes writes durable that have ended, and completes them. Those of an open file share a sync,
 /// unless there are writes of other files between them.
 pub(super) fn sync_all(durable: Drain<EndedDio<LiveFs>>, group: &FlushGroup, io: &MayIo) {
-    let mut shared: Option<(SyncRange, LockLessList<EndedDio<LiveFs>>)> = None;
+    let mut shared: Option<SharedSync> = None;
     for dio in durable {
-        let range = SyncRange::of(&dio, dio.state().ended_bytes);
-        let joined = match &mut shared {
-            Some((all, _)) => all.join(&range),
-            None => false,
-        };
-        if !joined {
-            if let Some((range, dios)) = shared.replace((range, LockLessList::new())) {
-                sync_and_complete(&range, dios.take_all(), group, io);
-            }
-        }
-        if let Some((_, dios)) = &shared {
-            dios.push(dio);
-        }
+        shared = Some(match shared {
+            None => SharedSync::new(dio),
+            Some(shared) => match shared.join(dio) {
+                Ok(shared) => shared,
+                Err((shared, dio)) => {
+                    shared.complete(group, io);
+                    SharedSync::new(dio)
+                }
+            },
+        });
     }
-    if let Some((range, dios)) = shared {
-        sync_and_complete(&range, dios.take_all(), group, io);
+    if let Some(shared) = shared {
+        shared.complete(group, io);
     }
 }
 
-/// Syncs a range, and completes the writes in it.
-fn sync_and_complete(
-    range: &SyncRange,
-    dios: Drain<EndedDio<LiveFs>>,
-    group: &FlushGroup,
-    io: &MayIo,
-) {
-    let mut synced = None;
-    for dio in dios {
-        let synced = *synced.get_or_insert_with(|| group.measure(|| range.sync(&dio, io)));
-        let bytes = dio.state().ended_bytes;
-        let (kiocb, ret) = complete::take_result(dio, Ok(bytes), synced);
-        kiocb.complete(ret);
+/// Writes of an open file that share a sync.
+struct SharedSync {
+    range: SyncRange,
+    dios: LockLessList<EndedDio<LiveFs>>,
+}
+
+impl SharedSync {
+    fn new(dio: EndedDio<LiveFs>) -> Self {
+        let range = SyncRange::of(&dio, dio.state().ended_bytes);
+        let dios = LockLessList::new();
+        dios.push(dio);
+        Self { range, dios }
+    }
+
+    /// Adds a write, or returns it if it is one of another file.
+    fn join(mut self, dio: EndedDio<LiveFs>) -> Result<Self, (Self, EndedDio<LiveFs>)> {
+        let range = SyncRange::of(&dio, dio.state().ended_bytes);
+        if !self.range.join(&range) {
+            return Err((self, dio));
+        }
+        self.dios.push(dio);
+        Ok(self)
+    }
+
+    /// Syncs the range, and completes the writes.
+    fn complete(self, group: &FlushGroup, io: &MayIo) {
+        let Self { range, dios } = self;
+        let mut synced = None;
+        for dio in dios.take_all() {
+            let synced = *synced.get_or_insert_with(|| group.measure(|| range.sync(&dio, io)));
+            let bytes = dio.state().ended_bytes;
+            let (kiocb, ret) = complete::take_result(dio, Ok(bytes), synced);
+            kiocb.complete(ret);
+        }
     }
 }

@@ -26,18 +26,41 @@ use kernel_ext::{
     },
 };
 
-use crate::dio::Direction;
+use crate::dio::{
+    Direction,
+    Needs, //
+};
 
 use super::{
     fs::LiveFs,
     sync_range::SyncRange, //
 };
 
-/// Runs a completion that needs nothing, in the issuer. Returns the request and the result.
+/// Runs a completion in the task that has submitted it. Returns the request and the result.
 #[inline]
-pub(super) fn in_issuer(mut dio: EndedDio<LiveFs>) -> (DioKiocb<LiveFs>, Result<usize>) {
+pub(super) fn in_issuer(
+    dio: EndedDio<LiveFs>,
+    needs: Needs,
+    io: &MayIo,
+) -> (DioKiocb<LiveFs>, Result<usize>) {
+    if needs == Needs::Nothing && !may_be_stale(&dio) {
+        without_needs(dio)
+    } else {
+        in_task(dio, io)
+    }
+}
+
+/// Runs a completion that needs nothing. Returns the request and the result.
+#[inline]
+fn without_needs(mut dio: EndedDio<LiveFs>) -> (DioKiocb<LiveFs>, Result<usize>) {
     let ret = tell_file_system(&mut dio);
     take_result(dio, ret, Ok(()))
+}
+
+/// Returns whether the page cache may have pages that a request has made stale.
+#[inline]
+pub(super) fn may_be_stale(dio: &EndedDio<LiveFs>) -> bool {
+    dio.state().direction == Direction::Write && dio.kiocb().has_cached_pages()
 }
 
 /// Runs a completion in a task. Returns the request and the result, for the issuer.
@@ -54,22 +77,19 @@ pub(super) fn in_task(mut dio: EndedDio<LiveFs>, io: &MayIo) -> (DioKiocb<LiveFs
 /// Runs a completion that needs nothing, and passes the result to the issuer.
 #[inline]
 pub(super) fn in_interrupt(dio: EndedDio<LiveFs>, _ctx: &InAtomic) {
-    let (kiocb, ret) = in_issuer(dio);
+    let (kiocb, ret) = without_needs(dio);
     kiocb.complete(ret);
 }
 
 /// Does steps 1 to 4. Returns the bytes of the result, of this request alone.
 pub(super) fn end(dio: &mut EndedDio<LiveFs>, io: &MayIo) -> Result<usize> {
     let ret = tell_file_system(dio);
-    end_told(dio, ret, io)
+    end_told(dio, io);
+    ret
 }
 
-/// Does steps 2 to 4. Returns `ret`, the result of step 1.
-pub(super) fn end_told(
-    dio: &mut EndedDio<LiveFs>,
-    ret: Result<usize>,
-    io: &MayIo,
-) -> Result<usize> {
+/// Does steps 2 to 4.
+pub(super) fn end_told(dio: &mut EndedDio<LiveFs>, io: &MayIo) {
     let (size, error) = {
         let state = dio.state_mut();
         (state.size(), state.error())
@@ -77,13 +97,12 @@ pub(super) fn end_told(
     let (kiocb, direction) = (dio.kiocb(), dio.state().direction);
     match error {
         Err(err) => report(kiocb, direction, size, err),
-        Ok(()) if direction == Direction::Write && size > 0 && kiocb.has_cached_pages() => {
+        Ok(()) if size > 0 && may_be_stale(dio) => {
             kiocb.invalidate_after_write(kiocb.ki_pos(), size as u64, io);
         }
         Ok(()) => (),
     }
     dio.end_dio();
-    ret
 }
 
 /// Tells the file system that all bios have ended. Returns the bytes of the result, of this request

@@ -15,7 +15,6 @@ use kernel_ext::{
 use crate::dio::{
     route,
     Arrival,
-    Direction,
     Issuer,
     Needs,
     Route, //
@@ -84,10 +83,7 @@ pub(super) fn count_route(dio: &EndedDio<LiveFs>, needs: Needs, arrival: Arrival
 /// A page that is added after this has been read after the write.
 #[inline]
 fn raise_for_cache(dio: &mut EndedDio<LiveFs>) {
-    if dio.state().direction == Direction::Read
-        || !dio.kiocb().has_cached_pages()
-        || dio.state_mut().needs() != Needs::Nothing
-    {
+    if !complete::may_be_stale(dio) || dio.state_mut().needs() != Needs::Nothing {
         return;
     }
     let size = dio.state_mut().size() as u64;

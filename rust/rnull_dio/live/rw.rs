@@ -21,7 +21,6 @@ use kernel_ext::{
 
 use crate::dio::{
     Arrival,
-    Needs,
     Route, //
 };
 
@@ -118,10 +117,6 @@ fn finish(submitter: SubmitRef<LiveFs>, wait: bool, io: &MayIo) -> Issued<LiveFs
         }
         worker::redirty(&mut dio, io);
     }
-    let (kiocb, ret) = if needs == Needs::Nothing && !dio.kiocb().has_cached_pages() {
-        complete::in_issuer(dio)
-    } else {
-        complete::in_task(dio, io)
-    };
+    let (kiocb, ret) = complete::in_issuer(dio, needs, io);
     Issued::Done(kiocb.into_kiocb(), ret)
 }
