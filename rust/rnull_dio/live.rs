@@ -6,7 +6,7 @@
 //! kernel's own code does it, [`plan`] prepares it, [`submit`] and [`zeroes`] submit its bios along
 //! the mappings of its file system, [`end_io`] collects the bios and chooses the context that runs
 //! the rest of its completion, and [`complete`] is that rest. The [`worker`] is the context for what
-//! sleeps, and completes a [`batch`] at a time.
+//! sleeps: it takes requests from a [`queue`], and completes a [`batch`] at a time.
 //!
 //! Such a request is counted in `i_dio_count` until its file system has been told of its end. So it
 //! is never handed over to its issuer, which may be waiting for the count to be zero.
