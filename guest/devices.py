@@ -80,28 +80,39 @@ def monitor(command: str, timeout: float = 60) -> None:
     system.wait_for(lambda: MONITOR.exists() and MONITOR.read_text().count("\n") > before, timeout)
 
 
-class Suspended:
-    """A device mapper target over DEVICE, which can be made to hold all I/O back."""
-
-    def __init__(self, device: Path) -> None:
-        self.device = device
-
-    def __enter__(self):
-        system.run("modprobe", "dm-mod")
-        sectors = system.run("blockdev", "--getsz", self.device).stdout.strip()
-        table = f"0 {sectors} linear {self.device} 0"
-        system.run("dmsetup", "create", "held", "--table", table)
+@contextlib.contextmanager
+def mapped(name: str, module: str, target: str, device: Path, *options: object) -> Iterator[Path]:
+    """Makes a device of device mapper over DEVICE, by a TARGET of MODULE."""
+    sectors = system.run("blockdev", "--getsz", device).stdout.strip()
+    system.run("modprobe", module)
+    table = " ".join(map(str, [0, sectors, target, device, *options]))
+    system.run("dmsetup", "create", name, "--table", table)
+    try:
         system.run("dmsetup", "mknodes")
-        return self
+        yield Path("/dev/mapper") / name
+    finally:
+        system.run("dmsetup", "remove", "--retry", name)
 
-    def __exit__(self, *_):
-        self.resume()
-        system.run("dmsetup", "remove", "--retry", "held")
 
-    path = Path("/dev/mapper/held")
+class Suspendable:
+    """A device that can be made to hold all I/O back."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
 
     def suspend(self) -> None:
-        system.run("dmsetup", "suspend", "--noflush", "--nolockfs", "held")
+        system.run("dmsetup", "suspend", "--noflush", "--nolockfs", self.path.name)
 
     def resume(self) -> None:
-        system.run("dmsetup", "resume", "held")
+        system.run("dmsetup", "resume", self.path.name)
+
+
+@contextlib.contextmanager
+def suspendable(device: Path) -> Iterator[Suspendable]:
+    """Makes such a device over DEVICE."""
+    with mapped("held", "dm-mod", "linear", device, 0) as path:
+        held = Suspendable(path)
+        try:
+            yield held
+        finally:
+            held.resume()

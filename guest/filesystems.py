@@ -4,6 +4,7 @@
 import contextlib
 import fcntl
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -27,6 +28,13 @@ def on_device(device: Path, length: int, offset: int = 0) -> bytes:
     """Returns what the device of a diofs has at OFFSET of the file."""
     with files.opened(device, os.O_RDONLY | os.O_DIRECT) as fd:
         return files.pread(fd, length, DATA_START + offset)
+
+
+def data_start(path: Path) -> int:
+    """Returns where on its device a file of XFS or ext4 begins, in bytes."""
+    table = system.run("filefrag", "-e", "-b512", path).stdout
+    first = re.search(r"^\s+0:\s+0\.\.\s*\d+:\s+(\d+)\.\.", table, re.MULTILINE)[1]
+    return int(first) * 512
 
 
 @contextlib.contextmanager

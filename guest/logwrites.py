@@ -20,17 +20,9 @@ MARK = 1 << 3
 NAME = "logged"
 
 
-@contextlib.contextmanager
-def logged(device: Path, log: Path) -> Iterator[Path]:
+def logged(device: Path, log: Path) -> contextlib.AbstractContextManager[Path]:
     """Logs the writes to DEVICE in LOG; gives the device to write to."""
-    sectors = int(system.run("blockdev", "--getsz", device).stdout)
-    system.run("modprobe", "dm-log-writes")
-    system.run("dmsetup", "create", NAME, "--table", f"0 {sectors} log-writes {device} {log}")
-    try:
-        system.run("dmsetup", "mknodes")
-        yield Path("/dev/mapper") / NAME
-    finally:
-        system.run("dmsetup", "remove", "--retry", NAME)
+    return devices.mapped(NAME, "dm-log-writes", "log-writes", device, log)
 
 
 def mark(name: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from meter import SUBMISSION, Command, fio
 
-from guest import devices, files, filesystems
+from guest import devices, files, filesystems, live
 from guest.fio import lay_out
 
 SIZE = 16 << 20
@@ -51,6 +51,17 @@ def filesystem(kind: str, device: Path, *options: str) -> Iterator[Path]:
     with filesystems.filesystem(kind, device, *options) as path:
         lay_out(path, SIZE)
         yield path
+
+
+@contextlib.contextmanager
+def engine(name: str, mount: Path, other: Path | None = None) -> Iterator[None]:
+    """Has the engine of that name do direct I/O on MOUNT: the "kernel"'s own; the same, while OTHER
+    is attached ("elsewhere"); or the module's ("attached")."""
+    if name == "kernel":
+        yield
+    else:
+        with live.attached(mount if name == "attached" else other):
+            yield
 
 
 def set_cache(path: Path, wanted: bool) -> None:

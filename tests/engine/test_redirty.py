@@ -9,7 +9,7 @@ import time
 import pytest
 
 from guest import files, filesystems, kernel, uring
-from guest.devices import Suspended, drive
+from guest.devices import drive, suspendable
 from guest.memory import aligned, pattern
 
 BLOCK = 4096
@@ -38,7 +38,7 @@ def test_durable_writes_do_not_wait_for_the_page_locks_of_readers(null_disk, dio
     data = diofs(null_disk(**SLOW), "-o", "completion=inline")
     written = pattern(BLOCK)
     with (
-        Suspended(drive("scratch")) as held,
+        suspendable(drive("scratch")) as held,
         filesystems.mainline("ext4", held.path) as where,
         files.opened(data) as fd,
         uring.Ring() as reads,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from guest import files, filesystems, kernel, live, system, uring
-from guest.devices import Suspended, drive
+from guest.devices import drive, suspendable
 from guest.memory import pattern
 
 BLOCK = 8192
@@ -35,7 +35,7 @@ def test_what_is_read_into_a_file_is_kept(kind, read, disk):
     so the page has to be written back again."""
     written = pattern(BLOCK)
     with (
-        Suspended(drive("scratch")) as held,
+        suspendable(drive("scratch")) as held,
         filesystems.mainline("ext4", disk) as where,
         filesystems.mainline(kind, held.path) as mount,
         live.attached(mount),

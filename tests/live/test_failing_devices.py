@@ -26,7 +26,6 @@ from guest import (
 from guest.issuers import ISSUERS
 from guest.memory import aligned, pattern
 
-BLOCK = 512
 LENGTH = 1 << 20
 
 # Where the bad sector of a file is
@@ -34,13 +33,6 @@ BAD = 8192
 
 # Requests beside the bad sector, at it, and across it, as (offset, length)
 REQUESTS = (0, 4096), (8192, 4096), (4096, 16384), (0, 262144), (32768, 4096)
-
-
-def first_sector(path: Path) -> int:
-    """Returns where on its device a file begins, in bytes."""
-    lines = system.run("filefrag", "-e", "-b512", path).stdout.splitlines()
-    extent = next(line for line in lines if line.strip().startswith("0:"))
-    return int(extent.split(":")[2].split("..")[0]) * BLOCK
 
 
 def make_file(path: Path, blocks: str) -> None:
@@ -54,7 +46,7 @@ def make_file(path: Path, blocks: str) -> None:
 @contextlib.contextmanager
 def bad_sector(disk: Path, path: Path):
     """Makes a sector of a file bad for the time of the with statement."""
-    position = first_sector(path) + BAD
+    position = filesystems.data_start(path) + BAD
     devices.set_bad(disk, position)
     try:
         yield

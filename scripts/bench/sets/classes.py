@@ -2,7 +2,6 @@
 """Classes of completions: io_uring, on a null disk that takes 10 µs."""
 
 import contextlib
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,7 @@ import report
 from meter import COMPLETION, Command
 from points import AREA, FILESYSTEMS, Point, filesystem, job, set_cache, timer_disk
 
-from guest import devices, filesystems, system
+from guest import devices, filesystems
 
 DEPTHS = (1, 32)
 
@@ -49,19 +48,10 @@ CLASSES = (
 )
 
 
-def data_start(kind: str, path: Path) -> int:
-    """Returns where on its device a file begins; it is one extent."""
-    if kind == "diofs":
-        return filesystems.DATA_START
-    table = system.run("filefrag", "-b512", "-v", path).stdout
-    first = re.search(r"^\s+0:\s+0\.\.\s*\d+:\s+(\d+)\.\.", table, re.MULTILINE)[1]
-    return int(first) * devices.SECTOR
-
-
 @contextlib.contextmanager
 def failing(device: Path, kind: str, path: Path) -> Iterator[None]:
     """Makes the area that jobs access fail."""
-    start = data_start(kind, path)
+    start = filesystems.DATA_START if kind == "diofs" else filesystems.data_start(path)
     devices.set_bad(device, start, AREA)
     yield
     devices.set_good(device, start, AREA)

@@ -3,14 +3,13 @@
 a device that completes at once. "elsewhere" is the kernel's own code while another file system is
 attached."""
 
-import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import report
-from points import SIZE, Point, job, timer_disk
+from points import SIZE, Point, engine, job, timer_disk
 
-from guest import filesystems, live
+from guest import filesystems
 from guest.fio import lay_out
 from sets.path import ISSUERS, ram_disk
 
@@ -22,16 +21,6 @@ JOBS = {
 }
 
 ENGINES = ("kernel", "elsewhere", "attached")
-
-
-@contextlib.contextmanager
-def engine(name: str, mount: Path, other: Path) -> Iterator[None]:
-    """Attaches what belongs to the engine of that name."""
-    if name == "kernel":
-        yield
-    else:
-        with live.attached(mount if name == "attached" else other):
-            yield
 
 
 def points() -> Iterator[Point]:

@@ -2,13 +2,12 @@
 """Overwrites of an attached file system beside the kernel's own code, with and without cached
 pages, on a disk that takes 10 µs."""
 
-import contextlib
 from collections.abc import Iterator
 
 import report
-from points import SIZE, Point, overwrites, timer_disk, variants
+from points import SIZE, Point, engine, overwrites, timer_disk, variants
 
-from guest import filesystems, live
+from guest import filesystems
 from guest.fio import lay_out
 from sets.policies import cell
 
@@ -21,8 +20,7 @@ def points() -> Iterator[Point]:
                 path = mount / "data"
                 lay_out(path, SIZE)
                 for name in ("kernel", "attached"):
-                    attached = live.attached(mount) if name == "attached" else None
-                    with attached or contextlib.nullcontext():
+                    with engine(name, mount):
                         for variant in variants(path, (1, 16)):
                             yield Point(
                                 {"filesystem": kind, "engine": name} | variant,

@@ -3,16 +3,15 @@
 I/Os a second, and for each, work items, transactions and flushes. io_uring, on a disk that takes
 10 µs."""
 
-import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import report
 from meter import COMPLETION, Command, fio
-from points import SIZE, Point, job, timer_disk
+from points import SIZE, Point, engine, job, timer_disk
 
-from guest import filesystems, live
+from guest import filesystems
 from guest.fio import lay_out
 
 # More than is written while a point is measured
@@ -65,11 +64,10 @@ def points() -> Iterator[Point]:
                 filesystems.mainline(kind, device) as mount,
             ):
                 lay_out(mount / "data", SIZE)
-                for engine in ("kernel", "attached"):
-                    attached = live.attached(mount) if engine == "attached" else None
-                    with attached or contextlib.nullcontext():
+                for name in ("kernel", "attached"):
+                    with engine(name, mount):
                         yield Point(
-                            {"filesystem": kind, "engine": engine, "class": each.name},
+                            {"filesystem": kind, "engine": name, "class": each.name},
                             each.command(mount),
                             exact=False,
                             counted_by=COMPLETION,
