@@ -3,7 +3,6 @@
  * Input for bindgen: what kernel_ext needs and the kernel's own bindings
  * crate lacks. The shims are defined in rust/helpers/.
  */
-#include <linux/anon_inodes.h>
 #include <linux/badblocks.h>
 #include <linux/bio.h>
 #include <linux/blk-mq.h>

@@ -70,6 +70,11 @@ void ext_inode_lock_shared(struct inode *inode)
 	inode_lock_shared(inode);
 }
 
+bool ext_inode_trylock_shared(struct inode *inode)
+{
+	return inode_trylock_shared(inode);
+}
+
 void ext_inode_unlock_shared(struct inode *inode)
 {
 	inode_unlock_shared(inode);

@@ -58,6 +58,7 @@ void ext_inode_lock(struct inode *inode);
 bool ext_inode_trylock(struct inode *inode);
 void ext_inode_unlock(struct inode *inode);
 void ext_inode_lock_shared(struct inode *inode);
+bool ext_inode_trylock_shared(struct inode *inode);
 void ext_inode_unlock_shared(struct inode *inode);
 void ext_sb_start_pagefault(struct super_block *sb);
 void ext_sb_end_pagefault(struct super_block *sb);

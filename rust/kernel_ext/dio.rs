@@ -23,6 +23,7 @@ mod attach;
 mod buffered;
 mod call;
 mod deferring;
+mod direct;
 mod end_io;
 mod ended;
 mod fallocate;
@@ -61,6 +62,7 @@ pub use self::{
         DeferringKiocb,
         Outcome, //
     },
+    direct::direct_io,
     end_io::{
         EndIo,
         EndedBio,
@@ -81,7 +83,6 @@ pub use self::{
     },
     head::{
         BioSet,
-        DeviceTarget,
         DioTarget, //
     },
     kiocb::DioKiocb,

@@ -19,7 +19,6 @@ use kernel::{
 use kernel_ext::{
     block::BdevFile,
     context::MayIo,
-    debugfs,
     fs::super_block::{
         FileSystem,
         FileSystemType,
@@ -30,11 +29,10 @@ use kernel_ext::{
 };
 
 use crate::{
-    debugfs::Dir, //
+    debugfs::Dir,
     dio::{
         Engine,
-        File,
-        Stats, //
+        StatsFiles, //
     },
 };
 
@@ -67,13 +65,9 @@ pub(crate) struct Diofs {
 /// The data of a super block.
 #[pin_data]
 pub(crate) struct Super {
-    name: CString,
-    signature: Signature,
-    engine: Arc<Engine<File<DataFile>>>,
+    data: Arc<Engine<DataFile>>,
     #[pin]
-    routes: debugfs::File<Arc<Stats>>,
-    #[pin]
-    events: debugfs::File<Arc<Stats>>,
+    stats: StatsFiles,
 }
 
 impl FileSystem for Diofs {
@@ -83,7 +77,7 @@ impl FileSystem for Diofs {
 
     type Module = crate::LocalModule;
     type Super = Super;
-    type File = File<DataFile>;
+    type File = Engine<DataFile>;
     type Options = Options;
 
     fn mount(
@@ -99,57 +93,52 @@ impl FileSystem for Diofs {
         // Not the name, which a disk that is gone may have had whose file system is still mounted.
         let (major, minor) = device.number();
         let directory = CString::try_from_fmt(fmt!("{major}:{minor}"))?;
-        let engine = Engine::new(device, &CString::try_from_fmt(fmt!("rnull_dio/{name}"))?)?;
-        engine.set_policy(options.completion);
-        // Its files keep the directory.
+        let data = DataFile::new(device, name.try_into()?, signature);
+        let engine_name = CString::try_from_fmt(fmt!("rnull_dio/{name}"))?;
+        let data = Arc::pin_init(
+            Engine::new(&engine_name, options.completion, data)?,
+            GFP_KERNEL,
+        )?;
         let directory = self.debugfs.subdir(&directory);
-        let stats = engine.stats.clone();
-        let events =
-            directory.read_callback_file(c"events", stats.clone(), |stats, f| stats.events.show(f));
-        let routes =
-            directory.read_callback_file(c"routes", stats, |stats, f| stats.routes.show(f));
         Arc::pin_init(
             try_pin_init!(Super {
-                name: name.try_into()?,
-                signature,
-                engine,
-                routes <- routes,
-                events <- events,
+                stats <- StatsFiles::new(&directory, &data.stats),
+                data,
             }),
             GFP_KERNEL,
         )
     }
 
     fn reconfigure(info: &Super, options: &Options) -> Result {
-        info.engine.set_policy(options.completion);
+        info.data.set_policy(options.completion);
         Ok(())
     }
 
     fn options(info: &Super) -> Options {
         Options {
-            completion: info.engine.policy(),
+            completion: info.data.policy(),
         }
     }
 
     fn populate(info: &Arc<Super>, root: &mut NewRoot<'_, Self::File>) -> Result {
-        let data = DataFile {
-            device_name: (*info.name).try_into()?,
-            signature: info.signature,
-        };
-        let file = KBox::pin(File::new(data, &info.engine)?, GFP_KERNEL)?;
-        root.add_file(c"data", DATA_MODE, info.signature.data_len(), file)
+        root.add_file(
+            c"data",
+            DATA_MODE,
+            info.data.files.size(),
+            info.data.clone(),
+        )
     }
 
     fn sync(info: &Super, io: &MayIo) -> Result {
-        info.engine.device.issue_flush(io)
+        info.data.files.device.issue_flush(io)
     }
 
     fn statfs(info: &Super) -> StatFs {
-        let block_size = info.engine.block_size();
+        let block_size = info.data.files.device.logical_block_size();
         StatFs {
             block_size,
             // A power of two.
-            blocks: info.signature.data_len() >> block_size.trailing_zeros(),
+            blocks: info.data.files.size() >> block_size.trailing_zeros(),
             files: 2,
         }
     }

@@ -272,8 +272,8 @@ unsafe extern "C" fn rw<T: Engine>(
     ret
 }
 
-/// Has the target of `kiocb` carry out a request, which is counted until it is complete. Passes it
-/// on if the engine lets no more in.
+/// Has the target of `kiocb` carry out a request, which is counted until it is complete if the
+/// engine has a count of users. Passes it on if the engine lets no more in.
 // Hot path: values are moved between these functions otherwise.
 #[inline(always)]
 pub(super) fn take<T: Engine>(
@@ -283,10 +283,10 @@ pub(super) fn take<T: Engine>(
     io: &MayIo,
 ) -> Taken<T> {
     let iocb = kiocb.as_raw();
-    let Some(users) = kiocb.target().users().filter(|users| users.tryget()) else {
-        return Taken::Passed(kiocb);
+    let users: Option<*const Users> = match kiocb.target().users() {
+        Some(users) if !users.tryget() => return Taken::Passed(kiocb),
+        users => users.map(ptr::from_ref),
     };
-    let users = ptr::from_ref(users);
     let taken = T::dio_rw(kiocb, iter, call, io);
     let kiocb = match &taken {
         Taken::Issued(Issued::Queued) => return taken,
@@ -294,8 +294,10 @@ pub(super) fn take<T: Engine>(
     };
     // Another kiocb would never be completed.
     assert!(kiocb.as_raw() == iocb, "another kiocb was returned");
-    // SAFETY: The user was counted above, and the engine has given the request back.
-    unsafe { Users::put(users) };
+    if let Some(users) = users {
+        // SAFETY: The user was counted above, and the engine has given the request back.
+        unsafe { Users::put(users) };
+    }
     taken
 }
 

@@ -11,7 +11,7 @@ use core::ptr;
 
 use kernel::prelude::*;
 
-use super::head::DeviceTarget;
+use super::gate::Gated;
 use crate::{
     bindings,
     context::MayIo,
@@ -37,7 +37,7 @@ use crate::{
 /// - `EAGAIN`: the request must not sleep, and the file is locked or direct I/O is in flight.
 /// - `ENOSPC`: the request begins behind the end of the file.
 /// - the error of the VFS's checks or of the device.
-pub fn buffered_write<T: DeviceTarget + Mapping>(
+pub fn buffered_write<T: Gated + Mapping>(
     mut kiocb: Kiocb<T>,
     iter: &mut RawIovIter<'_>,
     io: &MayIo,
@@ -46,7 +46,7 @@ pub fn buffered_write<T: DeviceTarget + Mapping>(
     Issued::Done(kiocb, ret)
 }
 
-fn write<T: DeviceTarget + Mapping>(
+fn write<T: Gated + Mapping>(
     kiocb: &mut Kiocb<T>,
     iter: &mut RawIovIter<'_>,
     io: &MayIo,
@@ -59,7 +59,7 @@ fn write<T: DeviceTarget + Mapping>(
         if nowait {
             gate.try_exclude(inode)
         } else {
-            Ok(gate.exclude(inode, target.device(), io))
+            Ok(gate.exclude(inode, target.block_device(), io))
         }
     })
 }
@@ -72,7 +72,7 @@ fn write<T: DeviceTarget + Mapping>(
 ///
 /// The issuer gets `EAGAIN` if the request must not sleep, otherwise the result of
 /// [`buffered_write`].
-pub fn direct_write_fallback<T: DeviceTarget + Mapping>(
+pub fn direct_write_fallback<T: Gated + Mapping>(
     mut kiocb: Kiocb<T>,
     iter: &mut RawIovIter<'_>,
     io: &MayIo,

@@ -14,7 +14,7 @@ use kernel::{
     prelude::*, //
 };
 
-use super::head::DeviceTarget;
+use super::gate::Gated;
 use crate::{
     bindings,
     context::MayIo,
@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// A file that can zero ranges on its device.
-pub trait ZeroRange: DeviceTarget + Mapping + FileOperations {
+pub trait ZeroRange: Gated + Mapping + FileOperations {
     /// Zeroes `len` bytes at `pos` on the device, which are whole blocks of the file. Sleeps and
     /// does I/O.
     ///
@@ -121,7 +121,7 @@ pub fn fallocate<T: ZeroRange>(
         return Err(EINVAL);
     }
     let gate = target.gate().ok_or(EOPNOTSUPP)?;
-    let _exclusion = gate.exclude(&inode, target.device(), io);
+    let _exclusion = gate.exclude(&inode, target.block_device(), io);
     // SAFETY: The file is valid, and its inode is locked.
     to_result(unsafe { bindings::file_modified(file.cast()) })?;
     if mode == Mode::Allocate {

@@ -27,13 +27,10 @@ use super::{
 };
 use crate::{
     bindings,
-    block::{
-        bio::{
-            BioMut,
-            Opf,
-            MAX_VECS, //
-        },
-        BlockDevice, //
+    block::bio::{
+        BioMut,
+        Opf,
+        MAX_VECS, //
     },
 };
 
@@ -48,12 +45,6 @@ pub trait DioTarget: Gated + Sized + Send + Sync + 'static {
 
     /// Returns the pool that requests are allocated from. Always the same.
     fn bio_set(&self) -> &BioSet<Self>;
-}
-
-/// A target of which all bios are sent to one device.
-pub trait DeviceTarget: DioTarget {
-    /// Returns the device.
-    fn device(&self) -> &BlockDevice;
 }
 
 /// The head of a request, which lies before its first bio.

@@ -108,22 +108,6 @@ impl<T: Gated> DioKiocb<T> {
         self.kiocb.clear_hipri();
     }
 
-    /// Does what [`Kiocb::modified`] does. May sleep.
-    ///
-    /// Must not follow [`begin_dio`](Self::begin_dio), because it may take the inode's lock, whose
-    /// owner may be waiting for direct I/O.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Kiocb::modified`]; `EDEADLK` after [`begin_dio`](Self::begin_dio).
-    #[inline]
-    pub fn modified(&mut self) -> Result {
-        if self.has(COUNTED) {
-            return Err(EDEADLK);
-        }
-        self.kiocb.modified()
-    }
-
     /// Counts the request in the inode's `i_dio_count`. While direct I/O is excluded from the file,
     /// waits for the inode's lock, so this may sleep.
     ///

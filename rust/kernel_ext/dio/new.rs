@@ -18,7 +18,6 @@ use super::{
         EndIo, //
     },
     head::{
-        DeviceTarget,
         DioTarget,
         Head, //
     },
@@ -49,31 +48,11 @@ pub struct NewDio<T: DioTarget>(NonNull<Head<T>>);
 // SAFETY: What it owns is `Send`.
 unsafe impl<T: DioTarget> Send for NewDio<T> {}
 
-impl<T: DeviceTarget> NewDio<T> {
-    /// Allocates a request whose first bio has up to `nr_vecs` segments.
+impl<T: DioTarget> NewDio<T> {
+    /// Allocates a request whose first bio has up to `nr_vecs` segments, and goes to the device of
+    /// `mappings`.
     ///
     /// Sleeps unless `nowait`.
-    ///
-    /// # Errors
-    ///
-    /// Returns the kiocb if there is no memory, which happens only if `nowait`.
-    #[inline]
-    pub fn new(
-        kiocb: DioKiocb<T>,
-        nr_vecs: u16,
-        opf: Opf,
-        nowait: bool,
-        state: T::State,
-    ) -> Result<Self, DioKiocb<T>> {
-        let device = kiocb.target().device().as_raw();
-        // INVARIANT: It is new, and so is its bio.
-        // SAFETY: The device stays as long as the target, which the request keeps.
-        unsafe { Head::new(kiocb, device, nr_vecs, opf, nowait, state) }.map(Self)
-    }
-}
-
-impl<T: DioTarget> NewDio<T> {
-    /// As [`new`](Self::new), for a bio that goes to the device of `mappings`. Sleeps.
     ///
     /// # Errors
     ///
@@ -81,12 +60,14 @@ impl<T: DioTarget> NewDio<T> {
     ///
     /// - `EINVAL`: `mappings` are those of another request.
     /// - `EIO`: the file system has given no device.
+    /// - `EAGAIN`: there is no memory, and the call must not sleep.
     #[inline]
-    pub fn mapped(
+    pub fn new(
         kiocb: DioKiocb<T>,
         mappings: &Mappings<'_>,
         nr_vecs: u16,
         opf: Opf,
+        nowait: bool,
         state: T::State,
     ) -> Result<Self, (DioKiocb<T>, Error)> {
         if mappings.keeper() != kiocb.keeper() {
@@ -98,9 +79,9 @@ impl<T: DioTarget> NewDio<T> {
         };
         // INVARIANT: It is new, and so is its bio.
         // SAFETY: The file system has the device open as long as the request has a file of it open.
-        unsafe { Head::new(kiocb, device, nr_vecs, opf, false, state) }
+        unsafe { Head::new(kiocb, device, nr_vecs, opf, nowait, state) }
             .map(Self)
-            .map_err(|kiocb| (kiocb, ENOMEM))
+            .map_err(|kiocb| (kiocb, EAGAIN))
     }
 
     /// Fills the first bio with as much of `iter` as it takes, to be transferred to or from

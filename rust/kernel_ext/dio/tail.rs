@@ -17,10 +17,7 @@ use super::{
         self,
         EndIo, //
     },
-    head::{
-        DeviceTarget,
-        DioTarget, //
-    },
+    head::DioTarget,
     refs::SubmitRef, //
 };
 use crate::{
@@ -50,51 +47,29 @@ pub struct NewTail<'a, T: DioTarget> {
     submitter: &'a SubmitRef<T>,
 }
 
-impl<'a, T: DeviceTarget> NewTail<'a, T> {
-    /// Allocates a bio of up to `nr_vecs` segments. Sleeps, and does not fail.
+impl<'a, T: DioTarget> NewTail<'a, T> {
+    /// Allocates a bio of up to `nr_vecs` segments, for the device of `mappings`. Sleeps.
     ///
     /// It does not come from the pool of heads: a request keeps its head until it is done, so
     /// requests that wait for their next bio could have all of the pool.
-    pub fn new(submitter: &'a SubmitRef<T>, nr_vecs: u16, opf: Opf, ctx: &MaySleep) -> Self {
-        let device = submitter.kiocb().target().device().as_raw();
-        // SAFETY: The device stays as long as the target, which the request keeps.
-        unsafe { Self::on_device(submitter, device, nr_vecs, opf, ctx) }
-    }
-}
-
-impl<'a, T: DioTarget> NewTail<'a, T> {
-    /// As [`new`](Self::new), for the device of `mappings`.
     ///
     /// # Errors
     ///
     /// - `EINVAL`: `mappings` are those of another request.
     /// - `EIO`: the file system has given no device.
-    pub fn mapped(
+    pub fn new(
         submitter: &'a SubmitRef<T>,
         mappings: &Mappings<'_>,
         nr_vecs: u16,
         opf: Opf,
-        ctx: &MaySleep,
+        _ctx: &MaySleep,
     ) -> Result<Self> {
         if mappings.keeper() != submitter.kiocb().keeper() {
             return Err(EINVAL);
         }
         let device = mappings.device()?.as_raw();
         // SAFETY: The file system has the device open as long as the request has a file of it open.
-        Ok(unsafe { Self::on_device(submitter, device, nr_vecs, opf, ctx) })
-    }
-
-    /// # Safety
-    ///
-    /// `device` must be valid until the request is completed.
-    unsafe fn on_device(
-        submitter: &'a SubmitRef<T>,
-        device: *mut bindings::block_device,
-        nr_vecs: u16,
-        opf: Opf,
-        _ctx: &MaySleep,
-    ) -> Self {
-        // SAFETY: By the safety requirements of this function; `fs_bio_set` was initialized at boot.
+        // `fs_bio_set` was initialized at boot.
         let bio = unsafe {
             bindings::bio_alloc_bioset(
                 device,
@@ -110,7 +85,7 @@ impl<'a, T: DioTarget> NewTail<'a, T> {
         // SAFETY: It is initialized, without segments, and ours.
         unsafe { BioMut::from_raw(bio) }.set_hints(ioprio, write_hint);
         // INVARIANT: It is new.
-        Self { bio, submitter }
+        Ok(Self { bio, submitter })
     }
 
     /// Fills the bio with `len` bytes of zeroes, for `sector` (of 512 bytes) of the device.

@@ -4,7 +4,6 @@
 //!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
 
-mod anon_file;
 mod exclusion;
 mod mapped;
 mod mapping;
@@ -48,7 +47,6 @@ pub use self::{
 };
 
 use self::{
-    anon_file::anon_file,
     mapped::KeepsFile,
     memory::Memory, //
 };
@@ -93,7 +91,7 @@ use crate::{
 pub struct TestIo<T: DioTarget> {
     iocb: DeferringKiocb,
     /// What the operations of the file need.
-    _keeper: Option<Arc<dyn KeepsFile>>,
+    _keeper: Arc<dyn KeepsFile>,
     target: Arc<T>,
     options: TestIoOptions,
     memory: Memory,
@@ -119,27 +117,13 @@ unsafe impl<T: DioTarget> Send for TestIo<T> {}
 unsafe impl<T: DioTarget> Sync for TestIo<T> {}
 
 impl<T: DioTarget> TestIo<T> {
-    /// Creates a request for `target`, at `pos` bytes, that reads into or writes from `buf`.
-    /// Sleeps.
+    /// Creates a request for `target` and `file`, at `pos` bytes, that reads into or writes from
+    /// `buf`. Sleeps.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub fn new(
-        target: Arc<T>,
-        pos: u64,
-        buf: VVec<u8>,
-        options: TestIoOptions,
-    ) -> Result<Pin<KBox<Self>>> {
-        Self::with_file(anon_file()?, None, target, pos, buf, options)
-    }
-
-    /// As [`new`](Self::new), for a file whose mappings are made by a test.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
-    pub fn mapped<M: TestMappings>(
+    pub fn new<M: TestMappings>(
         file: &Arc<MappedFile<M>>,
         target: Arc<T>,
         pos: u64,
@@ -147,13 +131,13 @@ impl<T: DioTarget> TestIo<T> {
         options: TestIoOptions,
     ) -> Result<Pin<KBox<Self>>> {
         let keeper: Arc<dyn KeepsFile> = file.clone();
-        Self::with_file(file.get(), Some(keeper), target, pos, buf, options)
+        Self::with_file(file.get(), keeper, target, pos, buf, options)
     }
 
     /// Creates a request, which takes over a reference to its file.
     fn with_file(
         file: *mut bindings::file,
-        keeper: Option<Arc<dyn KeepsFile>>,
+        keeper: Arc<dyn KeepsFile>,
         target: Arc<T>,
         pos: u64,
         buf: VVec<u8>,

@@ -13,12 +13,15 @@ mod iter;
 mod mapping;
 mod vm;
 
-pub(crate) use self::buffered::buffered_write;
 #[cfg(CONFIG_KUNIT)]
 pub(crate) use self::mapping::EMPTY;
 pub(super) use self::{
     address_space::AddressSpaceVTable,
     vm::VmVTable, //
+};
+pub(crate) use self::{
+    buffered::buffered_write,
+    mapping::operations, //
 };
 pub use self::{
     iter::{

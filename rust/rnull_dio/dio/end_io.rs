@@ -13,23 +13,19 @@ use kernel_ext::{
 
 use super::{
     dispatch::dispatch,
-    file::{
-        DioFile,
-        File, //
-    },
+    engine::Engine,
+    files::Files,
     redirty, //
 };
 
 /// Collects a bio that has ended. The last one dispatches its request.
 #[inline]
-pub(super) fn end_io<F: DioFile>(bio: EndedBio<File<F>>, ctx: &InAtomic) {
+pub(super) fn end_io<F: Files>(bio: EndedBio<Engine<F>>, ctx: &InAtomic) {
     trace::bio_end(&bio);
-    let state = bio.dio().state();
     if let Err(err) = bio.result() {
-        state.fail(err);
+        bio.dio().state().fail(err);
     }
     let last = if bio.must_redirty() {
-        state.raise_to_task();
         bio.finish_with_pages(redirty::push_bio)
     } else {
         bio.finish()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The engine for the files on a device.
+//! The engine for some files.
 
 use kernel::{
     prelude::*,
@@ -15,82 +15,93 @@ use kernel::{
 };
 
 use kernel_ext::{
-    block::{
-        bio::DmaLimits,
-        BdevFile, //
-    },
     dio::{
         BioSet,
-        EndedDio,
-        HandOver, //
+        EndedDio, //
     },
     sync::llist::LockLessList,
     task_work::TaskWorkQueue,
-    workqueue::OwnedQueue, //
+    workqueue::{
+        IoWork,
+        OwnedQueue, //
+    },
 };
 
 use crate::named::Named;
 
 use super::{
     checker::Checker,
+    files::Files,
     policy::Policy,
+    queue::{
+        RedirtyQueue,
+        WorkerQueue, //
+    },
     stats::Stats, //
 };
 
-/// The engine for the files on a device. `T` is the target of their requests.
+/// The engine for some files, and what they share. Requests carry a pointer to it.
 #[pin_data]
-pub(crate) struct Engine<T: HandOver> {
-    /// The device's limits for bios. The block is the unit of positions and lengths.
-    pub(super) limits: DmaLimits,
-    /// Whether bios can be polled for.
-    pub(super) pollable: bool,
-    /// Polled requests that have ended. One list for all files, because a task that polls the
-    /// device finds bios of any file on its hardware queue.
-    pub(super) polled: LockLessList<EndedDio<T>>,
-    /// Requests that wait for their issuers' tasks.
-    #[pin]
-    pub(super) task_work: TaskWorkQueue<EndedDio<T>>,
+pub(crate) struct Engine<F: Files> {
     /// A [`Policy`].
     policy: Atomic<u32>,
     pub(super) checker: Checker,
     pub(crate) stats: Arc<Stats>,
-    /// Runs the workers of the files. Declared before the bios, so that it is drained before they
-    /// are freed.
-    pub(super) queue: OwnedQueue,
-    /// Runs the work items that mark pages dirty, which may wait long for folio locks. It has no
+    /// Polled requests that have ended. One list for all files, because a task that polls the
+    /// device finds bios of any file on its hardware queue.
+    pub(super) polled: LockLessList<EndedDio<Self>>,
+    /// Requests that wait for their issuers' tasks.
+    #[pin]
+    pub(super) task_work: TaskWorkQueue<EndedDio<Self>>,
+    /// Each inode has one of them, see [`worker`](Self::worker).
+    workers: KVec<Arc<IoWork<WorkerQueue<Self>>>>,
+    pub(super) redirty: Arc<IoWork<RedirtyQueue<Self>>>,
+    /// Runs the workers. Declared before the bios, so that it is drained before they are freed.
+    queue: OwnedQueue,
+    /// Runs the work item that marks pages dirty, which may wait long for folio locks. It has no
     /// rescuer, because the workers would wait for the rescuer's single thread, too.
-    pub(super) redirty_queue: OwnedQueue,
+    redirty_queue: OwnedQueue,
     /// The pool of requests, each in one allocation with its first bio.
     #[pin]
-    pub(super) bios: BioSet<T>,
-    /// The device of the data. Declared last, so that it is open until the queues are drained.
-    pub(crate) device: BdevFile,
+    pub(super) bios: BioSet<Self>,
+    /// The files. Declared last, because they keep what the queues need until they are drained.
+    #[pin]
+    pub(crate) files: F,
 }
 
-impl<T: HandOver> Engine<T> {
-    /// Creates the engine for the files on `device`, which is called `name`. Sleeps.
+impl<F: Files> Engine<F> {
+    /// Creates the engine for `files`, which is called `name`. Sleeps.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`.
-    pub(crate) fn new(device: BdevFile, name: &CStr) -> Result<Arc<Self>> {
-        let redirty_name = CString::try_from_fmt(fmt!("{name}-redirty"))?;
-        Arc::pin_init(
-            try_pin_init!(Self {
-                limits: DmaLimits::of(&device),
-                pollable: device.is_mq(),
-                polled: LockLessList::new(),
-                task_work <- TaskWorkQueue::new(),
-                policy: Atomic::new(Policy::default() as u32),
-                checker: Checker::new()?,
-                stats: Arc::new(Stats::new()?, GFP_KERNEL)?,
-                queue: OwnedQueue::new_mem_reclaim(name)?,
-                redirty_queue: OwnedQueue::new(&redirty_name)?,
-                bios <- BioSet::new(),
-                device,
-            }),
-            GFP_KERNEL,
-        )
+    /// `ENOMEM`, and those of `files`.
+    pub(crate) fn new<E>(
+        name: &CStr,
+        policy: Policy,
+        files: impl PinInit<F, E>,
+    ) -> Result<impl PinInit<Self, Error>>
+    where
+        Error: From<E>,
+    {
+        let queue = OwnedQueue::new_mem_reclaim(name)?;
+        let redirty_queue = OwnedQueue::new(&CString::try_from_fmt(fmt!("{name}-redirty"))?)?;
+        let mut workers = KVec::with_capacity(F::WORKERS, GFP_KERNEL)?;
+        for _ in 0..F::WORKERS {
+            workers.push(IoWork::new(WorkerQueue::new(), &queue)?, GFP_KERNEL)?;
+        }
+        Ok(try_pin_init!(Self {
+            policy: Atomic::new(policy as u32),
+            checker: Checker::new()?,
+            stats: Arc::new(Stats::new()?, GFP_KERNEL)?,
+            polled: LockLessList::new(),
+            task_work <- TaskWorkQueue::new(),
+            workers,
+            redirty: IoWork::new(RedirtyQueue::new(), &redirty_queue)?,
+            queue,
+            redirty_queue,
+            bios <- BioSet::new(),
+            files <- files,
+        }))
     }
 
     /// Returns the policy of requests that begin now.
@@ -105,8 +116,10 @@ impl<T: HandOver> Engine<T> {
         self.policy.store(policy as u32, Relaxed);
     }
 
-    /// Returns the unit of positions and lengths in bytes, a power of two.
-    pub(crate) fn block_size(&self) -> u32 {
-        self.limits.block
+    /// Returns the worker of an inode.
+    #[inline]
+    pub(super) fn worker(&self, inode: usize) -> &Arc<IoWork<WorkerQueue<Self>>> {
+        // Inodes are some hundred bytes apart.
+        &self.workers[(inode >> 6 ^ inode >> 12) % F::WORKERS]
     }
 }

@@ -6,6 +6,7 @@
 #![allow(dead_code, unused_imports)]
 
 use kernel_ext::{
+    block::BlockDevice,
     context::{
         InAtomic,
         MayIo,
@@ -21,28 +22,25 @@ use kernel_ext::{
 use super::{
     complete,
     engine::Engine,
-    file::{
-        DioFile,
-        File, //
-    },
+    files::Files, //
 };
 
 // E0308: sleeps in an interrupt
 #[cfg(rnull_dio_task_in_interrupt)]
-fn mistake<F: DioFile>(dio: EndedDio<File<F>>, ctx: &InAtomic) {
+fn mistake<F: Files>(dio: EndedDio<Engine<F>>, ctx: &InAtomic) {
     complete::in_task(dio, ctx);
 }
 
 // E0308: waits for I/O in an interrupt
 #[cfg(rnull_dio_io_in_interrupt)]
-fn mistake<F: DioFile>(dio: EndedDio<File<F>>, ctx: &InAtomic) {
+fn mistake<F: Files>(dio: EndedDio<Engine<F>>, ctx: &InAtomic) {
     complete::with_io(dio, ctx);
 }
 
 // E0308: waits for I/O in a task that the I/O itself may be waiting for
 #[cfg(rnull_dio_io_in_issuer)]
-fn mistake<F: DioFile>(engine: &Engine<File<F>>, ctx: &MaySleep) {
-    let _ = engine.device.issue_flush(ctx);
+fn mistake(device: &BlockDevice, ctx: &MaySleep) {
+    let _ = device.issue_flush(ctx);
 }
 
 // E0624: makes up a context
@@ -59,21 +57,21 @@ fn mistake(ctx: MaySleep) -> impl Send {
 
 // E0382: completes a request twice
 #[cfg(rnull_dio_completed_twice)]
-fn mistake<F: DioFile>(kiocb: DioKiocb<File<F>>) {
+fn mistake<F: Files>(kiocb: DioKiocb<Engine<F>>) {
     kiocb.complete(Ok(0));
     kiocb.complete(Ok(0));
 }
 
 // E0382: uses a request after its hand-over
 #[cfg(rnull_dio_used_after_hand_over)]
-fn mistake<F: DioFile>(dio: EndedDio<File<F>>) {
+fn mistake<F: Files>(dio: EndedDio<Engine<F>>) {
     let _ = dio.hand_over();
     let _ = dio.kiocb();
 }
 
 // E0382: submits a bio twice
 #[cfg(rnull_dio_submitted_twice)]
-fn mistake<F: DioFile>(dio: FilledDio<File<F>>) {
+fn mistake<F: Files>(dio: FilledDio<Engine<F>>) {
     let _submitter = dio.submit();
     let _submitter = dio.submit();
 }

@@ -1,255 +1,236 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Planning a request: what it transfers, where, how, and what its completion will need.
+//! Planning a request, and what its submission finds out.
 
 use kernel::prelude::*;
 
 use kernel_ext::{
-    block::bio::{
-        DmaLimits,
-        Filled,
-        Opf,
-        MAX_VECS, //
+    block::{
+        bio::{
+            DmaLimits,
+            Opf, //
+        },
+        BlockDevice, //
     },
-    context::{
-        MayIo,
-        MaySleep, //
-    },
+    context::MayIo,
     dio::{
+        DioCall,
         DioKiocb,
-        FilledDio,
-        FilledTail,
-        NewDio,
-        NewTail,
-        SubmitRef, //
+        EndIoFlags, //
     },
-    fs::iomap::Extent,
-    iov::RawIovIter,
-    task, //
+    fs::{
+        iomap::{
+            MappingType,
+            Mappings, //
+        },
+        Kiocb, //
+    },
+    iov::RawIovIter, //
 };
 
 use super::{
-    file::{
-        DioFile,
-        EndIoHook,
-        File, //
-    },
+    direction::Direction,
+    engine::Engine,
+    files::Files,
     needs::Needs,
     policy::Policy,
-    range::{
-        range,
-        Direction,
-        Range, //
-    },
-    request::DioState, //
+    request::Summary, //
 };
 
-/// A request that was not submitted, and the error for its issuer.
-type Refused<F> = (DioKiocb<File<F>>, Error);
-
-/// The plan of a request, made before its first bio is allocated.
-pub(super) struct Plan {
+/// What does not change during the submission of a request.
+pub(super) struct Plan<'a> {
+    pub(super) call: &'a DioCall<'a>,
     pub(super) direction: Direction,
-    pub(super) range: Range,
-    pub(super) needs: Needs,
-    pos: u64,
-    /// The first extent.
-    extent: Extent,
-    limits: DmaLimits,
-    opf: Opf,
-    policy: Policy,
-    nowait: bool,
-    polled: bool,
+    pub(super) policy: Policy,
+    pub(super) len: usize,
+    /// The size of the file in bytes when the request begins.
+    pub(super) file_size: u64,
+    /// The bytes that the issuer gets at most: those before the end of the file, for a read.
+    pub(super) reported: usize,
+    /// Whether this is a write behind the end of the file, at least in part.
+    pub(super) extends: bool,
+    /// Whether a write has to be durable.
+    pub(super) dsync: bool,
+    /// Whether the request must not sleep, and so is done by one bio or not at all: no part of it
+    /// may be transferred if the submission of the rest would sleep. File systems that count their
+    /// requests decide this themselves.
+    pub(super) one_bio: bool,
 }
 
-impl Plan {
-    /// Checks a request, counts it in `i_dio_count`, and prepares the page cache. Returns [`None`]
-    /// if there is nothing to transfer.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`submit`](super::submit()), except for those of memory.
+/// What the submission has found out so far.
+pub(super) struct Progress {
+    /// The bytes that bios transfer, or that were found to be zeroes.
+    pub(super) size: usize,
+    pub(super) end_io_flags: EndIoFlags,
+    /// Whether the end of the request needs a task because of its blocks.
+    pub(super) work: bool,
+    /// Whether all writes go through the device's cache.
+    pub(super) write_through: bool,
+}
+
+impl<'a> Plan<'a> {
     #[inline]
-    pub(super) fn new<F: DioFile>(
-        direction: Direction,
-        kiocb: &mut DioKiocb<File<F>>,
+    pub(super) fn new<F: Files>(
+        kiocb: &Kiocb<Engine<F>>,
         iter: &RawIovIter<'_>,
-        io: &MayIo,
-    ) -> Result<Option<Self>> {
-        let limits = kiocb.target().engine().limits;
-        let (pos, size) = (kiocb.ki_pos(), kiocb.target().inner.size());
-        let range = range(direction, pos, iter.len(), size, limits.block)?;
-        if range.transfer == 0 {
-            return Ok(None);
-        }
-        match direction {
-            // Access times are not kept, see `FileOperations`.
-            Direction::Read => (),
-            Direction::Write => kiocb.modified()?,
-        }
-        kiocb.begin_dio()?;
-        prepare_page_cache(direction, kiocb, range.transfer, io)?;
-        let extent = kiocb.target().inner.map(pos, range.transfer as u64)?;
-        let (opf, needs) = operation(direction, kiocb);
-        let engine = kiocb.target().engine();
-        let policy = engine.policy();
-        let needs = policy.raise(direction, needs);
-        Ok(Some(Self {
+        call: &'a DioCall<'a>,
+    ) -> Self {
+        let direction = if iter.is_source() {
+            Direction::Write
+        } else {
+            Direction::Read
+        };
+        let write = direction == Direction::Write;
+        let file_size = kiocb.file_size();
+        let (pos, len) = (kiocb.ki_pos(), iter.len());
+        let beyond = pos + len as u64 > file_size;
+        Self {
+            call,
             direction,
-            range,
-            needs,
-            pos,
-            extent,
-            limits,
-            opf,
-            policy,
-            nowait: kiocb.is_nowait(),
-            polled: kiocb.is_hipri() && !kiocb.is_sync() && engine.pollable && policy.polls(needs),
-        }))
+            policy: kiocb.target().policy(),
+            len,
+            file_size,
+            // CAST: Less than the length.
+            reported: if beyond && !write {
+                file_size.saturating_sub(pos) as usize
+            } else {
+                len
+            },
+            extends: beyond && write,
+            dsync: write && kiocb.is_dsync(),
+            one_bio: !F::COUNTED && kiocb.is_nowait(),
+        }
     }
 
-    /// Allocates the request, and fills its first bio.
+    /// Checks a request, counts it in `i_dio_count`, and prepares the page cache. Returns whether
+    /// there is anything to do.
     ///
     /// # Errors
     ///
-    /// Returns the kiocb, with the error for the issuer.
+    /// - `EAGAIN`: the write would not be an overwrite, but has to be; or the request must not
+    ///   sleep, and would.
+    /// - `ENOTBLK`: the page cache could not be emptied, so a write has to go through it.
+    /// - the error of a writeback.
     #[inline]
-    pub(super) fn first_bio<F: DioFile>(
+    pub(super) fn begin<F: Files>(
         &self,
-        kiocb: DioKiocb<File<F>>,
-        iter: &mut RawIovIter<'_>,
-        ctx: &MaySleep,
-    ) -> Result<FilledDio<File<F>>, Refused<F>> {
-        let segments = nr_segments(iter);
-        // An estimate: memory may turn out to be more contiguous than its pages suggest.
-        let one_bio = segments <= MAX_VECS && self.extent.len >= self.range.transfer as u64;
-        if self.nowait && !one_bio {
-            return Err((kiocb, EAGAIN));
+        kiocb: &mut DioKiocb<Engine<F>>,
+        io: &MayIo,
+    ) -> Result<bool> {
+        match self.direction {
+            Direction::Read if kiocb.ki_pos() >= self.file_size => return Ok(false),
+            Direction::Write if self.extends && self.call.is_overwrite_only() => {
+                return Err(EAGAIN);
+            }
+            _ => (),
         }
-        let state = self.state(&kiocb);
-        let dio = NewDio::new(kiocb, segments, self.opf, self.nowait, state)
-            .map_err(|kiocb| (kiocb, EAGAIN))?;
-        let len = self.extent.len.min(self.range.transfer as u64);
-        let filled = iter.with_limit(len, |iter| {
-            dio.fill(self.extent.sector, iter, self.limits, ctx)
-        });
-        let (mut dio, filled) = filled?;
-        if let Err(err) = self.check_nowait(filled, dio.bytes()) {
-            return Err((dio.into_kiocb(), err));
+        // Before pages are dropped, because a buffered write adds pages while it excludes direct I/O.
+        kiocb.begin_dio()?;
+        // Errors of earlier writebacks are reported, too.
+        if !kiocb.has_cached_pages() && !kiocb.has_writeback_error() {
+            return Ok(true);
         }
         match self.direction {
-            Direction::Read => dio.mark_pages_dirty(ctx),
-            Direction::Write => task::account_write(dio.bytes()),
+            Direction::Read => kiocb.write_and_wait(self.len, io)?,
+            Direction::Write => kiocb.invalidate_pages(self.len, io).map_err(|err| {
+                if err == EAGAIN {
+                    err
+                } else {
+                    ENOTBLK
+                }
+            })?,
         }
-        // Only a request of one bio is polled for, because the kiocb has one hardware queue.
-        if self.polled && dio.bytes() == self.range.transfer {
-            dio.set_polled();
-        }
-        Ok(dio)
+        Ok(true)
     }
 
-    /// Allocates and fills the bio that continues the request `done` bytes behind its start.
-    ///
-    /// # Errors
-    ///
-    /// The error for the issuer.
-    pub(super) fn next_bio<'a, F: DioFile>(
-        &self,
-        submitter: &'a SubmitRef<File<F>>,
-        iter: &mut RawIovIter<'_>,
-        done: usize,
-        ctx: &MaySleep,
-    ) -> Result<FilledTail<'a, File<F>>> {
-        let left = (self.range.transfer - done) as u64;
-        let file = submitter.kiocb().target();
-        let extent = file.inner.map(self.pos + done as u64, left)?;
-        let tail = NewTail::new(submitter, nr_segments(iter), self.opf, ctx);
-        let (mut tail, _) = iter.with_limit(extent.len.min(left), |iter| {
-            tail.fill(extent.sector, iter, self.limits, ctx)
-        })?;
-        match self.direction {
-            Direction::Read => tail.mark_pages_dirty(ctx),
-            Direction::Write => task::account_write(tail.bytes()),
-        }
-        Ok(tail)
-    }
-
-    fn state<F: DioFile>(&self, kiocb: &DioKiocb<File<F>>) -> DioState {
-        DioState::new(
-            self.direction,
-            self.pos,
-            self.range.reported_bytes,
-            self.policy,
-            self.needs,
-            self.needs == Needs::Io && !kiocb.is_sync(),
-        )
-    }
-
-    /// Checks that a request which must not sleep fits into its first bio, of `len` bytes, because
-    /// no part of it may be transferred if the submission of the rest would sleep.
+    /// Returns what is known before the first mapping.
     #[inline]
-    fn check_nowait(&self, filled: Filled, len: usize) -> Result {
-        match filled {
-            Filled::Fault(err) if self.nowait => Err(err),
-            _ if self.nowait && len != self.range.transfer => Err(EAGAIN),
-            _ => Ok(()),
+    pub(super) fn progress<F: Files>(&self, kiocb: &DioKiocb<Engine<F>>) -> Progress {
+        Progress {
+            size: 0,
+            end_io_flags: EndIoFlags::NONE,
+            work: self.extends,
+            // Metadata does not go through the cache, so `O_SYNC` needs a sync in any case.
+            write_through: self.dsync && !kiocb.is_full_sync(),
         }
     }
-}
 
-/// Writes back the cached pages of a read of `len` bytes, or drops those of a write.
-#[inline]
-fn prepare_page_cache<F: DioFile>(
-    direction: Direction,
-    kiocb: &DioKiocb<File<F>>,
-    len: usize,
-    io: &MayIo,
-) -> Result {
-    // Errors of earlier writebacks are reported, too.
-    if !kiocb.has_cached_pages() && !kiocb.has_writeback_error() {
-        return Ok(());
-    }
-    match direction {
-        Direction::Read => kiocb.write_and_wait(len, io),
-        Direction::Write => {
-            kiocb
-                .invalidate_pages(len, io)
-                .map_err(|err| if err == EAGAIN { err } else { ENOTBLK })
+    /// Returns the limits of bios to `device`.
+    #[inline]
+    pub(super) fn limits<F: Files>(
+        &self,
+        kiocb: &DioKiocb<Engine<F>>,
+        device: &BlockDevice,
+    ) -> DmaLimits {
+        let mut limits = DmaLimits::of(device);
+        if self.call.needs_whole_blocks() {
+            limits.block = kiocb.file_block_size();
         }
+        limits
     }
-}
 
-/// Returns the operation of the bios of a request, and what its completion will need.
-// Hot path: the call would cost more than the body.
-#[inline(always)]
-fn operation<F: DioFile>(direction: Direction, kiocb: &DioKiocb<File<F>>) -> (Opf, Needs) {
-    let opf = match direction {
-        Direction::Read => Opf::READ,
-        Direction::Write => Opf::WRITE,
-    };
-    let opf = if kiocb.is_nowait() { opf.nowait() } else { opf };
-    let hook = match F::END_IO {
-        EndIoHook::None => Needs::Nothing,
-        EndIoHook::Counted | EndIoHook::Uncounted => Needs::Task,
-    };
-    if direction == Direction::Read || !kiocb.is_dsync() {
-        return (opf, hook);
+    /// Returns the operation of bios to the mapping, and notes what it means for the end of the
+    /// request.
+    #[inline]
+    pub(super) fn operation(
+        &self,
+        mappings: &Mappings<'_>,
+        device: &BlockDevice,
+        progress: &mut Progress,
+    ) -> Opf {
+        let opf = |opf: Opf| if self.one_bio { opf.nowait() } else { opf };
+        if self.direction == Direction::Read {
+            return opf(Opf::READ);
+        }
+        let mut work = mappings.is_new();
+        if mappings.mapping_type() == MappingType::Unwritten {
+            progress.end_io_flags = progress.end_io_flags.or(EndIoFlags::UNWRITTEN);
+            work = true;
+        }
+        if mappings.is_shared() {
+            progress.end_io_flags = progress.end_io_flags.or(EndIoFlags::COW);
+            work = true;
+        }
+        progress.work |= work;
+        if !progress.write_through {
+            return opf(Opf::WRITE);
+        }
+        if !work && !mappings.is_dirty() && (!device.has_write_cache() || device.has_fua()) {
+            return opf(Opf::WRITE).fua();
+        }
+        progress.write_through = false;
+        opf(Opf::WRITE)
     }
-    let device = &kiocb.target().engine().device;
-    if device.has_fua() || !device.has_write_cache() {
-        (opf.fua(), hook)
-    } else {
-        (opf, Needs::Io)
-    }
-}
 
-/// Returns the number of segments to allocate a bio for, which is more than [`MAX_VECS`] if one bio
-/// is not enough; 0 if the bio takes those of the iterator.
-#[inline]
-fn nr_segments(iter: &RawIovIter<'_>) -> u16 {
-    if iter.is_bvec() {
-        0
-    } else {
-        iter.nr_segments(MAX_VECS + 1)
+    /// Returns whether a request of one bio is polled for.
+    #[inline]
+    pub(super) fn may_poll<F: Files>(
+        &self,
+        summary: &Summary,
+        kiocb: &DioKiocb<Engine<F>>,
+    ) -> bool {
+        // A reaper does not complete what needs more if the request is counted.
+        kiocb.is_hipri()
+            && self.policy.polls(summary.needs)
+            && (summary.needs == Needs::Nothing || !F::COUNTED)
+            && !self.call.is_waited_for()
+            && kiocb.target().files.may_poll()
+    }
+
+    /// Returns what the end of the request needs, as far as is known.
+    #[inline]
+    pub(super) fn summary(&self, progress: &Progress) -> Summary {
+        let sync = self.dsync && !progress.write_through;
+        let needs = if progress.work || sync {
+            Needs::Io
+        } else {
+            Needs::Nothing
+        };
+        Summary {
+            size: progress.size,
+            needs: self.policy.raise(self.direction, needs),
+            sync,
+            end_io_flags: progress.end_io_flags,
+        }
     }
 }

@@ -10,8 +10,8 @@ use crate::named::{
 };
 
 use super::{
-    needs::Needs,
-    range::Direction, //
+    direction::Direction,
+    needs::Needs, //
 };
 
 named_enum! {

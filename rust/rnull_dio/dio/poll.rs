@@ -3,7 +3,10 @@
 //! Polled completions.
 
 use kernel_ext::{
-    block::poll::PollCookie,
+    block::{
+        poll::PollCookie,
+        BlockDevice, //
+    },
     context::MaySleep,
     dio::trace,
     sync::llist::LockLessList, //
@@ -12,14 +15,11 @@ use kernel_ext::{
 use super::{
     complete,
     engine::Engine,
-    file::{
-        DioFile,
-        File, //
-    },
+    files::Files,
     needs::Needs, //
 };
 
-/// Polls the hardware queue of `cookie` once, and completes the polled requests that have ended, in
+/// Polls the hardware queue of `cookie` of `device` once, and completes the polled requests that have ended, in
 /// this task. Returns how many were completed.
 ///
 /// The driver may call `end_io` with a lock held, so a request is not completed there. It is put on
@@ -28,13 +28,14 @@ use super::{
 ///
 /// Never spins, although the issuer may allow it, because no hardware queue finds a request that
 /// another poller has completed. The issuer polls again if its request is not complete.
-pub(crate) fn poll<F: DioFile>(
-    engine: &Engine<File<F>>,
+pub(crate) fn poll<F: Files>(
+    engine: &Engine<F>,
+    device: &BlockDevice,
     cookie: Option<PollCookie>,
     ctx: &MaySleep,
 ) -> u32 {
     if let Some(cookie) = cookie {
-        engine.device.poll(cookie, ctx);
+        device.poll(cookie, ctx);
     }
     // Most polls find nothing, and need not take the cache line from the contexts that add.
     let reaped = if engine.polled.is_empty() {
@@ -42,12 +43,12 @@ pub(crate) fn poll<F: DioFile>(
     } else {
         reap(engine, ctx)
     };
-    trace::poll(&engine.device, cookie, reaped);
+    trace::poll(device, cookie, reaped);
     reaped
 }
 
 /// Completes the polled requests that have ended.
-fn reap<F: DioFile>(engine: &Engine<File<F>>, ctx: &MaySleep) -> u32 {
+fn reap<F: Files>(engine: &Engine<F>, ctx: &MaySleep) -> u32 {
     let mut reaped = 0;
     // Completions that sleep come last, because no other reaper can find the requests of this
     // batch.
@@ -55,7 +56,7 @@ fn reap<F: DioFile>(engine: &Engine<File<F>>, ctx: &MaySleep) -> u32 {
     for mut dio in engine.polled.take_all() {
         reaped += 1;
         if dio.state_mut().needs() == Needs::Nothing {
-            complete::without_needs(dio);
+            complete::at_once(dio);
         } else {
             sleeping.push(dio);
         }

@@ -10,91 +10,172 @@ use kernel::{
     },
 };
 
-use super::{
-    needs::Needs,
-    policy::Policy,
-    range::Direction, //
+use kernel_ext::dio::{
+    EndIoFlags,
+    EndIoOp, //
 };
+
+use super::{
+    direction::Direction,
+    needs::Needs,
+    policy::Policy, //
+};
+
+/// What is known of a request when its submission is over; of a request of one bio, before that is
+/// submitted.
+#[derive(Clone, Copy)]
+pub(super) struct Summary {
+    /// The bytes that bios transfer, or that were found to be zeroes.
+    pub(super) size: usize,
+    pub(super) needs: Needs,
+    /// Whether the file has to be synced when the data has been written.
+    pub(super) sync: bool,
+    pub(super) end_io_flags: EndIoFlags,
+}
 
 /// The state of a request, shared by its submitter and its bios.
 ///
 /// Relaxed ordering is enough, because the reference count orders all accesses before the final
 /// put.
-pub(crate) struct DioState {
+pub(crate) struct State {
     pub(super) direction: Direction,
-    /// Its position in the file, in bytes.
-    pub(super) pos: u64,
-    /// Whether it is counted in the [flush group](super::flush_group::FlushGroup) of its file.
-    pub(super) is_grouped: bool,
     pub(super) policy: Policy,
-    /// The bytes that the issuer gets as the result, if there is no error.
-    pub(super) reported_bytes: usize,
-    /// What is left to do, as a [`Needs`] that is only raised; or the first error, as an errno. One
-    /// word, because it is read several times for each request.
-    state: Atomic<i32>,
+    /// The size of the file in bytes when the request began.
+    pub(super) file_size: u64,
+    pub(super) end_io: EndIoOp,
+    /// The bytes of the result that were transferred before this request.
+    pub(super) done_before: usize,
+    /// Whether it is counted in the flush group of its worker.
+    pub(super) is_grouped: bool,
+    /// The bytes that were transferred, while the request waits for a sync of its file.
+    pub(super) ended_bytes: usize,
+    size: Atomic<usize>,
+    /// `needs`, `sync` and `end_io_flags` of a [`Summary`].
+    bits: Atomic<u32>,
+    /// The first error, as an errno; 0 if there is none.
+    error: Atomic<i32>,
 }
 
-impl DioState {
+/// The bit of [`State::bits`] for `sync`.
+const SYNC: u32 = 1 << 8;
+/// The bits of [`State::bits`] for `needs`.
+const NEEDS: u32 = 0xff;
+/// The shift of `end_io_flags` in [`State::bits`].
+const FLAGS_SHIFT: u32 = 16;
+
+impl Summary {
+    /// Returns whether it is likely to be ended together with others.
+    pub(super) fn is_grouped(&self) -> bool {
+        self.sync || self.end_io_flags != EndIoFlags::NONE
+    }
+
+    fn bits(&self) -> u32 {
+        let sync = if self.sync { SYNC } else { 0 };
+        // The flags have few bits, see the check below.
+        self.needs as u32 | sync | (self.end_io_flags.bits() >> FLAGS_FROM) << FLAGS_SHIFT
+    }
+}
+
+/// The position of the lowest bit of [`EndIoFlags`].
+const FLAGS_FROM: u32 = EndIoFlags::UNWRITTEN
+    .or(EndIoFlags::COW)
+    .bits()
+    .trailing_zeros();
+
+// All of them fit.
+const _: () = assert!(EndIoFlags::UNWRITTEN.or(EndIoFlags::COW).bits() >> FLAGS_FROM < 1 << 8);
+
+impl State {
     pub(super) fn new(
         direction: Direction,
-        pos: u64,
-        reported_bytes: usize,
         policy: Policy,
-        needs: Needs,
-        is_grouped: bool,
+        file_size: u64,
+        end_io: EndIoOp,
+        done_before: usize,
+        summary: Summary,
     ) -> Self {
         Self {
             direction,
-            pos,
-            is_grouped,
             policy,
-            reported_bytes,
-            // CAST: One of three.
-            state: Atomic::new(needs as i32),
+            file_size,
+            end_io,
+            done_before,
+            is_grouped: false,
+            ended_bytes: 0,
+            size: Atomic::new(summary.size),
+            bits: Atomic::new(summary.bits()),
+            error: Atomic::new(0),
         }
     }
 
-    /// Returns what is left to do when all bios have ended. A request that has failed needs no
-    /// flush.
-    pub(super) fn needs(&mut self) -> Needs {
-        match *self.state.get_mut() {
-            0 => Needs::Nothing,
-            2 => Needs::Io,
-            // An error needs a task, because some issuers do not expect it in an interrupt.
-            _ => Needs::Task,
-        }
+    /// Sets what is known at the end of the submission.
+    pub(super) fn set_summary(&self, summary: &Summary) {
+        self.size.store(summary.size, Relaxed);
+        self.bits.store(summary.bits(), Relaxed);
     }
 
-    /// Makes sure that the completion may sleep.
-    pub(super) fn raise_to_task(&self) {
-        // If this fails, the needs are not less already.
-        let _ = self
-            .state
-            .cmpxchg(Needs::Nothing as i32, Needs::Task as i32, Relaxed);
-    }
-
-    /// Returns whether there is an error.
-    pub(super) fn has_failed(&self) -> bool {
-        self.state.load(Relaxed) < 0
+    /// As [`set_summary`](Self::set_summary), before the request is shared.
+    pub(super) fn init_summary(&mut self, summary: &Summary) {
+        *self.size.get_mut() = summary.size;
+        *self.bits.get_mut() = summary.bits();
     }
 
     /// Records an error; the first one stays.
     pub(super) fn fail(&self, err: Error) {
-        let mut state = self.state.load(Relaxed);
-        while state >= 0 {
-            match self.state.cmpxchg(state, err.to_errno(), Relaxed) {
-                Ok(_) => return,
-                Err(found) => state = found,
-            }
+        // If this fails, there is an error already.
+        let _ = self.error.cmpxchg(0, err.to_errno(), Relaxed);
+    }
+
+    /// Returns whether there is an error.
+    pub(super) fn has_failed(&self) -> bool {
+        self.error.load(Relaxed) != 0
+    }
+
+    /// Returns the first error.
+    pub(super) fn error(&mut self) -> Result {
+        match *self.error.get_mut() {
+            0 => Ok(()),
+            errno => Err(Error::from_errno(errno)),
         }
     }
 
-    /// Returns the issuer's result when all bios have ended.
-    pub(super) fn result(&mut self) -> Result<usize> {
-        match *self.state.get_mut() {
-            errno @ ..0 => Err(Error::from_errno(errno)),
-            _ => Ok(self.reported_bytes),
+    /// Returns what the rest of the completion needs when all bios have ended.
+    pub(super) fn needs(&mut self) -> Needs {
+        if *self.error.get_mut() != 0 {
+            // Some issuers do not expect an error in an interrupt. It needs no sync.
+            return if self.end_io.is_none() {
+                Needs::Task
+            } else {
+                Needs::Io
+            };
         }
+        let bits = *self.bits.get_mut();
+        match bits & NEEDS {
+            0 => Needs::Nothing,
+            1 => Needs::Task,
+            _ => Needs::Io,
+        }
+    }
+
+    /// Makes the rest of a completion that needed nothing need a task.
+    pub(super) fn raise_to_task(&mut self) {
+        *self.bits.get_mut() |= Needs::Task as u32;
+    }
+
+    /// Returns whether the file has to be synced.
+    pub(super) fn must_sync(&mut self) -> bool {
+        *self.bits.get_mut() & SYNC != 0
+    }
+
+    /// Returns what has happened to the blocks.
+    pub(super) fn end_io_flags(&mut self) -> EndIoFlags {
+        let bits = *self.bits.get_mut() >> FLAGS_SHIFT;
+        EndIoFlags::from_bits(bits << FLAGS_FROM)
+    }
+
+    /// Returns the bytes that have been transferred if there is no error.
+    pub(super) fn size(&mut self) -> usize {
+        *self.size.get_mut()
     }
 }
 
@@ -102,39 +183,29 @@ impl DioState {
 mod tests {
     use super::*;
 
-    fn dio(needs: Needs) -> DioState {
-        DioState::new(Direction::Read, 0, 4096, Policy::Auto, needs, false)
-    }
-
     #[test]
-    fn first_error_wins() {
-        let mut dio = dio(Needs::Nothing);
-        assert_eq!(dio.result(), Ok(4096));
-        assert!(!dio.has_failed());
-        dio.fail(EIO);
-        dio.fail(ENOSPC);
-        assert!(dio.has_failed());
-        assert_eq!(dio.result(), Err(EIO));
-    }
-
-    #[test]
-    fn needs_are_only_raised() {
-        let mut request = dio(Needs::Nothing);
-        assert_eq!(request.needs(), Needs::Nothing);
-        request.raise_to_task();
-        assert_eq!(request.needs(), Needs::Task);
-
-        let mut request = dio(Needs::Io);
-        request.raise_to_task();
-        assert_eq!(request.needs(), Needs::Io);
-    }
-
-    #[test]
-    fn a_request_that_has_failed_needs_a_task() {
-        for needs in [Needs::Nothing, Needs::Task, Needs::Io] {
-            let mut request = dio(needs);
-            request.fail(EIO);
-            assert_eq!(request.needs(), Needs::Task);
+    fn a_summary_is_kept() {
+        for &needs in &[Needs::Nothing, Needs::Task, Needs::Io] {
+            for sync in [false, true] {
+                for flags in [
+                    EndIoFlags::NONE,
+                    EndIoFlags::UNWRITTEN,
+                    EndIoFlags::COW,
+                    EndIoFlags::COW.or(EndIoFlags::UNWRITTEN),
+                ] {
+                    let bits = Summary {
+                        size: 512,
+                        needs,
+                        sync,
+                        end_io_flags: flags,
+                    }
+                    .bits();
+                    assert_eq!(bits & NEEDS, needs as u32);
+                    assert_eq!((bits & SYNC != 0), sync);
+                    let kept = EndIoFlags::from_bits(bits >> FLAGS_SHIFT << FLAGS_FROM);
+                    assert!(kept == flags);
+                }
+            }
         }
     }
 }

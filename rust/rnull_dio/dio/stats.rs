@@ -2,14 +2,23 @@
 
 //! Counters of an engine, for debugfs.
 
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    sync::Arc, //
+};
+
+use kernel_ext::debugfs::File;
 
 use crate::{
     counters::Counters,
+    debugfs::Dir,
     named::named_enum, //
 };
 
-use super::route::Route;
+use super::{
+    passed::Reason,
+    route::Route, //
+};
 
 named_enum! {
     /// Events that are counted beside the routes.
@@ -18,9 +27,9 @@ named_enum! {
         Refused = "refused",
         /// A request was handed to its issuer by `kiocb->dio_complete`.
         Native = "native",
-        /// The worker has flushed the device's cache, for one or more requests.
+        /// A worker has synced a file, for one or more requests.
         WorkerFlush = "worker_flushes",
-        /// The worker has completed a request after its flush.
+        /// A worker has completed a request after a sync.
         Flushed = "worker_flushed",
     }
 }
@@ -31,6 +40,8 @@ pub(crate) struct Stats {
     pub(crate) routes: Counters<Route>,
     /// How often each other event happened.
     pub(crate) events: Counters<Event>,
+    /// How many requests were passed on, by their reasons.
+    pub(crate) passed: Counters<Reason>,
 }
 
 impl Stats {
@@ -38,6 +49,7 @@ impl Stats {
         Ok(Self {
             routes: Counters::new()?,
             events: Counters::new()?,
+            passed: Counters::new()?,
         })
     }
 
@@ -46,5 +58,33 @@ impl Stats {
         self.events.inc(Event::Refused);
         self.routes.dec(Route::Issuer);
         self.routes.inc(Route::Worker);
+    }
+}
+
+/// The files of an engine in debugfs.
+#[pin_data]
+pub(crate) struct StatsFiles {
+    #[pin]
+    routes: File<Arc<Stats>>,
+    #[pin]
+    events: File<Arc<Stats>>,
+    #[pin]
+    passed: File<Arc<Stats>>,
+}
+
+impl StatsFiles {
+    /// Creates the files in `directory`, which they keep.
+    pub(crate) fn new<'a>(
+        directory: &'a Dir,
+        stats: &'a Arc<Stats>,
+    ) -> impl PinInit<Self, Error> + 'a {
+        try_pin_init!(Self {
+            routes <- directory
+                .read_callback_file(c"routes", stats.clone(), |stats, f| stats.routes.show(f)),
+            events <- directory
+                .read_callback_file(c"events", stats.clone(), |stats, f| stats.events.show(f)),
+            passed <- directory
+                .read_callback_file(c"passed", stats.clone(), |stats, f| stats.passed.show(f)),
+        })
     }
 }

@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The interface between a [`File`] and `kernel_ext`: what is called when bios end.
+//! The interface between an [`Engine`] and `kernel_ext`: what is called when a request begins, when
+//! bios end, and when an issuer runs the rest of a completion.
 
 use kernel::prelude::*;
 
 use kernel_ext::{
-    block::BlockDevice,
     context::{
         InAtomic,
+        MayIo,
         MaySleep, //
     },
     dio::{
+        self as ext,
         BioSet,
-        DeviceTarget,
+        DioCall,
         DioGate,
         DioKiocb,
         DioTarget,
@@ -20,12 +22,12 @@ use kernel_ext::{
         EndedBio,
         EndedDio,
         Gated,
-        HandOver, //
+        HandOver,
+        Taken, //
     },
-    fs::iomap::{
-        Extent,
-        Mapping, //
-    },
+    fs::Kiocb,
+    iov::RawIovIter,
+    percpu_ref::Users,
     task_work::TaskWorkQueue, //
 };
 
@@ -33,49 +35,46 @@ use super::{
     complete,
     dispatch,
     end_io,
-    file::{
-        DioFile,
-        File, //
-    },
-    request::DioState, //
+    engine::Engine,
+    files::Files,
+    request::State,
+    rw, //
 };
 
-impl<F: DioFile> DioTarget for File<F> {
-    type State = DioState;
+impl<F: Files> Gated for Engine<F> {
+    #[inline]
+    fn gate(&self) -> Option<&DioGate> {
+        self.files.gate()
+    }
 
-    const DEFERS: bool = true;
+    #[inline]
+    fn users(&self) -> Option<&Users> {
+        self.files.users()
+    }
+}
+
+impl<F: Files> DioTarget for Engine<F> {
+    type State = State;
+
+    const DEFERS: bool = !F::COUNTED;
 
     #[inline]
     fn bio_set(&self) -> &BioSet<Self> {
-        &self.engine().bios
+        &self.bios
     }
 }
 
-impl<F: DioFile> DeviceTarget for File<F> {
-    #[inline]
-    fn device(&self) -> &BlockDevice {
-        &self.engine().device
-    }
-}
-
-impl<F: DioFile> Gated for File<F> {
-    #[inline]
-    fn gate(&self) -> Option<&DioGate> {
-        Some(&self.gate)
-    }
-}
-
-impl<F: DioFile> EndIo for File<F> {
+impl<F: Files> EndIo for Engine<F> {
     #[inline]
     fn end_io(bio: EndedBio<Self>, ctx: &InAtomic) {
         end_io::end_io(bio, ctx);
     }
 }
 
-impl<F: DioFile> HandOver for File<F> {
+impl<F: Files> HandOver for Engine<F> {
     #[inline]
     fn task_work(&self) -> &TaskWorkQueue<EndedDio<Self>> {
-        &self.engine().task_work
+        &self.task_work
     }
 
     fn run(dio: EndedDio<Self>, ctx: &MaySleep) -> (DioKiocb<Self>, Result<usize>) {
@@ -87,14 +86,14 @@ impl<F: DioFile> HandOver for File<F> {
     }
 }
 
-impl<F: DioFile> Mapping for File<F> {
-    #[inline]
-    fn map(&self, pos: u64, len: u64) -> Result<Extent> {
-        self.inner.map(pos, len)
-    }
-
-    #[inline]
-    fn block_device(&self) -> &BlockDevice {
-        &self.engine().device
+impl<F: Files> ext::Engine for Engine<F> {
+    #[inline(always)]
+    fn dio_rw(
+        kiocb: Kiocb<Self>,
+        iter: &mut RawIovIter<'_>,
+        call: &DioCall<'_>,
+        io: &MayIo,
+    ) -> Taken<Self> {
+        rw::rw(kiocb, iter, call, io)
     }
 }

@@ -1,49 +1,40 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The worker of a file: completions that neither an interrupt nor the issuer can run.
-
-use kernel::prelude::*;
+//! The workers: completions that neither an interrupt nor the issuer can run.
 
 use kernel_ext::{
     context::MayIo,
-    dio::EndedDio,
-    sync::llist::{
-        Drain,
-        LockLessList, //
+    dio::{
+        DioKiocb,
+        EndedDio, //
     },
+    sync::llist::LockLessList,
     workqueue::IoWorkItem, //
 };
 
 use super::{
-    complete,
+    batch,
     engine::Engine,
-    file::{
-        DioFile,
-        File, //
-    },
+    files::Files,
     queue::WorkerQueue,
-    redirty,
-    stats::Event, //
+    request::State, //
 };
 
-/// Queues a request for the work item of its file that completes it. Any context.
-pub(super) fn push<F: DioFile>(dio: EndedDio<File<F>>) {
+/// Queues a request of which all bios have ended for the worker of its inode. Any context.
+pub(super) fn push<F: Files>(dio: EndedDio<Engine<F>>) {
     let grouped = dio.state().is_grouped;
     push_counted(dio, grouped);
 }
 
 /// As [`push`], for a request that its issuer refused, and that was already counted as ended. Any
 /// context.
-pub(super) fn push_refused<F: DioFile>(dio: EndedDio<File<F>>) {
+pub(super) fn push_refused<F: Files>(dio: EndedDio<Engine<F>>) {
     push_counted(dio, false);
 }
 
-fn push_counted<F: DioFile>(dio: EndedDio<File<F>>, counts: bool) {
-    if dio.must_redirty() {
-        return redirty::push(dio);
-    }
+fn push_counted<F: Files>(dio: EndedDio<Engine<F>>, counts: bool) {
     // The request keeps the worker no longer than until it is in the list.
-    let worker = dio.kiocb().target().worker().clone();
+    let worker = dio.kiocb().target().worker(dio.kiocb().inode_id()).clone();
     let first = worker.ended.push(dio);
     if counts {
         worker.group.end();
@@ -54,62 +45,55 @@ fn push_counted<F: DioFile>(dio: EndedDio<File<F>>, counts: bool) {
     }
 }
 
+/// Counts a request as submitted, if it may be ended together with others.
+#[inline]
+pub(super) fn count_submitted<F: Files>(kiocb: &DioKiocb<Engine<F>>, state: &State) {
+    if state.is_grouped {
+        kiocb.target().worker(kiocb.inode_id()).group.submit();
+    }
+}
+
 /// Counts a request as ended that another context than the worker completes. Any context.
 #[inline]
-pub(super) fn ended_elsewhere<F: DioFile>(dio: &EndedDio<File<F>>) {
+pub(super) fn ended_elsewhere<F: Files>(dio: &EndedDio<Engine<F>>) {
     if dio.state().is_grouped {
-        dio.kiocb().target().worker().group.end();
+        let kiocb = dio.kiocb();
+        kiocb.target().worker(kiocb.inode_id()).group.end();
     }
 }
 
-/// Completes the writes that have ended, except those that need a flush, which go to `durable`.
-fn complete_or_keep<F: DioFile>(
-    queue: &WorkerQueue<File<F>>,
-    durable: &LockLessList<EndedDio<File<F>>>,
+/// Ends all requests that are in the queue.
+fn end_all<F: Files>(
+    queue: &WorkerQueue<Engine<F>>,
+    durable: &LockLessList<EndedDio<Engine<F>>>,
     io: &MayIo,
 ) {
-    for mut dio in queue.ended.take_all() {
-        if complete::must_flush(dio.state_mut()) {
-            durable.push(dio);
-        } else {
-            let (kiocb, ret) = complete::after_flush(dio, Ok(()), io);
-            kiocb.complete(ret);
-        }
-    }
+    batch::end_all(queue.ended.take_all(), &queue.pattern, durable, io);
 }
 
-/// Completes writes that need a flush, all of which have ended, with one flush.
-fn flush_and_complete<F: DioFile>(
-    queue: &WorkerQueue<File<F>>,
-    batch: Drain<EndedDio<File<F>>>,
-    io: &MayIo,
-) {
-    let mut flushed = None;
-    for dio in batch {
-        let engine = dio.kiocb().target().engine();
-        let flushed = *flushed.get_or_insert_with(|| flush(queue, engine, io));
-        engine.stats.events.inc(Event::Flushed);
-        let (kiocb, ret) = complete::after_flush(dio, flushed, io);
-        kiocb.complete(ret);
-    }
-}
-
-fn flush<F: DioFile>(queue: &WorkerQueue<File<F>>, engine: &Engine<File<F>>, io: &MayIo) -> Result {
-    engine.stats.events.inc(Event::WorkerFlush);
-    queue.group.measure(|| engine.device.issue_flush(io))
-}
-
-impl<F: DioFile> IoWorkItem for WorkerQueue<File<F>> {
+impl<F: Files> IoWorkItem for WorkerQueue<Engine<F>> {
     fn run(&self, io: &MayIo) {
         let durable = LockLessList::new();
-        complete_or_keep(self, &durable, io);
+        let waits = self.pattern.is_sequential();
+        if waits {
+            // The writes in flight are likely to share a call of `->end_io`.
+            self.group.wait_for_batch(io);
+            self.group.measure(|| end_all(self, &durable, io));
+        } else {
+            end_all(self, &durable, io);
+        }
         if durable.is_empty() {
+            if !waits {
+                self.group.skip_batch();
+            }
             return;
         }
-        self.group.wait_for_batch(io);
-        complete_or_keep(self, &durable, io);
-        // The data of all that has been kept is on the device, so a flush that begins now makes it
-        // durable.
-        flush_and_complete(self, durable.take_all(), io);
+        if !waits {
+            self.group.wait_for_batch(io);
+            end_all(self, &durable, io);
+        }
+        // The data of all these writes is on the device, and their blocks are converted, so a sync
+        // that begins now makes them durable.
+        batch::sync_all(durable.take_all(), &self.group, io);
     }
 }

@@ -10,6 +10,10 @@ use kernel::{
 };
 
 use kernel_ext::{
+    block::{
+        BdevFile,
+        BlockDevice, //
+    },
     context::{
         MayIo,
         MaySleep, //
@@ -17,7 +21,7 @@ use kernel_ext::{
     dio::{
         self as ext,
         uring,
-        DeviceTarget,
+        DioGate,
         ZeroRange, //
     },
     fs::{
@@ -40,9 +44,8 @@ use kernel_ext::{
 
 use crate::dio::{
     self,
-    DioFile,
-    Direction,
-    File, //
+    Engine,
+    Files, //
 };
 
 use super::{
@@ -54,33 +57,81 @@ use super::{
 pub(crate) struct DataFile {
     /// For the log.
     pub(super) device_name: CString,
-    pub(super) signature: Signature,
+    signature: Signature,
+    gate: DioGate,
+    /// Whether the device has hardware queues, which [`dio::poll`] polls.
+    is_mq: bool,
+    pub(super) device: BdevFile,
 }
 
-impl DioFile for DataFile {
-    #[inline]
-    fn size(&self) -> u64 {
-        self.signature.data_len()
+impl DataFile {
+    pub(super) fn new(device: BdevFile, device_name: CString, signature: Signature) -> Self {
+        Self {
+            device_name,
+            signature,
+            gate: DioGate::new(),
+            is_mq: device.is_mq(),
+            device,
+        }
     }
 
+    /// Returns the size of the file in bytes, a multiple of the logical block size of the device.
+    #[inline]
+    pub(super) fn size(&self) -> u64 {
+        self.signature.data_len()
+    }
+}
+
+impl Files for DataFile {
+    /// The file's blocks do not change, and who waits for direct I/O closes the gate.
+    const COUNTED: bool = false;
+
+    const WORKERS: usize = 1;
+
+    #[inline]
+    fn gate(&self) -> Option<&DioGate> {
+        Some(&self.gate)
+    }
+
+    #[inline]
+    fn may_poll(&self) -> bool {
+        self.is_mq
+    }
+}
+
+impl Mapping for Engine<DataFile> {
     #[inline]
     fn map(&self, pos: u64, _len: u64) -> Result<Extent> {
         Ok(Extent {
-            sector: self.signature.data_sector() + pos / 512,
-            len: self.size().checked_sub(pos).ok_or(EIO)?,
+            sector: self.files.signature.data_sector() + pos / 512,
+            len: self.files.size().checked_sub(pos).ok_or(EIO)?,
         })
+    }
+
+    #[inline]
+    fn block_device(&self) -> &BlockDevice {
+        &self.files.device
     }
 }
 
-impl FileOperations for File<DataFile> {
+impl FileOperations for Engine<DataFile> {
     type Command = uring::Request;
 
     fn read(kiocb: Kiocb<Self>, iter: &mut RawIovIter<'_>, io: &MayIo) -> Issued<Self> {
-        dio::submit(Direction::Read, kiocb, iter, io)
+        ext::direct_io(kiocb, iter, io)
     }
 
-    fn write(kiocb: Kiocb<Self>, iter: &mut RawIovIter<'_>, io: &MayIo) -> Issued<Self> {
-        match dio::submit(Direction::Write, kiocb, iter, io) {
+    fn write(mut kiocb: Kiocb<Self>, iter: &mut RawIovIter<'_>, io: &MayIo) -> Issued<Self> {
+        // Writes do not extend the file.
+        let left = kiocb.target().files.size().saturating_sub(kiocb.ki_pos());
+        if left == 0 {
+            return Issued::Done(kiocb, Err(ENOSPC));
+        }
+        iter.truncate(left);
+        if let Err(err) = kiocb.modified() {
+            return Issued::Done(kiocb, Err(err));
+        }
+        match ext::direct_io(kiocb, iter, io) {
             // Pages of the range are in use.
             Issued::Done(kiocb, Err(err)) if err == ENOTBLK => {
                 ext::direct_write_fallback(kiocb, iter, io)
@@ -98,15 +149,16 @@ impl FileOperations for File<DataFile> {
     }
 
     fn iopoll(&self, kiocb: &PolledKiocb<'_>, ctx: &MaySleep) -> u32 {
-        dio::poll(self.engine(), ext::poll_cookie(kiocb), ctx)
+        dio::poll(self, &self.files.device, ext::poll_cookie(kiocb), ctx)
     }
 
     fn uring_cmd_iopoll(&self, cmd: &PolledCmd<'_, Self::Command>, ctx: &MaySleep) -> u32 {
-        dio::poll(self.engine(), uring::poll_cookie(cmd), ctx)
+        dio::poll(self, &self.files.device, uring::poll_cookie(cmd), ctx)
     }
 
     fn fsync(&self, io: &MayIo) -> Result {
-        File::fsync(self, io)
+        // Writes that have ended are on the device, although their issuers may not have the result.
+        self.files.device.issue_flush(io)
     }
 
     fn fallocate(&self, file: &LocalFile, mode: c_int, pos: u64, len: u64, io: &MayIo) -> Result {
@@ -114,19 +166,19 @@ impl FileOperations for File<DataFile> {
     }
 
     fn set_size(&self, inode: &LockedInode<'_>, size: u64, io: &MayIo) -> Result {
-        let _exclusion = self.gate.exclude(inode, self.device(), io);
-        if size == self.inner.size() {
+        let _exclusion = self.files.gate.exclude(inode, &self.files.device, io);
+        if size == self.files.size() {
             return Ok(());
         }
-        let name = &*self.inner.device_name;
+        let name = &*self.files.device_name;
         pr_notice!("diofs ({name}): data: the size of the file is fixed\n");
         Err(EPERM)
     }
 }
 
-impl ZeroRange for File<DataFile> {
+impl ZeroRange for Engine<DataFile> {
     fn zero(&self, pos: u64, len: u64, io: &MayIo) -> Result {
         let extent = self.map(pos, len)?;
-        self.engine().device.zero(extent.sector, len / 512, io)
+        self.files.device.zero(extent.sector, len / 512, io)
     }
 }

@@ -16,7 +16,6 @@ use kernel::{
 };
 
 use kernel_ext::{
-    debugfs::File,
     dio::{
         Attachment,
         Redirection, //
@@ -26,14 +25,15 @@ use kernel_ext::{
 
 use crate::{
     debugfs::Dir,
-    dio::Policy,
+    dio::{
+        Engine,
+        Policy,
+        StatsFiles, //
+    },
     named::Named, //
 };
 
-use super::fs::{
-    LiveFs,
-    Stats, //
-};
+use super::attached::AttachedFiles;
 
 /// The types of file systems that the engine is tested with. Others that call `iomap_dio_rw()` may
 /// rely on something else.
@@ -58,9 +58,8 @@ struct State {
 /// An attached file system, with its files in debugfs.
 struct Attached {
     // First, so that no request is taken when the rest is dropped.
-    attachment: Attachment<LiveFs>,
-    _routes: Pin<KBox<File<Arc<Stats>>>>,
-    _passed: Pin<KBox<File<Arc<Stats>>>>,
+    attachment: Attachment<Engine<AttachedFiles>>,
+    _stats: Pin<KBox<StatsFiles>>,
 }
 
 impl Item {
@@ -133,7 +132,9 @@ impl Item {
             return Ok(());
         }
         let mount = self.open(&state.path)?;
-        let engine = KBox::try_pin_init(LiveFs::new(&self.name, state.policy)?, GFP_KERNEL)?;
+        let name = CString::try_from_fmt(fmt!("{}-dio", &*self.name))?;
+        let engine = Engine::new(&name, state.policy, AttachedFiles::new())?;
+        let engine = KBox::try_pin_init(engine, GFP_KERNEL)?;
         let stats = engine.stats.clone();
         let attachment = Attachment::new(mount, engine, &self.redirection);
         let attachment = match attachment {
@@ -141,14 +142,9 @@ impl Item {
             Err(err) => return self.refuse("attached", reason(err), err),
         };
         let directory = self.debugfs.subdir(&self.name);
-        let routes =
-            directory.read_callback_file(c"routes", stats.clone(), |stats, f| stats.routes.show(f));
-        let passed =
-            directory.read_callback_file(c"passed", stats, |stats, f| stats.passed.show(f));
         state.attached = Some(Attached {
             attachment,
-            _routes: KBox::pin_init(routes, GFP_KERNEL)?,
-            _passed: KBox::pin_init(passed, GFP_KERNEL)?,
+            _stats: KBox::try_pin_init(StatsFiles::new(&directory, &stats), GFP_KERNEL)?,
         });
         let path = &*state.path;
         pr_info!("{path}: direct I/O is redirected, and the file system cannot be unmounted\n");

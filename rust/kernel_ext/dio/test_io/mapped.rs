@@ -100,6 +100,13 @@ pub trait TestMappings: Send + Sync + 'static {
     ///
     /// Any.
     fn end_io(&self, pos: u64, size: usize, error: Result, flags: EndIoFlags) -> Result;
+
+    /// Makes the file durable (`->fsync`).
+    ///
+    /// # Errors
+    ///
+    /// Any.
+    fn sync(&self, io: &MayIo) -> Result;
 }
 
 /// What a file system asks of `iomap_dio_rw()`.
@@ -164,6 +171,11 @@ impl<M: TestMappings> MappedFile<M> {
         bio_set: null_mut(),
     };
 
+    const FILE_OPERATIONS: bindings::file_operations = bindings::file_operations {
+        fsync: Some(Self::fsync),
+        ..pin_init::zeroed()
+    };
+
     /// Creates a file of `size` bytes. Sleeps.
     ///
     /// # Errors
@@ -172,8 +184,12 @@ impl<M: TestMappings> MappedFile<M> {
     pub fn new(size: u64, maps: Arc<M>) -> Result<Self> {
         // SAFETY: No requirements. CAST: Sizes of files fit.
         let file = from_err_ptr(unsafe { bindings::ext_memory_file(size as bindings::loff_t) })?;
-        // SAFETY: The file is ours, and the file system does not use the field.
-        unsafe { (*(*file).f_inode).i_private = Arc::as_ptr(&maps).cast_mut().cast() };
+        // SAFETY: The file is ours. The file system does not use the field, and it does not matter
+        // which operations the file has when it is released.
+        unsafe {
+            (*(*file).f_inode).i_private = Arc::as_ptr(&maps).cast_mut().cast();
+            (*file).f_op = &Self::FILE_OPERATIONS;
+        }
         // INVARIANT: As above.
         Ok(Self {
             file: NonNull::new(file).ok_or(ENOMEM)?,
@@ -298,6 +314,20 @@ impl<M: TestMappings> MappedFile<M> {
             maps.end_io(pos, size as usize, error, EndIoFlags::from_bits(flags))
                 .map(|()| 0)
         })
+    }
+
+    /// # Safety
+    ///
+    /// For the VFS to call.
+    unsafe extern "C" fn fsync(
+        file: *mut bindings::file,
+        _start: bindings::loff_t,
+        _end: bindings::loff_t,
+        _datasync: c_int,
+    ) -> c_int {
+        // SAFETY: By the safety requirements of this function.
+        let maps = unsafe { Self::of((*file).f_inode) };
+        from_result(|| maps.sync(&MayIo::new()).map(|()| 0))
     }
 
     /// # Safety

@@ -80,6 +80,12 @@ pub(crate) const EMPTY: bindings::iomap = bindings::iomap {
     validity_cookie: 0,
 };
 
+/// Returns the operations that map files with data `T`.
+#[inline]
+pub(crate) fn operations<T: Mapping>() -> &'static bindings::iomap_ops {
+    &IomapVTable::<T>::OPERATIONS
+}
+
 /// The C operations that return the mappings of files with data `T`.
 pub(super) struct IomapVTable<T>(PhantomData<T>);
 

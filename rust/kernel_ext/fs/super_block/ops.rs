@@ -224,9 +224,8 @@ impl<F: FileSystem> SuperVTable<F> {
             (*inode).i_private.cast::<F::File>()
         };
         if !file.is_null() {
-            // SAFETY: `add_file` put it there, for us to take; it was pinned and is dropped in
-            // place.
-            drop(unsafe { Pin::new_unchecked(KBox::from_raw(file)) });
+            // SAFETY: `add_file` put a reference there, for us to take.
+            drop(unsafe { Arc::from_raw(file) });
         }
     }
 }

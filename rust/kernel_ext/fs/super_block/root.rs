@@ -7,7 +7,10 @@ use core::{
     ptr::NonNull, //
 };
 
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    sync::Arc, //
+};
 
 use crate::{
     bindings,
@@ -52,17 +55,16 @@ impl<T: FileOperations> NewRoot<'_, T> {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub fn add_file(&mut self, name: &CStr, mode: u16, size: u64, file: Pin<KBox<T>>) -> Result {
+    pub fn add_file(&mut self, name: &CStr, mode: u16, size: u64, file: Arc<T>) -> Result {
         // SAFETY: By the type invariant.
         let sb = unsafe { self.sb.as_ref() };
         let permissions = u32::from(mode) & bindings::S_IALLUGO;
         // SAFETY: By the type invariant.
         let inode = unsafe { new_inode(self.sb, bindings::S_IFREG | permissions)? };
-        // SAFETY: The inode is new, and ours. From here on its eviction drops what it owns. The
-        // pinned data is not moved.
+        // SAFETY: The inode is new, and ours. From here on its eviction drops what it owns.
         unsafe {
             (*inode).i_flags |= bindings::S_NOATIME;
-            (*inode).i_private = KBox::into_raw(Pin::into_inner_unchecked(file)).cast();
+            (*inode).i_private = Arc::into_raw(file).cast_mut().cast();
             (*inode).__bindgen_anon_3.i_fop = self.file_operations;
             (*inode).i_op = &FileVTable::<T>::INODE_OPERATIONS;
             (*inode).i_data.a_ops = &AddressSpaceVTable::<T>::OPERATIONS;

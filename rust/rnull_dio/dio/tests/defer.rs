@@ -2,9 +2,26 @@
 
 //! Completions that run in a task: the issuer's, the reaper's, the worker's.
 
-use kernel::time::{
-    delay::fsleep,
-    Delta, //
+use kernel::{
+    prelude::*,
+    time::{
+        delay::fsleep,
+        Delta, //
+    },
+};
+
+use kernel_ext::dio::test_io::{
+    CallOptions,
+    TestIoOptions, //
+};
+
+use crate::{
+    disk::{
+        Config,
+        Counter,
+        IrqMode, //
+    },
+    named::Named, //
 };
 
 use super::{
@@ -13,21 +30,35 @@ use super::{
         route::{
             route,
             Arrival,
-            Issuer, //
+            Issuer,
+            Route, //
         },
         stats::Event, //
     },
-    *, //
+    bytes,
+    pattern,
+    plain::{
+        Plain,
+        EXTENT,
+        MIB,
+        POLLED_WRITE, //
+    },
+    Counted,
+    Direction,
+    Fixture,
+    Policy,
+    ASYNC_READ,
+    ASYNC_WRITE, //
 };
 
 const DEFERRED_WRITE: TestIoOptions = TestIoOptions {
     defers: true,
-    ..WRITE
+    ..ASYNC_WRITE
 };
 
 const DURABLE_WRITE: TestIoOptions = TestIoOptions {
     dsync: true,
-    ..WRITE
+    ..ASYNC_WRITE
 };
 
 /// A disk with a cache that can only be flushed, which ends requests as `irqmode` says.
@@ -52,7 +83,7 @@ fn config_and_options(needs: Needs, arrival: Arrival, issuer: Issuer) -> (Config
         hipri: arrival == Arrival::Polled,
         defers: issuer == Issuer::Defers,
         dsync: needs == Needs::Io,
-        ..WRITE
+        ..ASYNC_WRITE
     };
     (cached(irqmode), options)
 }
@@ -66,12 +97,12 @@ fn take_route(
     issuer: Issuer,
 ) -> Result<(Route, Result<usize>)> {
     let (config, options) = config_and_options(needs, arrival, issuer);
-    let fixture = Fixture::<NoHook>::with(config)?.under(policy);
+    let fixture = Plain::on(config)?.under(policy);
     if needs == Needs::Task {
         // A completion with an error needs a task.
         fixture.disk.storage().bad().set_bad(0..1)?;
     }
-    let io = fixture.issue(0, pattern(EXTENT, 1)?, options)?;
+    let io = fixture.start(0, pattern(EXTENT, 1)?, options)?;
     match (arrival, options.defers) {
         (Arrival::Polled, _) => {
             fixture.poll(&io);
@@ -93,7 +124,7 @@ fn take_route(
     let taken = Route::ALL
         .iter()
         .copied()
-        .filter(|&route| fixture.file.engine().stats.routes.get(route) > 0)
+        .filter(|&route| fixture.engine.stats.routes.get(route) > 0)
         .collect_one()
         .ok_or(EINVAL)?;
     Ok((taken, ret))
@@ -148,9 +179,9 @@ mod cases {
 
     #[test]
     fn counts_are_dropped_before_a_hand_over() -> Result {
-        let fixture = Fixture::<NoHook>::new(IrqMode::Timer)?.under(Policy::Defer);
+        let fixture = Plain::ending(IrqMode::Timer)?.under(Policy::Defer);
         for bios in [1, 3] {
-            let io = fixture.issue(0, pattern(bios * EXTENT, 2)?, DEFERRED_WRITE)?;
+            let io = fixture.start(0, pattern(bios * EXTENT, 2)?, DEFERRED_WRITE)?;
             assert!(io.was_queued());
             assert_eq!(io.dio_count(), 1);
             io.wait_for_hand_over();
@@ -168,21 +199,21 @@ mod cases {
 
     #[test]
     fn refused_requests_go_to_the_worker() -> Result {
-        let fixture = Fixture::<NoHook>::new(IrqMode::Timer)?.under(Policy::Defer);
-        let io = fixture.issue(0, pattern(EXTENT, 3)?, DEFERRED_WRITE)?;
+        let fixture = Plain::ending(IrqMode::Timer)?.under(Policy::Defer);
+        let io = fixture.start(0, pattern(EXTENT, 3)?, DEFERRED_WRITE)?;
         io.refuse_deferred();
         assert_eq!(io.wait(), Ok(EXTENT));
         fixture.settle(&io);
         assert_eq!(fixture.routes(), [0, 0, 0, 0, 0, 1]);
-        assert_eq!(fixture.file.engine().stats.events.get(Event::Refused), 1);
+        assert_eq!(fixture.engine.stats.events.get(Event::Refused), 1);
         Ok(())
     }
 
     #[test]
     fn copies_of_kiocbs_do_not_defer() -> Result {
         // The kiocb is that of an issuer that defers, except for the completion function.
-        let fixture = Fixture::<NoHook>::new(IrqMode::Timer)?.under(Policy::Defer);
-        let io = fixture.run(0, pattern(EXTENT, 4)?, WRITE)?;
+        let fixture = Plain::ending(IrqMode::Timer)?.under(Policy::Defer);
+        let io = fixture.complete(0, pattern(EXTENT, 4)?, ASYNC_WRITE)?;
         assert_eq!(io.wait(), Ok(EXTENT));
         assert!(!io.was_handed_over());
         assert_eq!(fixture.routes(), [0, 0, 0, 0, 0, 1]);
@@ -191,15 +222,15 @@ mod cases {
 
     #[test]
     fn reads_are_deferred_for_errors() -> Result {
-        let fixture = Fixture::<NoHook>::new(IrqMode::Timer)?;
+        let fixture = Plain::ending(IrqMode::Timer)?;
         let read = TestIoOptions {
             defers: true,
-            ..READ
+            ..ASYNC_READ
         };
-        let io = fixture.run(0, zeroes(EXTENT)?, read)?;
+        let io = fixture.complete(0, bytes(0, EXTENT)?, read)?;
         assert_eq!(io.wait(), Ok(EXTENT));
         fixture.disk.storage().bad().set_bad(0..1)?;
-        let io = fixture.issue(0, zeroes(EXTENT)?, read)?;
+        let io = fixture.start(0, bytes(0, EXTENT)?, read)?;
         io.wait_for_hand_over();
         io.run_deferred();
         assert_eq!(io.wait(), Err(EIO));
@@ -209,18 +240,18 @@ mod cases {
 
     #[test]
     fn no_task_has_to_free_requests_of_the_reserve() -> Result {
-        let fixture = Fixture::<NoHook>::new(IrqMode::Timer)?.under(Policy::Defer);
-        fixture.file.engine().bios.set_exhausted(true);
-        let io = fixture.issue(0, pattern(EXTENT, 13)?, DEFERRED_WRITE)?;
+        let fixture = Plain::ending(IrqMode::Timer)?.under(Policy::Defer);
+        fixture.engine.bios.set_exhausted(true);
+        let io = fixture.start(0, pattern(EXTENT, 13)?, DEFERRED_WRITE)?;
         fixture.finish(&io);
         assert_eq!(io.wait(), Ok(EXTENT));
         assert!(!io.was_handed_over());
         assert_eq!(fixture.routes(), [0, 0, 0, 0, 0, 1]);
 
         // The disk completes what is not polled for, so the issuer finds nothing to reap.
-        let fixture = Fixture::<NoHook>::polled()?;
-        fixture.file.engine().bios.set_exhausted(true);
-        let io = fixture.issue(0, pattern(EXTENT, 14)?, POLLED_WRITE)?;
+        let fixture = Plain::polled()?;
+        fixture.engine.bios.set_exhausted(true);
+        let io = fixture.start(0, pattern(EXTENT, 14)?, POLLED_WRITE)?;
         assert_eq!(fixture.poll(&io), 0);
         assert_eq!(io.wait(), Ok(EXTENT));
         assert_eq!(fixture.disk.counters().get(Counter::Polled), 0);
@@ -229,62 +260,65 @@ mod cases {
 
     #[test]
     fn the_reserve_is_not_for_nowait() -> Result {
-        let fixture = Fixture::<NoHook>::new(IrqMode::Timer)?;
-        fixture.file.engine().bios.set_exhausted(true);
+        let fixture = Plain::ending(IrqMode::Timer)?;
+        fixture.engine.bios.set_exhausted(true);
         let nowait = TestIoOptions {
             nowait: true,
-            ..WRITE
+            ..ASYNC_WRITE
         };
-        let io = fixture.run(0, pattern(EXTENT, 15)?, nowait)?;
+        let io = fixture.complete(0, pattern(EXTENT, 15)?, nowait)?;
         assert_eq!(io.wait(), Err(EAGAIN));
         Ok(())
     }
 
     #[test]
     fn a_disk_is_removed_before_a_completion_is_run() -> Result {
-        let fixture = Fixture::<NoHook>::new(IrqMode::Timer)?.under(Policy::Defer);
-        let io = fixture.issue(0, pattern(EXTENT, 5)?, DEFERRED_WRITE)?;
+        let fixture = Plain::ending(IrqMode::Timer)?.under(Policy::Defer);
+        let io = fixture.start(0, pattern(EXTENT, 5)?, DEFERRED_WRITE)?;
         io.wait_for_hand_over();
-        let Fixture { file, disk } = fixture;
+        let Plain { engine, file, disk } = fixture;
         drop(disk);
         io.run_deferred();
         assert_eq!(io.wait(), Ok(EXTENT));
         assert_eq!(io.completions(), 1);
-        drop(file);
+        drop((engine, file));
         Ok(())
     }
 
     #[test]
-    fn the_worker_runs_hooks_that_need_the_count() -> Result {
-        // Only submitters, waiters and the worker complete requests that are counted.
-        let fixture = Fixture::<Counted>::new(IrqMode::Timer)?;
-        let io = fixture.run(0, pattern(EXTENT, 6)?, DEFERRED_WRITE)?;
+    fn the_worker_completes_what_is_counted() -> Result {
+        // Only interrupts, submitters, waiters and workers complete requests that are counted.
+        let fixture = Fixture::<Counted>::ending(IrqMode::Timer)?.under(Policy::Defer);
+        let call = CallOptions::default();
+        let io = fixture.call(0, pattern(EXTENT, 6)?, DEFERRED_WRITE, call)?;
         assert_eq!(io.wait(), Ok(EXTENT));
         assert_eq!(fixture.routes(), [0, 0, 0, 0, 0, 1]);
-        assert_eq!(fixture.file.inner.hooked.load(Relaxed), 1);
+        assert_eq!(fixture.ends()?.len(), 1);
         Ok(())
     }
 
     #[test]
-    fn reapers_do_not_run_hooks_that_need_the_count() -> Result {
+    fn reapers_do_not_complete_what_is_counted() -> Result {
         let fixture = Fixture::<Counted>::polled()?;
-        let io = fixture.issue(0, pattern(EXTENT, 7)?, POLLED_WRITE)?;
+        let call = CallOptions::default();
+        let io = fixture.issue(0, pattern(EXTENT, 7)?, POLLED_WRITE, call)?;
         fixture.poll(&io);
         fixture.settle(&io);
-        assert_eq!(fixture.routes(), [0, 0, 0, 0, 0, 1]);
-        assert_eq!(fixture.file.inner.hooked.load(Relaxed), 1);
+        assert_eq!(fixture.routes(), [0, 0, 0, 1, 0, 0]);
+        assert_eq!(fixture.ends()?.len(), 1);
         Ok(())
     }
 
     #[test]
-    fn issuers_run_hooks_that_do_not_need_the_count() -> Result {
-        let fixture = Fixture::<Uncounted>::new(IrqMode::Timer)?;
-        let io = fixture.issue(0, pattern(EXTENT, 8)?, DEFERRED_WRITE)?;
+    fn issuers_end_what_is_not_counted() -> Result {
+        let fixture = Plain::ending(IrqMode::Timer)?.under(Policy::Defer);
+        let call = CallOptions::default();
+        let io = fixture.issue(0, pattern(EXTENT, 8)?, DEFERRED_WRITE, call)?;
         io.wait_for_hand_over();
         assert_eq!(io.dio_count(), 0);
-        assert_eq!(fixture.file.inner.hooked.load(Relaxed), 0);
+        assert_eq!(fixture.ends()?.len(), 0);
         io.run_deferred();
-        assert_eq!(fixture.file.inner.hooked.load(Relaxed), 1);
+        assert_eq!(fixture.ends()?.len(), 1);
         assert_eq!(fixture.routes(), [0, 0, 0, 0, 1, 0]);
         Ok(())
     }
@@ -293,12 +327,12 @@ mod cases {
     fn a_write_is_not_durable_by_a_flush_that_began_before() -> Result {
         // Repeated, because on a busy machine the second write may be submitted too late.
         for _ in 0..20 {
-            let fixture = Fixture::<NoHook>::with(cached(IrqMode::Timer))?;
+            let fixture = Plain::on(cached(IrqMode::Timer))?;
             let flushes = || fixture.disk.counters().get(Counter::Flush);
-            let first = fixture.issue(0, pattern(EXTENT, 9)?, DURABLE_WRITE)?;
+            let first = fixture.start(0, pattern(EXTENT, 9)?, DURABLE_WRITE)?;
             // CAST: It is less than a second.
             fsleep(Delta::from_nanos(Config::SLOWLY as i64 / 2));
-            let second = fixture.issue(MIB, pattern(EXTENT, 10)?, DURABLE_WRITE)?;
+            let second = fixture.start(MIB, pattern(EXTENT, 10)?, DURABLE_WRITE)?;
             let in_time = flushes() == 0;
             // It ends when the flush for the first one, which takes as long, is half done.
             assert_eq!(second.wait(), Ok(EXTENT));
@@ -315,36 +349,26 @@ mod cases {
     fn writes_that_wait_for_a_flush_share_the_next() -> Result {
         const WRITES: u64 = 16;
         // Longer than it takes to submit many of them.
-        let fixture = Fixture::<NoHook>::with(Config {
+        let fixture = Plain::on(Config {
             completion_nsec: 5 * Config::SLOWLY,
             ..cached(IrqMode::Timer)
         })?;
         let mut ios = KVec::new();
         for i in 0..WRITES {
-            let io = fixture.issue(i * MIB / 8, pattern(EXTENT, 11)?, DURABLE_WRITE)?;
+            let io = fixture.start(i * MIB / 8, pattern(EXTENT, 11)?, DURABLE_WRITE)?;
             ios.push(io, GFP_KERNEL)?;
         }
-        for io in ios {
+        for io in &ios {
             assert_eq!(io.wait(), Ok(EXTENT));
-            fixture.settle(&io);
         }
-        let stats = &fixture.file.engine().stats;
+        for io in &ios {
+            fixture.settle(io);
+        }
+        let stats = &fixture.engine.stats;
         assert_eq!(stats.events.get(Event::Flushed), WRITES);
         let flushes = stats.events.get(Event::WorkerFlush);
         assert_eq!(fixture.disk.counters().get(Counter::Flush), flushes);
         assert!((1..=WRITES / 2).contains(&flushes));
-        Ok(())
-    }
-
-    #[test]
-    fn the_worker_can_be_drained() -> Result {
-        let fixture = Fixture::<NoHook>::with(cached(IrqMode::Timer))?;
-        let io = fixture.issue(0, pattern(EXTENT, 12)?, DURABLE_WRITE)?;
-        while fixture.file.engine().stats.routes.get(Route::Worker) == 0 {
-            io.nap();
-        }
-        io.with_io(|io| fixture.file.worker().flush(io));
-        assert_eq!(io.completions(), 1);
         Ok(())
     }
 }

@@ -9,7 +9,10 @@ use kernel_ext::{
     dio::EndedDio, //
 };
 
-use super::fs::LiveFs;
+use super::{
+    engine::Engine,
+    files::Files, //
+};
 
 /// A range of an open file that has to be durable.
 pub(super) struct SyncRange {
@@ -23,7 +26,7 @@ pub(super) struct SyncRange {
 
 impl SyncRange {
     /// The `bytes` bytes (at least one) that a write has written.
-    pub(super) fn of(dio: &EndedDio<LiveFs>, bytes: usize) -> Self {
+    pub(super) fn of<F: Files>(dio: &EndedDio<Engine<F>>, bytes: usize) -> Self {
         let kiocb = dio.kiocb();
         let first = kiocb.ki_pos();
         Self {
@@ -46,7 +49,7 @@ impl SyncRange {
     }
 
     /// Makes the range of the file of `dio` durable.
-    pub(super) fn sync(&self, dio: &EndedDio<LiveFs>, io: &MayIo) -> Result {
+    pub(super) fn sync<F: Files>(&self, dio: &EndedDio<Engine<F>>, io: &MayIo) -> Result {
         dio.kiocb().sync_range(self.first, self.last, self.full, io)
     }
 }

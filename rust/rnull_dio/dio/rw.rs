@@ -19,20 +19,22 @@ use kernel_ext::{
     iov::RawIovIter, //
 };
 
-use crate::dio::{
-    Arrival,
-    Route, //
-};
-
 use super::{
     complete,
-    end_io::count_route,
-    fs::LiveFs,
+    dispatch::count_route,
+    engine::Engine,
+    files::Files,
     passed::{
         reason,
         Reason, //
     },
     plan::Plan,
+    redirty,
+    route::{
+        Arrival,
+        Issuer,
+        Route, //
+    },
     submit::Submitted,
     worker, //
 };
@@ -42,24 +44,21 @@ use super::{
 /// The issuer gets what `iomap_dio_rw()` returns.
 // Hot path: values are moved between these functions otherwise.
 #[inline(always)]
-pub(super) fn rw(
-    kiocb: Kiocb<LiveFs>,
+pub(super) fn rw<F: Files>(
+    kiocb: Kiocb<Engine<F>>,
     iter: &mut RawIovIter<'_>,
     call: &DioCall<'_>,
     io: &MayIo,
-) -> Taken<LiveFs> {
+) -> Taken<Engine<F>> {
     if let Some(reason) = reason(&kiocb, iter, call) {
         return pass(kiocb, reason);
     }
     let plan = Plan::new(&kiocb, iter, call);
-    match plan.check(&kiocb, io) {
-        Ok(true) => (),
-        Ok(false) => return Taken::Issued(Issued::Done(kiocb, Ok(0))),
-        Err(err) => return Taken::Issued(Issued::Done(kiocb, Err(err))),
-    }
     let mut kiocb = DioKiocb::new(kiocb);
-    if let Err(err) = kiocb.begin_dio() {
-        return Taken::Issued(Issued::Done(kiocb.into_kiocb(), Err(err)));
+    match plan.begin(&mut kiocb, io) {
+        Ok(true) => (),
+        Ok(false) => return Taken::Issued(Issued::Done(kiocb.into_kiocb(), Ok(0))),
+        Err(err) => return Taken::Issued(Issued::Done(kiocb.into_kiocb(), Err(err))),
     }
     // A read of the last block may transfer more than it reports. The iterator is not accessed once
     // the submitter's reference is dropped, because the issuer may free it then.
@@ -71,14 +70,18 @@ pub(super) fn rw(
     }
 }
 
-fn pass(kiocb: Kiocb<LiveFs>, reason: Reason) -> Taken<LiveFs> {
+fn pass<F: Files>(kiocb: Kiocb<Engine<F>>, reason: Reason) -> Taken<Engine<F>> {
     kiocb.target().stats.passed.inc(reason);
     Taken::Passed(kiocb)
 }
 
 /// Completes a request without bios.
 #[cold]
-fn without_bios(kiocb: DioKiocb<LiveFs>, ret: Result<usize>, plan: &Plan<'_>) -> Taken<LiveFs> {
+fn without_bios<F: Files>(
+    kiocb: DioKiocb<Engine<F>>,
+    ret: Result<usize>,
+    plan: &Plan<'_>,
+) -> Taken<Engine<F>> {
     let end_io = plan.call.end_io();
     let (kiocb, ret) = complete::without_bios(kiocb, plan.direction, end_io, plan.file_size, ret);
     let ret = match ret {
@@ -90,7 +93,7 @@ fn without_bios(kiocb: DioKiocb<LiveFs>, ret: Result<usize>, plan: &Plan<'_>) ->
 
 /// Drops the submitter's reference, and completes the request if the submitter has to.
 #[inline]
-fn finish(submitter: SubmitRef<LiveFs>, wait: bool, io: &MayIo) -> Issued<LiveFs> {
+fn finish<F: Files>(submitter: SubmitRef<Engine<F>>, wait: bool, io: &MayIo) -> Issued<Engine<F>> {
     let (mut dio, arrival, route) = if wait {
         let dio = submitter.finish_and_wait(io);
         (dio, Arrival::Sync, Route::Waiter)
@@ -103,20 +106,20 @@ fn finish(submitter: SubmitRef<LiveFs>, wait: bool, io: &MayIo) -> Issued<LiveFs
     let needs = dio.state_mut().needs();
     if arrival == Arrival::Submitter && dio.state().is_grouped && dio.state_mut().must_sync() {
         // The worker can share the sync.
-        count_route(&dio, needs, arrival, Route::Worker);
+        count_route(&dio, needs, (arrival, Issuer::Plain), Route::Worker);
         worker::push(dio);
         return Issued::Queued;
     }
-    count_route(&dio, needs, arrival, route);
+    count_route(&dio, needs, (arrival, Issuer::Plain), route);
     worker::ended_elsewhere(&dio);
     if dio.must_redirty() {
         if arrival == Arrival::Submitter {
             // The submission may be one that must not sleep.
-            worker::push_redirty(dio);
+            redirty::push(dio);
             return Issued::Queued;
         }
-        worker::redirty(&mut dio, io);
+        redirty::redirty(&mut dio, io);
     }
-    let (kiocb, ret) = complete::in_issuer(dio, needs, io);
+    let (kiocb, ret) = complete::in_submitter(dio, needs, io);
     Issued::Done(kiocb.into_kiocb(), ret)
 }

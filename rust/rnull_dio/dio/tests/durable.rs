@@ -28,7 +28,7 @@ use super::{
     WRITE, //
 };
 
-#[kunit_tests(rnull_dio_live_durable)]
+#[kunit_tests(rnull_dio_durable)]
 mod cases {
     use super::*;
 
@@ -36,6 +36,7 @@ mod cases {
     fn cached(script: Script, fua: bool) -> Result<Fixture> {
         Fixture::with(
             script,
+            SIZE,
             Config {
                 write_cache: true,
                 fua,
@@ -55,6 +56,7 @@ mod cases {
             assert_eq!(fixture.run(0, bytes(9, BLOCK)?, options)?.wait(), Ok(BLOCK));
             let counters = fixture.disk.counters();
             assert_eq!(counters.get(Counter::Fua), u64::from(fua));
+            assert_eq!(counters.get(Counter::Flush), u64::from(!fua));
         }
         Ok(())
     }
@@ -79,6 +81,7 @@ mod cases {
             let fixture = cached(script, true)?;
             assert_eq!(fixture.run(0, bytes(9, BLOCK)?, options)?.wait(), Ok(BLOCK));
             assert_eq!(fixture.disk.counters().get(Counter::Fua), 0);
+            assert_eq!(fixture.disk.counters().get(Counter::Flush), 1);
         }
         Ok(())
     }

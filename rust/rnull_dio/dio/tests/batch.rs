@@ -11,9 +11,8 @@ use kernel_ext::dio::test_io::{
     TestType, //
 };
 
-use crate::dio::Route;
-
 use super::{
+    super::route::Route,
     bytes,
     maps::{
         ended,
@@ -29,7 +28,7 @@ use super::{
     SIZE, //
 };
 
-#[kunit_tests(rnull_dio_live_batch)]
+#[kunit_tests(rnull_dio_batch)]
 mod cases {
     use super::*;
 

@@ -11,15 +11,13 @@ use kernel_ext::dio::test_io::{
     TestType, //
 };
 
-use crate::{
-    dio::Route,
-    disk::{
-        Counter, //
-    },
-    live::passed::Reason,
-};
+use crate::disk::Counter;
 
 use super::{
+    super::{
+        passed::Reason,
+        route::Route, //
+    },
     all_are,
     bytes,
     maps::{
@@ -41,7 +39,7 @@ use super::{
     WRITE, //
 };
 
-#[kunit_tests(rnull_dio_live_mappings)]
+#[kunit_tests(rnull_dio_mappings)]
 mod cases {
     use super::*;
 

@@ -22,6 +22,7 @@ use kernel_ext::{
         BdevFile,
         BlockDevice, //
     },
+    context::MayIo,
     dio::{
         test_io::{
             BeginFlags,
@@ -251,6 +252,10 @@ impl TestMappings for Maps {
                 .store(self.later_error.load(Relaxed), Relaxed);
         }
         error.and(result(ret))
+    }
+
+    fn sync(&self, io: &MayIo) -> Result {
+        self.device.issue_flush(io)
     }
 }
 

@@ -13,9 +13,8 @@ use kernel_ext::dio::test_io::{
     TestType, //
 };
 
-use crate::live::passed::Reason;
-
 use super::{
+    super::passed::Reason,
     bytes,
     maps::{
         blocks,
@@ -33,7 +32,7 @@ use super::{
     WRITE, //
 };
 
-#[kunit_tests(rnull_dio_live_errors)]
+#[kunit_tests(rnull_dio_errors)]
 mod cases {
     use super::*;
 

@@ -10,9 +10,11 @@ use kernel_ext::dio::test_io::{
     TestIoOptions, //
 };
 
-use crate::{dio::Route, live::passed::Reason};
-
 use super::{
+    super::{
+        passed::Reason,
+        route::Route, //
+    },
     bytes,
     maps::{
         plain,
@@ -27,7 +29,7 @@ use super::{
     WRITE, //
 };
 
-#[kunit_tests(rnull_dio_live_flags)]
+#[kunit_tests(rnull_dio_flags)]
 mod cases {
     use super::*;
 

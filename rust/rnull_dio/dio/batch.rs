@@ -17,27 +17,26 @@ use kernel_ext::{
     },
 };
 
-use crate::dio::{
-    Direction,
-    FlushGroup, //
-};
-
 use super::{
     complete,
-    fs::LiveFs,
+    direction::Direction,
+    engine::Engine,
+    files::Files,
+    flush_group::FlushGroup,
     queue::Pattern,
+    stats::Event,
     sync_range::SyncRange, //
 };
 
 /// Ends all requests of a batch, in the order in which their bios have ended. Completes them, except
 /// writes that have to be durable, which go to `durable`.
-pub(super) fn end_all(
-    ended: Drain<EndedDio<LiveFs>>,
+pub(super) fn end_all<F: Files>(
+    ended: Drain<EndedDio<Engine<F>>>,
     pattern: &Pattern,
-    durable: &LockLessList<EndedDio<LiveFs>>,
+    durable: &LockLessList<EndedDio<Engine<F>>>,
     io: &MayIo,
 ) {
-    let mut run: Option<Run> = None;
+    let mut run: Option<Run<F>> = None;
     for dio in ended {
         run = Some(match run {
             None => Run::new(dio),
@@ -57,10 +56,10 @@ pub(super) fn end_all(
 
 /// Requests that are ended by one call of their file system. If there are several, they are
 /// writes that are contiguous in their file, and have succeeded.
-struct Run {
+struct Run<F: Files> {
     /// The first one in the file.
-    first: EndedDio<LiveFs>,
-    others: LockLessList<EndedDio<LiveFs>>,
+    first: EndedDio<Engine<F>>,
+    others: LockLessList<EndedDio<Engine<F>>>,
     /// The bytes of all.
     size: usize,
 }
@@ -68,8 +67,8 @@ struct Run {
 /// The most bytes of a run, which are those of the longest request.
 const MAX_SIZE: usize = i32::MAX as usize;
 
-impl Run {
-    fn new(mut first: EndedDio<LiveFs>) -> Self {
+impl<F: Files> Run<F> {
+    fn new(mut first: EndedDio<Engine<F>>) -> Self {
         Self {
             size: first.state_mut().size(),
             first,
@@ -78,7 +77,7 @@ impl Run {
     }
 
     /// Adds a request, or returns it if it has to be ended by a call of its own.
-    fn join(mut self, mut dio: EndedDio<LiveFs>) -> Result<Self, (Self, EndedDio<LiveFs>)> {
+    fn join(mut self, mut dio: EndedDio<Engine<F>>) -> Result<Self, (Self, EndedDio<Engine<F>>)> {
         let size = dio.state_mut().size();
         if !same_end(&mut self.first, &mut dio) || size > MAX_SIZE - self.size {
             return Err((self, dio));
@@ -96,7 +95,7 @@ impl Run {
     }
 
     /// Ends all requests of the run.
-    fn end(self, pattern: &Pattern, durable: &LockLessList<EndedDio<LiveFs>>, io: &MayIo) {
+    fn end(self, pattern: &Pattern, durable: &LockLessList<EndedDio<Engine<F>>>, io: &MayIo) {
         let Self {
             mut first,
             others,
@@ -115,7 +114,7 @@ impl Run {
         // If the call for all fails, each request gets a result of its own.
         let together =
             !others.is_empty() && complete::tell_file_system_of(&mut first, size).is_ok();
-        let end_one = |mut dio: EndedDio<LiveFs>| {
+        let end_one = |mut dio: EndedDio<Engine<F>>| {
             let ret = if together {
                 complete::end_told(&mut dio, io);
                 Ok(dio.state_mut().size())
@@ -131,8 +130,8 @@ impl Run {
 
 /// Returns whether two requests are writes of the same file that have succeeded, and whose file
 /// system gets the same arguments but for the range.
-fn same_end(one: &mut EndedDio<LiveFs>, other: &mut EndedDio<LiveFs>) -> bool {
-    let plain = |dio: &mut EndedDio<LiveFs>| {
+fn same_end<F: Files>(one: &mut EndedDio<Engine<F>>, other: &mut EndedDio<Engine<F>>) -> bool {
+    let plain = |dio: &mut EndedDio<Engine<F>>| {
         let state = dio.state_mut();
         let size = state.size() as u64;
         let written = state.direction == Direction::Write && state.error().is_ok() && size > 0;
@@ -150,10 +149,10 @@ fn same_end(one: &mut EndedDio<LiveFs>, other: &mut EndedDio<LiveFs>) -> bool {
 }
 
 /// Passes the result of a request to its issuer, unless it is a write that has to be durable.
-fn complete_or_keep(
-    mut dio: EndedDio<LiveFs>,
+fn complete_or_keep<F: Files>(
+    mut dio: EndedDio<Engine<F>>,
     ret: Result<usize>,
-    durable: &LockLessList<EndedDio<LiveFs>>,
+    durable: &LockLessList<EndedDio<Engine<F>>>,
 ) {
     match ret {
         Ok(bytes @ 1..) if dio.state_mut().must_sync() => {
@@ -169,8 +168,12 @@ fn complete_or_keep(
 
 /// Makes writes durable that have ended, and completes them. Those of an open file share a sync,
 /// unless there are writes of other files between them.
-pub(super) fn sync_all(durable: Drain<EndedDio<LiveFs>>, group: &FlushGroup, io: &MayIo) {
-    let mut shared: Option<SharedSync> = None;
+pub(super) fn sync_all<F: Files>(
+    durable: Drain<EndedDio<Engine<F>>>,
+    group: &FlushGroup,
+    io: &MayIo,
+) {
+    let mut shared: Option<SharedSync<F>> = None;
     for dio in durable {
         shared = Some(match shared {
             None => SharedSync::new(dio),
@@ -189,13 +192,13 @@ pub(super) fn sync_all(durable: Drain<EndedDio<LiveFs>>, group: &FlushGroup, io:
 }
 
 /// Writes of an open file that share a sync.
-struct SharedSync {
+struct SharedSync<F: Files> {
     range: SyncRange,
-    dios: LockLessList<EndedDio<LiveFs>>,
+    dios: LockLessList<EndedDio<Engine<F>>>,
 }
 
-impl SharedSync {
-    fn new(dio: EndedDio<LiveFs>) -> Self {
+impl<F: Files> SharedSync<F> {
+    fn new(dio: EndedDio<Engine<F>>) -> Self {
         let range = SyncRange::of(&dio, dio.state().ended_bytes);
         let dios = LockLessList::new();
         dios.push(dio);
@@ -203,7 +206,7 @@ impl SharedSync {
     }
 
     /// Adds a write, or returns it if it is one of another file.
-    fn join(mut self, dio: EndedDio<LiveFs>) -> Result<Self, (Self, EndedDio<LiveFs>)> {
+    fn join(mut self, dio: EndedDio<Engine<F>>) -> Result<Self, (Self, EndedDio<Engine<F>>)> {
         let range = SyncRange::of(&dio, dio.state().ended_bytes);
         if !self.range.join(&range) {
             return Err((self, dio));
@@ -217,10 +220,22 @@ impl SharedSync {
         let Self { range, dios } = self;
         let mut synced = None;
         for dio in dios.take_all() {
-            let synced = *synced.get_or_insert_with(|| group.measure(|| range.sync(&dio, io)));
+            let synced = *synced.get_or_insert_with(|| sync(&range, &dio, group, io));
+            dio.kiocb().target().stats.events.inc(Event::Flushed);
             let bytes = dio.state().ended_bytes;
             let (kiocb, ret) = complete::take_result(dio, Ok(bytes), synced);
             kiocb.complete(ret);
         }
     }
+}
+
+/// Makes a range of the file of `dio` durable, for one or more writes.
+fn sync<F: Files>(
+    range: &SyncRange,
+    dio: &EndedDio<Engine<F>>,
+    group: &FlushGroup,
+    io: &MayIo,
+) -> Result {
+    dio.kiocb().target().stats.events.inc(Event::WorkerFlush);
+    group.measure(|| range.sync(dio, io))
 }

@@ -19,10 +19,10 @@ use kernel_ext::{
     iov::RawIovIter, //
 };
 
-use crate::dio::Direction;
-
 use super::{
-    fs::LiveFs,
+    direction::Direction,
+    engine::Engine,
+    files::Files,
     plan::{
         Plan,
         Progress, //
@@ -85,7 +85,11 @@ impl Plan<'_> {
     /// Returns how many bytes of the first block of the mapping are before the position, and have to
     /// be zeroed.
     #[inline]
-    pub(super) fn padding_before(&self, kiocb: &DioKiocb<LiveFs>, mappings: &Mappings<'_>) -> u32 {
+    pub(super) fn padding_before<F: Files>(
+        &self,
+        kiocb: &DioKiocb<Engine<F>>,
+        mappings: &Mappings<'_>,
+    ) -> u32 {
         if !self.needs_zeroes(mappings) {
             return 0;
         }
@@ -104,7 +108,11 @@ impl Plan<'_> {
     /// blocks, and behind the end of the file, where a mapping of the file to memory would show
     /// them.
     #[inline]
-    pub(super) fn padding_after(&self, kiocb: &DioKiocb<LiveFs>, mappings: &Mappings<'_>) -> u32 {
+    pub(super) fn padding_after<F: Files>(
+        &self,
+        kiocb: &DioKiocb<Engine<F>>,
+        mappings: &Mappings<'_>,
+    ) -> u32 {
         if self.direction == Direction::Read {
             return 0;
         }
@@ -119,9 +127,9 @@ impl Plan<'_> {
     }
 
     /// Zeroes `padding` bytes before the position, less the `done` bytes that have been submitted.
-    pub(super) fn pad_before(
+    pub(super) fn pad_before<F: Files>(
         &self,
-        submitter: &SubmitRef<LiveFs>,
+        submitter: &SubmitRef<Engine<F>>,
         mappings: &Mappings<'_>,
         done: usize,
         padding: u32,
@@ -141,9 +149,9 @@ impl Plan<'_> {
     }
 
     /// Zeroes what [`padding_after`](Self::padding_after) says.
-    pub(super) fn pad_after(
+    pub(super) fn pad_after<F: Files>(
         &self,
-        submitter: &SubmitRef<LiveFs>,
+        submitter: &SubmitRef<Engine<F>>,
         mappings: &Mappings<'_>,
         io: &MayIo,
     ) -> Result {
@@ -155,8 +163,8 @@ impl Plan<'_> {
 }
 
 /// Zeroes `len` bytes at `sector`, as a part of a request.
-fn zero(
-    submitter: &SubmitRef<LiveFs>,
+fn zero<F: Files>(
+    submitter: &SubmitRef<Engine<F>>,
     mappings: &Mappings<'_>,
     sector: u64,
     len: u32,
@@ -165,7 +173,7 @@ fn zero(
     // Enough for the largest block, of 64 KiB, in pages of 4 KiB.
     const VECS: u16 = 16;
 
-    NewTail::mapped(submitter, mappings, VECS, Opf::WRITE, io)?
+    NewTail::new(submitter, mappings, VECS, Opf::WRITE, io)?
         .fill_with_zeroes(sector, len)?
         .submit();
     Ok(())
