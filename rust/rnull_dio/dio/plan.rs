@@ -204,15 +204,11 @@ impl<'a> Plan<'a> {
 
     /// Returns whether a request of one bio is polled for.
     #[inline]
-    pub(super) fn may_poll<F: Files>(
-        &self,
-        summary: &Summary,
-        kiocb: &DioKiocb<Engine<F>>,
-    ) -> bool {
+    pub(super) fn may_poll<F: Files>(&self, needs: Needs, kiocb: &DioKiocb<Engine<F>>) -> bool {
         // A reaper does not complete what needs more if the request is counted.
         kiocb.is_hipri()
-            && self.policy.polls(summary.needs)
-            && (summary.needs == Needs::Nothing || !F::COUNTED)
+            && self.policy.polls(needs)
+            && (needs == Needs::Nothing || !F::COUNTED)
             && !self.call.is_waited_for()
             && kiocb.target().files.may_poll()
     }

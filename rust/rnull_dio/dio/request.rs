@@ -100,7 +100,7 @@ impl State {
             file_size,
             end_io,
             done_before,
-            is_grouped: false,
+            is_grouped: summary.is_grouped(),
             ended_bytes: 0,
             size: Atomic::new(summary.size),
             bits: Atomic::new(summary.bits()),
@@ -114,10 +114,9 @@ impl State {
         self.bits.store(summary.bits(), Relaxed);
     }
 
-    /// As [`set_summary`](Self::set_summary), before the request is shared.
-    pub(super) fn init_summary(&mut self, summary: &Summary) {
-        *self.size.get_mut() = summary.size;
-        *self.bits.get_mut() = summary.bits();
+    /// Sets the size, before the request is shared.
+    pub(super) fn init_size(&mut self, size: usize) {
+        *self.size.get_mut() = size;
     }
 
     /// Records an error; the first one stays.

@@ -145,15 +145,19 @@ impl Plan<'_> {
         let bytes = dio.bytes();
         progress.size += bytes;
         mappings.advance(bytes as u64);
-        let summary = self.summary(&progress);
-        dio.state_mut().init_summary(&summary);
-        dio.state_mut().is_grouped = summary.is_grouped() && !self.waits(dio.kiocb());
+        let waits = self.waits(dio.kiocb());
+        let needs = {
+            let state = dio.state_mut();
+            state.init_size(progress.size);
+            state.is_grouped &= !waits;
+            state.needs()
+        };
         worker::count_submitted(dio.kiocb(), dio.state());
         let write = self.direction == Direction::Write;
-        trace::submit(dio.kiocb(), self.len, write, summary.needs as u32);
+        trace::submit(dio.kiocb(), self.len, write, needs as u32);
         dio.kiocb().target().checker.begin(dio.kiocb());
         if bytes == self.len && padding == 0 && self.padding_after(dio.kiocb(), mappings) == 0 {
-            if self.may_poll(&summary, dio.kiocb()) {
+            if self.may_poll(needs, dio.kiocb()) {
                 dio.set_polled();
             }
             return self.submit_last(dio, mappings, io);

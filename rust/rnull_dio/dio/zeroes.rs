@@ -64,7 +64,8 @@ impl Plan<'_> {
     }
 
     /// Moves to the next mapping that is not read as zeroes. Returns whether there is one.
-    #[inline]
+    // Hot path: the call would cost as much as the body.
+    #[inline(always)]
     pub(super) fn skip_zeroes(
         &self,
         mappings: &mut Mappings<'_>,

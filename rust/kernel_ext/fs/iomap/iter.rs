@@ -42,8 +42,10 @@ pub enum MappingType {
 ///
 /// - `ops` are the operations of the file system of `iter.inode`. Both stay for `'a`.
 /// - `iter.iomap` is a mapping that has to be finished if its length is not 0.
+/// - `left` bytes of the range are left in the mapping.
 pub struct Mappings<'a> {
     iter: bindings::iomap_iter,
+    left: u64,
     ops: NonNull<bindings::iomap_ops>,
     keeper: Keeper,
     _p: PhantomData<&'a bindings::inode>,
@@ -83,6 +85,7 @@ impl Mappings<'_> {
         // INVARIANT: By the safety requirements of this function; there is no mapping yet.
         Self {
             iter,
+            left: 0,
             ops,
             keeper,
             _p: PhantomData,
@@ -98,10 +101,15 @@ impl Mappings<'_> {
     pub fn next(&mut self, _io: &MayIo) -> Result<bool> {
         // SAFETY: By the type invariant.
         match unsafe { bindings::ext_iomap_iter(&mut self.iter, self.ops.as_ptr()) } {
-            1.. => Ok(true),
+            1.. => {
+                // INVARIANT: There is a mapping.
+                self.left = self.mapped();
+                Ok(true)
+            }
             ret => {
                 // INVARIANT: The file system has finished the last mapping.
                 self.iter.iomap.length = 0;
+                self.left = 0;
                 if ret == 0 {
                     Ok(false)
                 } else {
@@ -124,7 +132,9 @@ impl Mappings<'_> {
     /// If the mapping has fewer bytes left.
     #[inline]
     pub fn advance(&mut self, bytes: u64) {
-        assert!(bytes <= self.len());
+        assert!(bytes <= self.left);
+        // INVARIANT: So many bytes less are left, in the mapping and in the range.
+        self.left -= bytes;
         self.iter.len -= bytes;
         // CAST: Positions in a file fit.
         self.iter.pos += bytes as bindings::loff_t;
@@ -146,6 +156,12 @@ impl Mappings<'_> {
     /// Returns how many bytes of the range are left in the mapping.
     #[inline]
     pub fn len(&self) -> u64 {
+        self.left
+    }
+
+    /// Returns how many bytes of the range are in the mapping.
+    #[inline]
+    fn mapped(&self) -> u64 {
         // CAST: The position lies in the mapping, so the difference is not negative.
         let end = |map: &bindings::iomap| map.offset as u64 + map.length;
         let mut last = end(&self.iter.iomap);

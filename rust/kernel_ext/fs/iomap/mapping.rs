@@ -133,6 +133,8 @@ impl<T: Mapping> IomapVTable<T> {
     /// # Safety
     ///
     /// `inode` must be valid, and that of such a file.
+    // Hot path: the mapping is large, and would be copied.
+    #[inline(always)]
     pub(super) unsafe fn begin(
         inode: NonNull<bindings::inode>,
         pos: u64,
