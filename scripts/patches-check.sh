@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # patches-check.sh: applies the patches in patches/ one by one to the source of the stock kernel. Each
-# must pass checkpatch, and the kernel must build without a warning after it. Takes as long as building
-# two kernels, because some patches change a header that every file includes.
+# must pass checkpatch, and the kernel must build without a warning after it. The first one is not part
+# of the series, so it is built alone. Takes as long as building three kernels, because two patches of
+# the series change a header that every file includes.
 
 # shellcheck source=scripts/lab/lib.sh
 . "$(dirname "$0")/lab/lib.sh"

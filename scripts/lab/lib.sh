@@ -11,7 +11,7 @@ LAB=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 SRC=$(dirname "$(dirname "$LAB")")
 CACHE=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/rnull-dio
 
-# The series for mainline, without its cover letter
+# The patches for mainline, without the cover letter of their series
 # shellcheck disable=SC2034 # for scripts that source this
 PATCHES=("$SRC"/patches/000[1-9]-*.patch)
 
