@@ -11,10 +11,7 @@
 use core::{
     ffi::c_void,
     marker::PhantomPinned,
-    ptr::{
-        self,
-        NonNull, //
-    },
+    ptr::NonNull, //
 };
 
 use kernel::{
@@ -52,10 +49,10 @@ use crate::{
         Keeper,
         RawIovIter, //
     },
-    percpu_ref::Users,
+    percpu_ref::Counted,
 };
 
-/// What takes the direct I/O of a file system.
+/// What takes the direct I/O of a file system, or of a file that this crate has made.
 pub trait Engine: Gated + Send + Sync + Sized + 'static {
     /// Carries out a request, or passes it on. May sleep, unless [`Kiocb::is_nowait`].
     ///
@@ -142,7 +139,7 @@ pub struct Attachment<T: Engine> {
 #[repr(C)]
 struct Inner<T> {
     taker: bindings::ext_dio_taker,
-    engine: Pin<KBox<T>>,
+    engine: Pin<KBox<Counted<T>>>,
     mount: OpenMount,
     _pin: PhantomPinned,
 }
@@ -158,7 +155,6 @@ impl<T: Engine> Attachment<T> {
     ///
     /// # Errors
     ///
-    /// - `EINVAL`: the engine has no count of users.
     /// - `EOPNOTSUPP`: this kernel cannot redirect functions.
     /// - `EBUSY`: the file system is attached already, or another user has redirected
     ///   `iomap_dio_rw()`.
@@ -166,12 +162,9 @@ impl<T: Engine> Attachment<T> {
     /// - `ENOMEM`.
     pub fn new(
         mount: OpenMount,
-        engine: Pin<KBox<T>>,
+        engine: Pin<KBox<Counted<T>>>,
         redirection: &Arc<Redirection>,
     ) -> Result<Self> {
-        if engine.users().is_none() {
-            return Err(EINVAL);
-        }
         let inner = KBox::pin(
             Inner {
                 taker: bindings::ext_dio_taker { rw: Some(rw::<T>) },
@@ -212,9 +205,7 @@ impl<T: Engine> Drop for Attachment<T> {
     fn drop(&mut self) {
         // SAFETY: By the type invariant.
         unsafe { bindings::ext_dio_detach(self.inner.mount.super_block()) };
-        if let Some(users) = self.inner.engine.users() {
-            users.kill(&MaySleep::new());
-        }
+        self.inner.engine.kill(&MaySleep::new());
         self.redirection.put();
         // SAFETY: No requirements. A task that was preempted on its way back from `rw`, or from the
         // end of a request, goes on before this returns; one in an interrupt, too, because what
@@ -244,13 +235,14 @@ unsafe extern "C" fn rw<T: Engine>(
 ) -> isize {
     // SAFETY: By the safety requirements of this function. It stays until this task sleeps, and from
     // the count of this user on until the request is complete.
-    let engine: &T = unsafe { &(*taker.cast::<Inner<T>>()).engine };
+    let engine: *const Counted<T> = unsafe { &*(*taker.cast::<Inner<T>>()).engine };
     // SAFETY: By the safety requirements of this function they are valid, and ours for the call. The
     // engine stays, as above. The issuer keeps the memory until it has the result.
-    let (kiocb, mut iter, call) = unsafe {
+    let (mut kiocb, mut iter, call) = unsafe {
         let iocb = NonNull::new_unchecked(iocb);
+        let engine = NonNull::new_unchecked(Counted::inner(engine).cast_mut());
         (
-            Kiocb::from_raw(iocb, NonNull::from(engine)),
+            Kiocb::from_raw(iocb, engine),
             RawIovIter::from_raw(iter, Keeper(iocb.as_ptr())),
             DioCall::from_raw(
                 iocb,
@@ -262,18 +254,22 @@ unsafe extern "C" fn rw<T: Engine>(
             ),
         )
     };
+    // SAFETY: The engine comes from there, and the request is new.
+    if !unsafe { kiocb.try_begin_user() } {
+        kiocb.into_raw();
+        return PASSED;
+    }
     let (kiocb, ret) = match take(kiocb, &mut iter, &call, &MayIo::new()) {
         Taken::Issued(Issued::Queued) => return EIOCBQUEUED.to_errno() as isize,
         Taken::Issued(Issued::Done(kiocb, ret)) => (kiocb, to_ki_result(ret)),
         Taken::Passed(kiocb) => (kiocb, PASSED),
     };
-    // The caller gets it back.
+    // The caller gets it back. The engine may be gone after this.
     kiocb.into_raw();
     ret
 }
 
-/// Has the target of `kiocb` carry out a request, which is counted until it is complete if the
-/// engine has a count of users. Passes it on if the engine lets no more in.
+/// Has the target of `kiocb` carry out a request, or pass it on.
 // Hot path: values are moved between these functions otherwise.
 #[inline(always)]
 pub(super) fn take<T: Engine>(
@@ -283,20 +279,10 @@ pub(super) fn take<T: Engine>(
     io: &MayIo,
 ) -> Taken<T> {
     let iocb = kiocb.as_raw();
-    let users: Option<*const Users> = match kiocb.target().users() {
-        Some(users) if !users.tryget() => return Taken::Passed(kiocb),
-        users => users.map(ptr::from_ref),
-    };
     let taken = T::dio_rw(kiocb, iter, call, io);
-    let kiocb = match &taken {
-        Taken::Issued(Issued::Queued) => return taken,
-        Taken::Issued(Issued::Done(kiocb, _)) | Taken::Passed(kiocb) => kiocb,
-    };
-    // Another kiocb would never be completed.
-    assert!(kiocb.as_raw() == iocb, "another kiocb was returned");
-    if let Some(users) = users {
-        // SAFETY: The user was counted above, and the engine has given the request back.
-        unsafe { Users::put(users) };
+    if let Taken::Issued(Issued::Done(kiocb, _)) | Taken::Passed(kiocb) = &taken {
+        // Another kiocb would never be completed.
+        assert!(kiocb.as_raw() == iocb, "another kiocb was returned");
     }
     taken
 }

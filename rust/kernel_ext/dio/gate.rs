@@ -4,7 +4,7 @@
 //!
 //! Other file systems hold the inode's lock in shared mode while they submit direct I/O. Here,
 //! direct I/O tests a flag, in a cache line that is hardly ever written to, and takes the lock only
-//! if the flag is set.
+//! if the flag is set, or if the kernel's own code carries the request out.
 //!
 //! Lock order: `i_rwsem`, then the wait for `i_dio_count` to be zero. A task that is counted in
 //! `i_dio_count` must not wait for `i_rwsem`.
@@ -25,8 +25,7 @@ use crate::{
     bindings,
     block::BlockDevice,
     context::MayIo,
-    fs::LockedInode,
-    percpu_ref::Users, //
+    fs::LockedInode, //
 };
 
 /// What has requests whose direct I/O can be excluded.
@@ -34,12 +33,6 @@ pub trait Gated {
     /// Returns the gate that excludes direct I/O from the file of a request. Always the same. If
     /// there is none, the file system holds the inode's lock when it passes a request on.
     fn gate(&self) -> Option<&DioGate>;
-
-    /// Returns the count that each request is a user of, if there is one. Always the same.
-    #[inline]
-    fn users(&self) -> Option<&Users> {
-        None
-    }
 }
 
 /// Drops a count of the `i_dio_count` of `inode`, and wakes the waiters for the last one. Any

@@ -25,8 +25,7 @@ use super::{
 };
 use crate::{
     bindings,
-    fs::Kiocb,
-    percpu_ref::Users, //
+    fs::Kiocb, //
 };
 
 /// A [`Kiocb`] and what direct I/O holds for it: a count of the inode's `i_dio_count`, and the
@@ -78,13 +77,7 @@ impl<T: Gated> DioKiocb<T> {
     /// called in.
     #[inline]
     pub fn complete(self, ret: Result<usize>) {
-        let users: Option<*const Users> = self.kiocb.target().users().map(ptr::from_ref);
         self.into_kiocb().complete(ret);
-        if let Some(users) = users {
-            // SAFETY: The request was a user, and is no more. The target stays as long as there is
-            // a user.
-            unsafe { Users::put(users) };
-        }
     }
 
     /// Drops the counts, and restores what the issuer expects of the kiocb.

@@ -4,6 +4,8 @@
 //!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
 
+mod target;
+
 use core::{
     marker::PhantomData,
     mem::ManuallyDrop,
@@ -16,6 +18,7 @@ use kernel::{
     prelude::*, //
 };
 
+use self::target::Target;
 use crate::{
     bindings,
     context::MayIo,
@@ -49,10 +52,11 @@ use crate::{
 /// # Invariants
 ///
 /// - `iocb` is a valid `struct kiocb` with a valid `ki_filp`. No other `Kiocb` for it exists.
-/// - `target` stays valid until the kiocb has been completed.
+/// - The target stays valid until the kiocb has been completed. If it has users, this object drops
+///   the request's.
 pub struct Kiocb<T> {
     iocb: NonNull<bindings::kiocb>,
-    target: NonNull<T>,
+    target: Target<T>,
 }
 
 // SAFETY: A kiocb may be completed in any context, and `T` is only shared.
@@ -81,13 +85,31 @@ impl<T> Kiocb<T> {
     #[inline]
     pub(crate) unsafe fn from_raw(iocb: NonNull<bindings::kiocb>, target: NonNull<T>) -> Self {
         // INVARIANT: By the safety requirements of this function.
-        Self { iocb, target }
+        Self {
+            iocb,
+            target: Target::new(target),
+        }
+    }
+
+    /// Counts the request as a user of its target, until it has been completed or the duty is given
+    /// up. Returns whether users are let in.
+    ///
+    /// # Safety
+    ///
+    /// The target must come from [`Counted::inner`](crate::percpu_ref::Counted::inner), and the
+    /// request must not have been counted.
+    #[inline]
+    pub(crate) unsafe fn try_begin_user(&mut self) -> bool {
+        // SAFETY: By the safety requirements of this function, and the type invariant.
+        unsafe { self.target.try_begin_user() }
     }
 
     /// Gives the duty up.
     #[inline]
     pub(crate) fn into_raw(self) -> NonNull<bindings::kiocb> {
-        ManuallyDrop::new(self).iocb
+        let mut this = ManuallyDrop::new(self);
+        this.target.end_user();
+        this.iocb
     }
 
     /// Returns the C kiocb, which stays this object's.
@@ -113,7 +135,7 @@ impl<T> Kiocb<T> {
     #[inline]
     pub fn target(&self) -> &T {
         // SAFETY: By the type invariant.
-        unsafe { self.target.as_ref() }
+        unsafe { &*self.target.as_ptr() }
     }
 
     /// Returns the inode, which is valid as long as the request.
@@ -300,11 +322,12 @@ impl<T> Kiocb<T> {
             ki_complete.is_some(),
             "a kiocb whose issuer waits was completed"
         );
-        let iocb = self.into_raw();
+        let mut this = ManuallyDrop::new(self);
         if let Some(ki_complete) = ki_complete {
             // SAFETY: The kiocb is valid and has not been completed. It is not accessed after this.
-            unsafe { ki_complete(iocb.as_ptr(), to_ki_result(ret)) };
+            unsafe { ki_complete(this.as_raw(), to_ki_result(ret)) };
         }
+        this.target.end_user();
     }
 }
 
@@ -316,6 +339,7 @@ impl<T> Drop for Kiocb<T> {
             // SAFETY: As in `complete`.
             unsafe { ki_complete(self.as_raw(), to_ki_result(Err(EIO))) };
         }
+        self.target.end_user();
     }
 }
 

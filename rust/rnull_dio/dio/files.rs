@@ -2,10 +2,7 @@
 
 //! The files whose direct I/O an engine carries out.
 
-use kernel_ext::{
-    dio::DioGate,
-    percpu_ref::Users, //
-};
+use kernel_ext::dio::DioGate;
 
 /// Files whose direct I/O an [`Engine`](super::Engine) carries out: one file, or all of a file
 /// system.
@@ -34,10 +31,5 @@ pub(crate) trait Files: Sized + Send + Sync + 'static {
     /// Returns whether a task that polls for a request finds its bio.
     fn may_poll(&self) -> bool {
         true
-    }
-
-    /// Returns the count of requests, see [`Gated::users`](kernel_ext::dio::Gated::users).
-    fn users(&self) -> Option<&Users> {
-        None
     }
 }

@@ -27,7 +27,6 @@ use kernel_ext::{
     },
     fs::Kiocb,
     iov::RawIovIter,
-    percpu_ref::Users,
     task_work::TaskWorkQueue, //
 };
 
@@ -45,11 +44,6 @@ impl<F: Files> Gated for Engine<F> {
     #[inline]
     fn gate(&self) -> Option<&DioGate> {
         self.files.gate()
-    }
-
-    #[inline]
-    fn users(&self) -> Option<&Users> {
-        self.files.users()
     }
 }
 

@@ -28,7 +28,6 @@ use kernel_ext::{
         },
         DioGate,
     },
-    percpu_ref::Users,
 };
 
 use crate::{
@@ -80,35 +79,21 @@ const ASYNC_WRITE: TestIoOptions = TestIoOptions {
 };
 
 /// Files of which a test has one.
-trait TestFiles: Files {
-    fn new() -> impl PinInit<Self, Error>;
-}
+trait TestFiles: Files + Default {}
+
+impl<F: Files + Default> TestFiles for F {}
 
 /// Files of a file system that relies on the count of requests.
-#[pin_data]
-struct Counted {
-    #[pin]
-    users: Users,
-}
+#[derive(Default)]
+struct Counted;
 
 impl Files for Counted {
     const COUNTED: bool = true;
     const WORKERS: usize = 2;
-
-    fn users(&self) -> Option<&Users> {
-        Some(&self.users)
-    }
-}
-
-impl TestFiles for Counted {
-    fn new() -> impl PinInit<Self, Error> {
-        try_pin_init!(Self {
-            users <- Users::new(),
-        })
-    }
 }
 
 /// Files of a file system that excludes direct I/O by a gate.
+#[derive(Default)]
 struct Uncounted(DioGate);
 
 impl Files for Uncounted {
@@ -117,12 +102,6 @@ impl Files for Uncounted {
 
     fn gate(&self) -> Option<&DioGate> {
         Some(&self.0)
-    }
-}
-
-impl TestFiles for Uncounted {
-    fn new() -> impl PinInit<Self, Error> {
-        Ok(Self(DioGate::new()))
     }
 }
 
@@ -159,7 +138,7 @@ impl<F: TestFiles> Fixture<F> {
         let disk = Disk::for_test(&config)?;
         let device = BdevFile::open(disk.block_device())?;
         let maps = Arc::new(Maps::new(device, script)?, GFP_KERNEL)?;
-        let engine = Engine::new(c"rnull_dio_test", Policy::Auto, F::new())?;
+        let engine = Engine::new(c"rnull_dio_test", Policy::Auto, F::default())?;
         Ok(Self {
             engine: Arc::pin_init(engine, GFP_KERNEL)?,
             file: Arc::new(MappedFile::new(size, maps)?, GFP_KERNEL)?,
@@ -181,9 +160,21 @@ impl<F: TestFiles> Fixture<F> {
         options: TestIoOptions,
         call: CallOptions,
     ) -> Result<Io<F>> {
-        let io = TestIo::new(&self.file, self.engine.clone(), pos, buf, options)?;
+        self.issue_on(&self.file, pos, buf, options, call)
+    }
+
+    /// As [`issue`](Self::issue), for another file.
+    fn issue_on(
+        &self,
+        file: &Arc<MappedFile<Maps>>,
+        pos: u64,
+        buf: VVec<u8>,
+        options: TestIoOptions,
+        call: CallOptions,
+    ) -> Result<Io<F>> {
+        let io = TestIo::new(file, self.engine.clone(), pos, buf, options)?;
         io.as_ref()
-            .issue(|kiocb, iter, io| self.file.rw(kiocb, iter, &call, io));
+            .issue(|kiocb, iter, io| file.rw(kiocb, iter, &call, io));
         Ok(io)
     }
 

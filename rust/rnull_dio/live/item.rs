@@ -20,7 +20,8 @@ use kernel_ext::{
         Attachment,
         Redirection, //
     },
-    fs::mount::OpenMount, //
+    fs::mount::OpenMount,
+    percpu_ref::Counted, //
 };
 
 use crate::{
@@ -133,8 +134,8 @@ impl Item {
         }
         let mount = self.open(&state.path)?;
         let name = CString::try_from_fmt(fmt!("{}-dio", &*self.name))?;
-        let engine = Engine::new(&name, state.policy, AttachedFiles::new())?;
-        let engine = KBox::try_pin_init(engine, GFP_KERNEL)?;
+        let engine = Engine::new(&name, state.policy, AttachedFiles)?;
+        let engine = KBox::try_pin_init(Counted::new(engine), GFP_KERNEL)?;
         let stats = engine.stats.clone();
         let attachment = Attachment::new(mount, engine, &self.redirection);
         let attachment = match attachment {
