@@ -148,6 +148,11 @@ u64 ext_bdev_nr_bytes(struct block_device *bdev)
 	return bdev_nr_bytes(bdev);
 }
 
+void ext_iov_iter_truncate(struct iov_iter *iter, u64 count)
+{
+	iov_iter_truncate(iter, count);
+}
+
 struct file *ext_get_file(struct file *file)
 {
 	return get_file(file);

@@ -38,6 +38,7 @@ unsigned int ext_bdev_next_poll_hctx(struct block_device *bdev,
 				     unsigned int index);
 u64 ext_bdev_nr_bytes(struct block_device *bdev);
 struct file *ext_get_file(struct file *file);
+void ext_iov_iter_truncate(struct iov_iter *iter, u64 count);
 
 /* debugfs.c */
 struct dentry *ext_debugfs_create_dir(const char *name,

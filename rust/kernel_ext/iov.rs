@@ -183,18 +183,9 @@ impl RawIovIter<'_> {
         ret
     }
 
-    /// Cuts what is left to `count` bytes at most, for good, as the VFS does at the limits of a file.
-    #[inline]
-    pub fn truncate(&mut self, count: u64) {
-        if count < self.len() as u64 {
-            // INVARIANT: What is left describes the beginning of the same memory.
-            // SAFETY: By the type invariant. CAST: It is less than a `usize`.
-            unsafe { *self.count() = count as usize };
-        }
-    }
-
     /// Runs `f`. Gives back what `f` has passed over beyond `count` bytes.
-    #[inline]
+    // Hot path: `f` is large, and its values would be moved.
+    #[inline(always)]
     pub fn with_progress_of<R>(&mut self, count: usize, f: impl FnOnce(&mut Self) -> R) -> R {
         let len = self.len();
         let ret = f(self);

@@ -47,7 +47,8 @@ pub trait FileOperations: Mapping + Sized + Send + Sync + 'static {
     /// Writes directly from the memory of `iter`. May sleep, unless [`Kiocb::is_nowait`].
     ///
     /// The VFS's checks of writes (limits, append) have been done without a lock, which is right
-    /// for files whose size does not change.
+    /// for files whose size does not change. The range is within the file: a write that begins
+    /// behind its end has failed with `ENOSPC`, and the memory of one that reaches there is cut.
     fn write(kiocb: Kiocb<Self>, iter: &mut RawIovIter<'_>, io: &MayIo) -> Issued<Self>;
 
     /// Writes through the page cache. May sleep, unless [`Kiocb::is_nowait`].

@@ -11,7 +11,10 @@ use core::{
 
 use kernel::{
     error::{
-        code::EIOCBQUEUED,
+        code::{
+            EIOCBQUEUED,
+            ENOSPC, //
+        },
         from_result,
         to_result, //
     },
@@ -186,6 +189,12 @@ impl<T: FileOperations> FileVTable<T> {
             if ret <= 0 {
                 return ret;
             }
+            let left = bindings::ext_i_size_read((*(*iocb).ki_filp).f_inode) - (*iocb).ki_pos;
+            if left <= 0 {
+                return ENOSPC.to_errno() as isize;
+            }
+            // CAST: It is positive.
+            bindings::ext_iov_iter_truncate(iter, left as u64);
             Self::issue(iocb, iter, T::write)
         }
     }

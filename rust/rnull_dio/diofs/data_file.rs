@@ -122,12 +122,6 @@ impl FileOperations for Engine<DataFile> {
     }
 
     fn write(mut kiocb: Kiocb<Self>, iter: &mut RawIovIter<'_>, io: &MayIo) -> Issued<Self> {
-        // Writes do not extend the file.
-        let left = kiocb.target().files.size().saturating_sub(kiocb.ki_pos());
-        if left == 0 {
-            return Issued::Done(kiocb, Err(ENOSPC));
-        }
-        iter.truncate(left);
         if let Err(err) = kiocb.modified() {
             return Issued::Done(kiocb, Err(err));
         }
