@@ -143,6 +143,8 @@ impl<M: TestMappings> KeepsFile for MappedFile<M> {}
 /// `maps`.
 pub struct MappedFile<M> {
     file: NonNull<bindings::file>,
+    /// The operations that the file had.
+    f_op: *const bindings::file_operations,
     maps: Arc<M>,
 }
 
@@ -184,15 +186,15 @@ impl<M: TestMappings> MappedFile<M> {
     pub fn new(size: u64, maps: Arc<M>) -> Result<Self> {
         // SAFETY: No requirements. CAST: Sizes of files fit.
         let file = from_err_ptr(unsafe { bindings::ext_memory_file(size as bindings::loff_t) })?;
-        // SAFETY: The file is ours. The file system does not use the field, and it does not matter
-        // which operations the file has when it is released.
-        unsafe {
+        // SAFETY: The file is ours, and the file system does not use the field.
+        let f_op = unsafe {
             (*(*file).f_inode).i_private = Arc::as_ptr(&maps).cast_mut().cast();
-            (*file).f_op = &Self::FILE_OPERATIONS;
-        }
+            core::mem::replace(&mut (*file).f_op, &Self::FILE_OPERATIONS)
+        };
         // INVARIANT: As above.
         Ok(Self {
             file: NonNull::new(file).ok_or(ENOMEM)?,
+            f_op,
             maps,
         })
     }
@@ -343,8 +345,12 @@ impl<M: TestMappings> MappedFile<M> {
 
 impl<M> Drop for MappedFile<M> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant.
-        unsafe { bindings::fput(self.file.as_ptr()) };
+        // The file may be released when the module is gone.
+        // SAFETY: By the type invariant; requests on the file keep this object.
+        unsafe {
+            (*self.file.as_ptr()).f_op = self.f_op;
+            bindings::fput(self.file.as_ptr());
+        }
     }
 }
 
