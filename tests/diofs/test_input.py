@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """Wrong input: the error names what is wrong, and no data is lost."""
 
-import ctypes
-import errno
 import fcntl
 import os
 import struct
@@ -13,6 +11,7 @@ import pytest
 from guest import counters, devices, files, filesystems, kernel, system
 from guest.filesystems import MKFS_DIOFS
 from guest.memory import address, aligned, huge, pattern
+from guest.vectors import NOWHERE, preadv2, pwritev2
 
 WHERE = Path("/run/mnt-input")
 
@@ -161,31 +160,6 @@ def test_misaligned_memory(device, diofs):
                 attempt(fd, [memory[1:4097]], 0)
 
 
-class Iovec(ctypes.Structure):
-    _fields_ = (("base", ctypes.c_void_p), ("length", ctypes.c_size_t))
-
-
-libc = ctypes.CDLL(None, use_errno=True)
-libc.preadv2.argtypes = (
-    ctypes.c_int,
-    ctypes.POINTER(Iovec),
-    ctypes.c_int,
-    ctypes.c_longlong,
-    ctypes.c_longlong,
-    ctypes.c_int,
-)
-
-
-def preadv2(fd, pieces, flags=0):
-    """Calls preadv2(2) with addresses as memory; returns the error's name or the result."""
-    iov = (Iovec * len(pieces))(*pieces)
-    result = libc.preadv2(fd, iov, len(pieces), 0, 0, flags)
-    return errno.errorcode[ctypes.get_errno()] if result < 0 else result
-
-
-NOWHERE = 0x1000
-
-
 @pytest.mark.parametrize("flags", [0, os.RWF_NOWAIT], ids=["", "nowait"])
 def test_memory_that_is_not_there(flags, device, diofs):
     memory = huge(4 << 20)
@@ -194,13 +168,25 @@ def test_memory_that_is_not_there(flags, device, diofs):
         for pieces in (
             [(NOWHERE, 4096)],
             [(start, 4096), (NOWHERE, 4096)],
-            [(start, 1 << 20), (NOWHERE, 4096)],
             # Less than a block in two pages; one block and a half.
             [(start + 4096 - 256, 512 - 4), (NOWHERE, 4)],
             [(start + 2048, 6144), (NOWHERE, 2048)],
         ):
             assert preadv2(fd, pieces, flags) == "EFAULT"
+        # With RWF_NOWAIT, what is too long for one bio is refused before the memory is looked at.
+        pieces = [(start, 1 << 20), (NOWHERE, 4096)]
+        assert preadv2(fd, pieces, flags) == ("EAGAIN" if flags else "EFAULT")
     assert counters.routes(device)["inline"] == 0
+
+
+def test_a_write_that_must_not_sleep_is_done_as_a_whole_or_not_at_all(device, diofs):
+    memory = pattern(8192)
+    with files.opened(diofs(device)) as fd:
+        before = files.pread(fd, 8192, 0)
+        pieces = [(address(memory), 4096), (NOWHERE, 4096)]
+        assert pwritev2(fd, pieces, os.RWF_NOWAIT) == "EFAULT"
+        assert files.pread(fd, 8192, 0) == before
+    assert before[:4096] != memory[:4096]
 
 
 def test_memory_that_is_not_there_with_large_blocks(null_disk, diofs):

@@ -4,7 +4,13 @@
 
 use kernel_ext::{
     dio::DioCall,
-    fs::Kiocb,
+    fs::{
+        iomap::{
+            MappingType,
+            Mappings, //
+        },
+        Kiocb, //
+    },
     iov::RawIovIter, //
 };
 
@@ -56,4 +62,10 @@ pub(super) fn reason<T>(
     } else {
         None
     }
+}
+
+/// Returns whether the mapping is one that only the kernel's own code submits bios for.
+#[inline]
+pub(super) fn is_for_kernel(mappings: &Mappings<'_>) -> bool {
+    mappings.mapping_type() == MappingType::Other || mappings.has_special_bios()
 }

@@ -51,10 +51,8 @@ pub(super) struct Plan<'a> {
     pub(super) extends: bool,
     /// Whether a write has to be durable.
     pub(super) dsync: bool,
-    /// Whether the request must not sleep, and so is done by one bio or not at all: no part of it
-    /// may be transferred if the submission of the rest would sleep. File systems that count their
-    /// requests decide this themselves.
-    pub(super) one_bio: bool,
+    /// Whether the submission must not sleep.
+    nowait: bool,
 }
 
 /// What the submission has found out so far.
@@ -98,7 +96,7 @@ impl<'a> Plan<'a> {
             },
             extends: beyond && write,
             dsync: write && kiocb.is_dsync(),
-            one_bio: !F::COUNTED && kiocb.is_nowait(),
+            nowait: kiocb.is_nowait(),
         }
     }
 
@@ -178,9 +176,8 @@ impl<'a> Plan<'a> {
         device: &BlockDevice,
         progress: &mut Progress,
     ) -> Opf {
-        let opf = |opf: Opf| if self.one_bio { opf.nowait() } else { opf };
         if self.direction == Direction::Read {
-            return opf(Opf::READ);
+            return Opf::READ;
         }
         let mut work = mappings.is_new();
         if mappings.mapping_type() == MappingType::Unwritten {
@@ -193,13 +190,21 @@ impl<'a> Plan<'a> {
         }
         progress.work |= work;
         if !progress.write_through {
-            return opf(Opf::WRITE);
+            return Opf::WRITE;
         }
         if !work && !mappings.is_dirty() && (!device.has_write_cache() || device.has_fua()) {
-            return opf(Opf::WRITE).fua();
+            return Opf::WRITE.fua();
         }
         progress.write_through = false;
-        opf(Opf::WRITE)
+        Opf::WRITE
+    }
+
+    /// Returns whether the request is done by one bio or not at all, because it must not sleep: no
+    /// part of it may be transferred if the submission of the rest would sleep. File systems that
+    /// count their requests decide this themselves.
+    #[inline]
+    pub(super) fn is_one_bio<F: Files>(&self) -> bool {
+        !F::COUNTED && self.nowait
     }
 
     /// Returns whether a request of one bio is polled for.

@@ -22,10 +22,7 @@ use kernel_ext::{
         NewTail,
         SubmitRef, //
     },
-    fs::iomap::{
-        MappingType,
-        Mappings, //
-    },
+    fs::iomap::Mappings,
     iov::RawIovIter,
     task, //
 };
@@ -34,7 +31,10 @@ use super::{
     direction::Direction,
     engine::Engine,
     files::Files,
-    passed::Reason,
+    passed::{
+        is_for_kernel,
+        Reason, //
+    },
     plan::{
         Plan,
         Progress, //
@@ -76,7 +76,7 @@ impl Plan<'_> {
             Ok(false) => return Submitted::WithoutBios(kiocb, Ok(progress.size)),
             Err(err) => return self.failed_without_bios(kiocb, err, &progress),
         }
-        if mappings.mapping_type() == MappingType::Other || mappings.has_special_bios() {
+        if is_for_kernel(&mappings) {
             if progress.size > 0 {
                 return Submitted::WithoutBios(kiocb, Err(EIO));
             }
@@ -132,8 +132,8 @@ impl Plan<'_> {
             Ok(dio) => dio,
             // The kernel's own code fails in turn. It does not get new blocks, which it would not
             // know to be new: it would not zero those parts of them that are not written to, should
-            // it find the memory accessible.
-            Err((kiocb, err)) if skipped == 0 && !mappings.is_new() && err != EAGAIN => {
+            // it find the memory accessible. Nor does it get what has to be done by one bio.
+            Err((kiocb, _)) if skipped == 0 && !mappings.is_new() && !self.is_one_bio::<F>() => {
                 return self.abandon(kiocb, mappings, Reason::Fill, io);
             }
             Err((kiocb, err)) => {
@@ -217,16 +217,20 @@ impl Plan<'_> {
             self.summary(progress),
         );
         let segments = nr_segments(iter);
-        if self.one_bio && (segments > MAX_VECS || mappings.len() < self.reported as u64) {
+        let one_bio = self.is_one_bio::<F>();
+        if one_bio && (segments > MAX_VECS || mappings.len() < self.reported as u64) {
             return Err((kiocb, EAGAIN));
         }
-        let dio = NewDio::new(kiocb, mappings, segments, opf, self.one_bio, state)?;
+        let opf = if one_bio { opf.nowait() } else { opf };
+        let dio = NewDio::new(kiocb, mappings, segments, opf, one_bio, state)?;
         let filled = iter.with_limit(mappings.len(), |iter| {
             dio.fill(mappings.sector(), iter, limits, io)
         });
         let (mut dio, filled) = filled?;
-        if let Err(err) = self.check_one_bio(filled, dio.bytes()) {
-            return Err((dio.into_kiocb(), err));
+        if one_bio {
+            if let Err(err) = self.check_one_bio(filled, dio.bytes()) {
+                return Err((dio.into_kiocb(), err));
+            }
         }
         match self.direction {
             Direction::Read => dio.mark_pages_dirty(io),
@@ -239,8 +243,8 @@ impl Plan<'_> {
     #[inline]
     fn check_one_bio(&self, filled: Filled, bytes: usize) -> Result {
         match filled {
-            Filled::Fault(err) if self.one_bio => Err(err),
-            _ if self.one_bio && bytes < self.reported => Err(EAGAIN),
+            Filled::Fault(err) => Err(err),
+            _ if bytes < self.reported => Err(EAGAIN),
             _ => Ok(()),
         }
     }
@@ -302,7 +306,7 @@ impl Plan<'_> {
         if !self.skip_zeroes(mappings, progress, iter, io)? {
             return Ok(false);
         }
-        if mappings.mapping_type() == MappingType::Other || mappings.has_special_bios() {
+        if is_for_kernel(mappings) {
             mappings.fail(EIO);
             return mappings.next(io);
         }
