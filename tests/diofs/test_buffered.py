@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Buffered and mapped access to the file, which sees the same data as direct I/O."""
 
+import concurrent.futures
 import mmap
 import os
 import threading
@@ -9,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from guest import counters, files, filesystems, fio, kernel, system
+from guest import counters, devices, files, filesystems, fio, kernel, system
 from guest.filesystems import BLOCK, DATA_START, MKFS_DIOFS
-from guest.memory import aligned, pattern
+from guest.memory import address, aligned, filled, pattern
+from guest.vectors import NOWHERE, pwritev2
 
 LENGTH = 1 << 20
 
@@ -335,23 +337,41 @@ def test_a_buffered_write_that_must_not_sleep_beside_a_direct_write(null_disk, d
         assert os.pwritev(fd, [b"b" * 512], 4096, os.RWF_NOWAIT) == 512
 
 
-@pytest.mark.skipif(kernel.IS_DEBUG, reason="has no device mapper")
-def test_a_buffered_write_does_not_hide_a_direct_write(null_disk):
-    # Reads are fast and writes slow, so the page is read while the direct write is in flight.
+@pytest.fixture
+def slow_writes(null_disk):
+    """Makes a device whose reads are fast and writes slow: a page can be read while a direct write
+    is in flight."""
+    if kernel.IS_DEBUG:
+        pytest.skip("has no device mapper")
     disk = null_disk(memory_backed=1, size=64, blocksize=512)
-    sectors = 64 << 11
-    system.run("modprobe", "dm-delay")
-    table = f"0 {sectors} delay {disk} 0 0 {disk} 0 500"
-    system.run("dmsetup", "create", "slow-writes", "--table", table)
-    try:
-        system.run("dmsetup", "mknodes")
-        device = Path("/dev/mapper/slow-writes")
-        with filesystems.diofs(device) as data, files.buffered(data) as fd:
-            direct = write_block(data, 1, b"d")
-            assert os.pread(fd, 1, 0) == b"\0"
-            assert os.pwrite(fd, b"b", 0) == 1
-            direct.join()
-            assert os.pread(fd, 512, 512) == b"d" * 512
-            os.fsync(fd)
-    finally:
-        system.run("dmsetup", "remove", "--retry", "slow-writes")
+    options = (0, 0, disk, 0, 500)
+    with devices.mapped("slow-writes", "dm-delay", "delay", disk, *options) as device:
+        yield device
+
+
+def test_a_buffered_write_does_not_hide_a_direct_write(slow_writes):
+    with filesystems.diofs(slow_writes) as data, files.buffered(data) as fd:
+        direct = write_block(data, 1, b"d")
+        assert os.pread(fd, 1, 0) == b"\0"
+        assert os.pwrite(fd, b"b", 0) == 1
+        direct.join()
+        assert os.pread(fd, 512, 512) == b"d" * 512
+        os.fsync(fd)
+
+
+def test_a_direct_write_that_fails_in_part_leaves_no_stale_page(slow_writes):
+    # Its first bio is written, and its second one is never submitted.
+    memory = filled(b"d" * 4096)
+    pieces = [(address(memory), 4096), (NOWHERE, 4096)]
+    with (
+        filesystems.diofs(slow_writes) as data,
+        files.buffered(data) as cached,
+        files.opened(data) as fd,
+        concurrent.futures.ThreadPoolExecutor(1) as pool,
+    ):
+        direct = pool.submit(pwritev2, fd, pieces)
+        time.sleep(0.1)
+        assert os.pread(cached, 512, 0) == bytes(512)
+        assert direct.result() == "EFAULT"
+        assert files.pread(fd, 512, 0) == b"d" * 512
+        assert os.pread(cached, 512, 0) == b"d" * 512

@@ -40,7 +40,8 @@ type Over<F> = (DioKiocb<Engine<F>>, Result<usize>);
 
 /// Runs a completion in the task that has submitted it. Returns the request and the result, for the
 /// issuer.
-#[inline]
+// Hot path, as `rw`.
+#[inline(always)]
 pub(super) fn in_submitter<F: Files>(
     dio: EndedDio<Engine<F>>,
     needs: Needs,
@@ -54,7 +55,7 @@ pub(super) fn in_submitter<F: Files>(
 }
 
 /// Runs a completion that needs nothing. Returns the request and the result.
-#[inline]
+#[inline(always)]
 fn without_needs<F: Files>(mut dio: EndedDio<Engine<F>>) -> Over<F> {
     let ret = tell_file_system(&mut dio);
     take_result(dio, ret, Ok(()))
@@ -114,12 +115,12 @@ pub(super) fn end_told<F: Files>(dio: &mut EndedDio<Engine<F>>, ctx: &MaySleep) 
         (state.size(), state.error())
     };
     let (kiocb, direction) = (dio.kiocb(), dio.state().direction);
-    match error {
-        Err(err) => report(kiocb, direction, size, err),
-        Ok(()) if size > 0 && may_be_stale(dio) => {
-            kiocb.invalidate_after_write(kiocb.ki_pos(), size as u64, ctx);
-        }
-        Ok(()) => (),
+    if let Err(err) = error {
+        report(kiocb, direction, size, err);
+    }
+    // Also if only a part was written.
+    if size > 0 && may_be_stale(dio) {
+        kiocb.invalidate_after_write(kiocb.ki_pos(), size as u64, ctx);
     }
     dio.end_dio();
 }
