@@ -166,28 +166,22 @@ fn complete_or_keep<F: Files>(
     }
 }
 
-/// Makes writes durable that have ended, and completes them. Those of an open file share a sync,
-/// unless there are writes of other files between them.
+/// Makes writes durable that have ended, and completes them. Those of an open file share a sync.
 pub(super) fn sync_all<F: Files>(
-    durable: Drain<EndedDio<Engine<F>>>,
+    mut durable: Drain<EndedDio<Engine<F>>>,
     group: &FlushGroup,
     io: &MayIo,
 ) {
-    let mut shared: Option<SharedSync<F>> = None;
-    for dio in durable {
-        shared = Some(match shared {
-            None => SharedSync::new(dio),
-            Some(shared) => match shared.join(dio) {
-                Ok(shared) => shared,
-                Err((shared, dio)) => {
-                    shared.complete(group, io);
-                    SharedSync::new(dio)
-                }
-            },
-        });
-    }
-    if let Some(shared) = shared {
+    while let Some(dio) = durable.next() {
+        let mut shared = SharedSync::new(dio);
+        let others = LockLessList::new();
+        for dio in durable {
+            if let Err(dio) = shared.join(dio) {
+                others.push(dio);
+            }
+        }
         shared.complete(group, io);
+        durable = others.take_all();
     }
 }
 
@@ -206,13 +200,13 @@ impl<F: Files> SharedSync<F> {
     }
 
     /// Adds a write, or returns it if it is one of another file.
-    fn join(mut self, dio: EndedDio<Engine<F>>) -> Result<Self, (Self, EndedDio<Engine<F>>)> {
+    fn join(&mut self, dio: EndedDio<Engine<F>>) -> Result<(), EndedDio<Engine<F>>> {
         let range = SyncRange::of(&dio, dio.state().ended_bytes);
         if !self.range.join(&range) {
-            return Err((self, dio));
+            return Err(dio);
         }
         self.dios.push(dio);
-        Ok(self)
+        Ok(())
     }
 
     /// Syncs the range, and completes the writes.

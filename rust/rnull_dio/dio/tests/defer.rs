@@ -38,6 +38,7 @@ use super::{
     bytes,
     pattern,
     plain::{
+        without_end_io,
         Plain,
         EXTENT,
         MIB,
@@ -347,15 +348,38 @@ mod cases {
 
     #[test]
     fn writes_that_wait_for_a_flush_share_the_next() -> Result {
+        check_sharing(false)
+    }
+
+    #[test]
+    fn writes_of_a_file_share_a_flush_with_others_between_them() -> Result {
+        check_sharing(true)
+    }
+
+    /// Checks that writes which wait for a flush share the next one. Every other one is to another
+    /// file if `mixed`.
+    fn check_sharing(mixed: bool) -> Result {
         const WRITES: u64 = 16;
         // Longer than it takes to submit many of them.
         let fixture = Plain::on(Config {
             completion_nsec: 5 * Config::SLOWLY,
             ..cached(IrqMode::Timer)
         })?;
+        let other = fixture.other_file()?;
         let mut ios = KVec::new();
         for i in 0..WRITES {
-            let io = fixture.start(i * MIB / 8, pattern(EXTENT, 11)?, DURABLE_WRITE)?;
+            let file = if mixed && i % 2 != 0 {
+                &other
+            } else {
+                &fixture.file
+            };
+            let io = fixture.issue_on(
+                file,
+                i * MIB / 8,
+                pattern(EXTENT, 11)?,
+                DURABLE_WRITE,
+                without_end_io(),
+            )?;
             ios.push(io, GFP_KERNEL)?;
         }
         for io in &ios {

@@ -2,12 +2,19 @@
 
 //! Files whose extents have gaps between them, for tests of contexts.
 
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    sync::Arc, //
+};
 
 use kernel_ext::{
-    block::BlockDevice,
+    block::{
+        BdevFile,
+        BlockDevice, //
+    },
     dio::test_io::{
         CallOptions,
+        MappedFile,
         TestIo,
         TestIoOptions,
         TestMapping,
@@ -25,7 +32,10 @@ use super::{
         poll,
         Engine, //
     },
-    maps::mapped,
+    maps::{
+        mapped,
+        Maps, //
+    },
     Fixture,
     Io,
     TestFiles,
@@ -90,6 +100,13 @@ impl<F: TestFiles> Fixture<F> {
     /// Issues a request.
     pub(super) fn start(&self, pos: u64, buf: VVec<u8>, options: TestIoOptions) -> Result<Io<F>> {
         self.issue(pos, buf, options, without_end_io())
+    }
+
+    /// Creates another file on the disk.
+    pub(super) fn other_file(&self) -> Result<Arc<MappedFile<Maps>>> {
+        let device = BdevFile::open(self.disk.block_device())?;
+        let maps = Arc::new(Maps::new(device, extents)?, GFP_KERNEL)?;
+        Ok(Arc::new(MappedFile::new(FILE, maps)?, GFP_KERNEL)?)
     }
 
     /// Issues a request, waits for its result, and checks that there is one.
