@@ -9,6 +9,7 @@ use kernel_ext::{
     dio::{
         DioCall,
         DioKiocb,
+        EndedDio,
         SubmitRef,
         Taken, //
     },
@@ -91,8 +92,16 @@ fn without_bios<F: Files>(
     Taken::Issued(Issued::Done(kiocb.into_kiocb(), ret))
 }
 
-/// Drops the submitter's reference, and completes the request if the submitter has to.
+/// Returns whether a request is a write that can share a sync with others. One that has failed needs
+/// none, and its issuer may try again if it gets the error from its submission.
 #[inline]
+fn is_grouped_for_sync<F: Files>(dio: &mut EndedDio<Engine<F>>) -> bool {
+    dio.state().is_grouped && dio.state_mut().must_sync() && !dio.state().has_failed()
+}
+
+/// Drops the submitter's reference, and completes the request if the submitter has to.
+// Hot path, as `rw`.
+#[inline(always)]
 fn finish<F: Files>(submitter: SubmitRef<Engine<F>>, wait: bool, io: &MayIo) -> Issued<Engine<F>> {
     let (mut dio, arrival, route) = if wait {
         let dio = submitter.finish_and_wait(io);
@@ -104,7 +113,7 @@ fn finish<F: Files>(submitter: SubmitRef<Engine<F>>, wait: bool, io: &MayIo) -> 
         }
     };
     let needs = dio.state_mut().needs();
-    if arrival == Arrival::Submitter && dio.state().is_grouped && dio.state_mut().must_sync() {
+    if arrival == Arrival::Submitter && is_grouped_for_sync(&mut dio) {
         // The worker can share the sync.
         count_route(&dio, needs, (arrival, Issuer::Plain), Route::Worker);
         worker::push(dio);

@@ -330,6 +330,25 @@ mod cases {
     }
 
     #[test]
+    fn a_durable_write_that_fails_at_once_gives_the_submitter_its_error() -> Result {
+        // The worker cannot return it from the submission, where the issuer could try again.
+        let fixture = Plain::on(Config {
+            write_cache: true,
+            ..Config::for_tests()
+        })?;
+        fixture.disk.storage().bad().set_bad(0..1)?;
+        let dsync = TestIoOptions {
+            dsync: true,
+            ..ASYNC_WRITE
+        };
+        let io = fixture.complete(0, pattern(EXTENT, 19)?, dsync)?;
+        assert!(!io.was_queued());
+        assert_eq!(io.wait(), Err(EIO));
+        assert_eq!(fixture.routes(), [1, 0, 0, 0, 0, 0]);
+        Ok(())
+    }
+
+    #[test]
     fn nowait_takes_one_bio_only() -> Result {
         let fixture = Plain::ending(IrqMode::SoftIrq)?;
         let nowait = TestIoOptions {
