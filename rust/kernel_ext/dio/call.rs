@@ -242,7 +242,8 @@ impl EndIoOp {
     ///
     /// That of the file system, which may be another one than `result`; `EINVAL` for a request
     /// of another file system.
-    #[inline]
+    // Hot path: most requests have no function to call.
+    #[inline(always)]
     pub fn call<T: Gated>(
         &self,
         kiocb: &DioKiocb<T>,

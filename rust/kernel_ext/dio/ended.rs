@@ -293,7 +293,7 @@ impl<T: DioTarget> Drop for EndedDio<T> {
     fn drop(&mut self) {
         // The kiocb reports that it was dropped.
         // SAFETY: By the type invariant they are ours; the object is not used after this.
-        drop(unsafe { Head::free(self.0) });
+        drop(unsafe { Head::free_unused(self.0) });
     }
 }
 

@@ -137,7 +137,8 @@ impl<T: DioTarget> Head<T> {
     /// # Safety
     ///
     /// Head and bio must be exclusively the caller's, and are given up.
-    #[inline]
+    // Hot path: the call would cost as much as the body.
+    #[inline(always)]
     pub(super) unsafe fn free(head: NonNull<Self>) -> DioKiocb<T> {
         let bio = Self::bio(head);
         // SAFETY: By the safety requirements of this function.
@@ -152,6 +153,18 @@ impl<T: DioTarget> Head<T> {
         // which stays as long as the kiocb.
         unsafe { bindings::bio_put(bio.as_ptr()) };
         kiocb
+    }
+
+    /// As [`free`](Self::free), for a request that is not submitted, or is lost.
+    ///
+    /// # Safety
+    ///
+    /// As for [`free`](Self::free).
+    #[cold]
+    #[inline(never)]
+    pub(super) unsafe fn free_unused(head: NonNull<Self>) -> DioKiocb<T> {
+        // SAFETY: By the safety requirements of this function.
+        unsafe { Self::free(head) }
     }
 }
 

@@ -113,7 +113,7 @@ impl<T: DioTarget> NewDio<T> {
             Err(err) => {
                 let head = ManuallyDrop::new(self).0;
                 // SAFETY: By the type invariant they are ours.
-                Err((unsafe { Head::free(head) }, err))
+                Err((unsafe { Head::free_unused(head) }, err))
             }
         }
     }
@@ -122,7 +122,7 @@ impl<T: DioTarget> NewDio<T> {
 impl<T: DioTarget> Drop for NewDio<T> {
     fn drop(&mut self) {
         // SAFETY: By the type invariant they are ours; the object is not used after this.
-        drop(unsafe { Head::free(self.0) });
+        drop(unsafe { Head::free_unused(self.0) });
     }
 }
 
@@ -201,7 +201,7 @@ impl<T: DioTarget> FilledDio<T> {
     pub fn into_kiocb(self) -> DioKiocb<T> {
         let head = ManuallyDrop::new(self).0;
         // SAFETY: By the type invariant they are ours.
-        unsafe { Head::free(head) }
+        unsafe { Head::free_unused(head) }
     }
 }
 
@@ -227,6 +227,6 @@ impl<T: EndIo> FilledDio<T> {
 impl<T: DioTarget> Drop for FilledDio<T> {
     fn drop(&mut self) {
         // SAFETY: By the type invariant they are ours; the object is not used after this.
-        drop(unsafe { Head::free(self.0) });
+        drop(unsafe { Head::free_unused(self.0) });
     }
 }

@@ -207,7 +207,8 @@ impl<T: DioTarget> SubmitRef<T> {
     /// # Safety
     ///
     /// `head` must be that of a submitter's reference, which is given up.
-    #[inline]
+    // Hot path: the call would cost as much as the body.
+    #[inline(always)]
     unsafe fn put(head: NonNull<Head<T>>) -> Option<EndedDio<T>> {
         // INVARIANT: By the safety requirements of this function.
         let submitter = DioRef(head);

@@ -68,7 +68,8 @@ fn dispatch_redirty<F: Files>(mut dio: EndedDio<Engine<F>>) {
 }
 
 /// Counts and traces the route of a request.
-#[inline]
+// Hot path: the call would cost more than the body.
+#[inline(always)]
 pub(super) fn count_route<F: Files>(
     dio: &EndedDio<Engine<F>>,
     needs: Needs,

@@ -54,7 +54,7 @@ pub(super) fn count_submitted<F: Files>(kiocb: &DioKiocb<Engine<F>>, state: &Sta
 }
 
 /// Counts a request as ended that another context than the worker completes. Any context.
-#[inline]
+#[inline(always)]
 pub(super) fn ended_elsewhere<F: Files>(dio: &EndedDio<Engine<F>>) {
     if dio.state().is_grouped {
         let kiocb = dio.kiocb();
