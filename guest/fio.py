@@ -50,9 +50,23 @@ def start_verifying(path: Path, **options: object) -> subprocess.Popen[str]:
     )
 
 
+def wait_for_verifying(load: subprocess.Popen[str]) -> None:
+    """Waits until such a job has written to its file, and then read it."""
+    for transferred in ("write_bytes", "read_bytes"):
+        before = accounting(load)[transferred]
+        system.wait_for(lambda name=transferred, before=before: accounting(load)[name] > before)
+
+
+def accounting(process: subprocess.Popen[str]) -> dict[str, int]:
+    """Returns what a process and its threads have transferred."""
+    lines = Path(f"/proc/{process.pid}/io").read_text().splitlines()
+    return {name: int(value) for name, value in (line.split(": ") for line in lines)}
+
+
 def stop_verifying(load: subprocess.Popen[str]) -> None:
-    """Stops such a job, which must not have failed."""
+    """Stops such a job, which must not have failed, after it has verified something."""
     assert load.poll() is None
+    wait_for_verifying(load)
     load.terminate()
     job = job_output(load.communicate()[0])["jobs"][0]
     assert job["error"] == 0

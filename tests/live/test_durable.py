@@ -99,8 +99,8 @@ def test_freezing(kind, disk):
             fio.lay_out(mount / issuer, 1 << 20)
             loads.append(fio.start_verifying(mount / issuer, size="1M", **options))
         for turn in range(2 if kernel.IS_DEBUG else 3):
-            before = writes(disk)
-            system.wait_for(lambda before=before: writes(disk) > before + 100)
+            for load in loads:
+                fio.wait_for_verifying(load)
             with filesystems.frozen(mount):
                 before = writes(disk)
                 for value in [(), (0,), (0, 1)][turn % 3]:
