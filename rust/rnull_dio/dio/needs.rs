@@ -13,7 +13,8 @@ named_enum! {
         /// Something that sleeps, but neither starts I/O nor waits for I/O that has not been
         /// started: errors, pages to mark dirty, pages to drop from the cache.
         Task = "Task",
-        /// Something that starts I/O and waits for it: a cache flush.
+        /// Something that starts I/O and waits for it: a sync, or an `->end_io` that has blocks or the
+        /// size of the file to change, or an error.
         Io = "Io",
     }
 }

@@ -54,7 +54,7 @@ named_enum! {
         Inline = "inline",
         /// A task of the issuer, which went on after the submission.
         Issuer = "issuer",
-        /// The file's work item.
+        /// The work item of the inode.
         Worker = "worker",
     }
 }
@@ -63,7 +63,8 @@ named_enum! {
 #[inline]
 pub(crate) const fn route(policy: Policy, needs: Needs, arrival: Arrival, issuer: Issuer) -> Route {
     match (arrival, needs) {
-        // The submission may be one that must not sleep, and the worker can share the flush.
+        // The submission may be one that must not sleep, and the worker can share the sync. What is
+        // no sync that others could share is left to the submitter, see `rw::finish`.
         (Arrival::Submitter, Needs::Io) => Route::Worker,
         (Arrival::Submitter, _) => Route::Submitter,
         (Arrival::Sync, _) => Route::Waiter,
