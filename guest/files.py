@@ -2,6 +2,7 @@
 """Files: attributes of the kernel, direct reads, what the page cache holds."""
 
 import contextlib
+import ctypes
 import fcntl
 import mmap
 import os
@@ -12,6 +13,17 @@ from guest.memory import aligned
 
 # From <linux/fs.h>
 FICLONE = 0x40049409
+
+# From <linux/falloc.h>
+KEEP_SIZE = 0x01
+PUNCH_HOLE = 0x02
+COLLAPSE_RANGE = 0x08
+ZERO_RANGE = 0x10
+INSERT_RANGE = 0x20
+UNSHARE_RANGE = 0x40
+
+libc = ctypes.CDLL(None, use_errno=True)
+libc.fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_longlong, ctypes.c_longlong)
 
 
 def write(path: Path, value: object) -> None:
@@ -53,6 +65,12 @@ def pread(fd: int, length: int, offset: int) -> bytes:
     """Reads up to LENGTH bytes into memory that is aligned for direct I/O."""
     memory = aligned(length)
     return memory[: os.preadv(fd, [memory], offset)]
+
+
+def fallocate(fd: int, mode: int, offset: int, length: int) -> None:
+    """Calls fallocate(2); os.posix_fallocate() has no modes."""
+    if libc.fallocate(fd, mode, offset, length):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 def clone(source: Path, target: Path) -> None:

@@ -2,7 +2,6 @@
 """fallocate(2), and other system calls that wait for direct I/O: truncation, freezing."""
 
 import concurrent.futures
-import ctypes
 import fcntl
 import os
 import subprocess
@@ -11,25 +10,19 @@ import time
 import pytest
 
 from guest import counters, devices, files, filesystems, fio, kernel, system
+from guest.files import (
+    COLLAPSE_RANGE,
+    INSERT_RANGE,
+    KEEP_SIZE,
+    PUNCH_HOLE,
+    UNSHARE_RANGE,
+    ZERO_RANGE,
+    fallocate,
+)
 from guest.filesystems import DATA_START
 from guest.memory import pattern
 
-KEEP_SIZE = 0x01
-PUNCH_HOLE = 0x02
-COLLAPSE_RANGE = 0x08
-ZERO_RANGE = 0x10
-INSERT_RANGE = 0x20
-UNSHARE_RANGE = 0x40
-
 DEADLOCK = system.SAMPLES / "deadlock"
-
-libc = ctypes.CDLL(None, use_errno=True)
-libc.fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_longlong, ctypes.c_longlong)
-
-
-def fallocate(fd, mode, offset, length):
-    if libc.fallocate(fd, mode, offset, length):
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 @pytest.fixture

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The disturbances of the stress test: each is a function that a thread calls again and again."""
+"""The disturbances of the stress test: each is a function that a thread calls again and again.
+
+Those here concern the whole machine; load.py and the modules of the file systems have those of a
+file system.
+"""
 
 import mmap
 import os
@@ -7,26 +11,27 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
-from guest import files, memory, system, tracing
-from tests.stress.load import AREA, DIRECT, GRACE, Target
+from guest import files, memory, tracing
 
-Say = Callable[[str], None]
+# How long fio and the disturbances may take to end after the time is over, in seconds
+GRACE = 240
 
 # Populating memory is slow under emulation.
 SQUEEZE_TIME = 5
 SQUEEZE_PIECE = 4 << 20
 
+MACHINE = "machine"
+
 DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 
 
 class Disturbance:
-    """Calls STEP every PAUSE seconds, until it fails."""
+    """Calls STEP every PAUSE seconds, until it fails. WHERE is what it concerns."""
 
-    def __init__(self, name: str, pause: float, step: Callable[[], None]):
-        self.name, self.pause, self.step = name, pause, step
+    def __init__(self, where: str, name: str, pause: float, step: Callable[[], None]):
+        self.where, self.name, self.pause, self.step = where, name, pause, step
         self.count = 0
         self.failure: Exception | None = None
         self.stopped = threading.Event()
@@ -45,11 +50,11 @@ class Disturbance:
         if self.thread.ident:
             self.thread.join(GRACE)
         if self.thread.is_alive():
-            yield f"{self.name}: does not end"
+            yield f"{self.where}: {self.name}: does not end"
         if self.failure:
-            yield f"{self.name}: {self.failure!r}"
+            yield f"{self.where}: {self.name}: {self.failure!r}"
         elif not self.count:
-            yield f"{self.name}: did not happen"
+            yield f"{self.where}: {self.name}: did not happen"
 
 
 def cpu_switches() -> list[Path]:
@@ -90,43 +95,12 @@ def no_tracing() -> None:
     files.write(tracing.ALL_EVENTS, 0)
 
 
-def sync_data(target: Target) -> None:
-    with files.opened(target.data) as fd:
-        os.fsync(fd)
-
-
-def fill_cache(target: Target) -> None:
-    """Reads the area of a direct job into the cache. The data is not checked, as it changes."""
-    name = random.choice([name for name in target.jobs if name in DIRECT])
-    with files.opened(target.data, os.O_RDONLY) as fd:
-        os.pread(fd, AREA, target.offset(name))
-
-
-def change_policy(target: Target) -> None:
-    policy = random.choice(("auto", "workqueue", "defer", "inline"))
-    system.run("mount", "-o", f"remount,completion={policy}", target.data.parent)
-
-
-def takes_policies(target: Target) -> bool:
-    options = "remount,completion=auto"
-    return not system.run("mount", "-o", options, target.data.parent, check=False).returncode
-
-
-def all_disturbances(targets: list[Target], say: Say) -> Iterator[Disturbance]:
-    yield Disturbance("CPUs", 0.5, switch_a_cpu)
-    yield Disturbance("memory", 1, squeeze_memory)
-    yield Disturbance("caches", 5, drop_caches)
-    yield Disturbance("tracing", 2, switch_tracing)
-    for target in targets:
-        yield from of_target(target, say)
-
-
-def of_target(target: Target, say: Say) -> Iterator[Disturbance]:
-    name = target.device.name
-    yield Disturbance(f"fsync {name}", 0.5, partial(sync_data, target))
-    if target.buffered:
-        yield Disturbance(f"cache {name}", 0.1, partial(fill_cache, target))
-    if takes_policies(target):
-        yield Disturbance(f"policy {name}", 0.5, partial(change_policy, target))
-    else:
-        say(f"{name}: no policies to change: the mount option completion= is refused")
+def of_machine() -> Iterator[Disturbance]:
+    for name, pause, step in (
+        ("CPUs", 0.5, switch_a_cpu),
+        ("memory", 1, squeeze_memory),
+        ("caches", 5, drop_caches),
+        ("sync", 5, os.sync),
+        ("tracing", 2, switch_tracing),
+    ):
+        yield Disturbance(MACHINE, name, pause, step)

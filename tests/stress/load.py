@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The load of the stress test: fio jobs on a diofs, each with an area of the file of its own."""
+"""The load of the stress test: fio jobs on a file, each with an area of the file of its own."""
 
+import abc
 import errno
 import os
+import random
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from guest import counters, fio
+from guest import files, fio
 from guest.fio import Options
+from tests.stress.disturbances import GRACE, Disturbance
 
 # The areas are adjacent, so that a large folio may hold blocks of two of them.
 AREA = 4 << 20
-
-# How long fio and the disturbances may take to end after the time is over, in seconds
-GRACE = 240
 
 DIRECT: dict[str, Options] = {
     "psync": {"ioengine": "psync"},
@@ -40,6 +40,11 @@ MAPPED: dict[str, Options] = {"mapped": {"ioengine": "mmap", "direct": 0, "bsspl
 BUFFERED: dict[str, Options] = {
     "buffered": {"ioengine": "psync", "direct": 0},
     "buffered-io_uring": {"ioengine": "io_uring", "direct": 0},
+}
+
+# Jobs that read all areas, and do not verify what they read, as it changes
+READERS: dict[str, Options] = {
+    "mapped-reader": {"ioengine": "mmap", "direct": 0, "rw": "randread", "rate_iops": 10},
 }
 
 # Jobs in areas of bad blocks
@@ -79,28 +84,66 @@ ONLY_EIO: Options = {
 
 
 @dataclass
-class Target:
-    """A diofs, and the fio process that works on it."""
+class Target(abc.ABC):
+    """A file system, and the fio process that works on a file of it."""
 
+    kind: str
     device: Path
     data: Path
     work: Path
-    buffered: bool
     jobs: dict[str, Options] = field(default_factory=dict)
+    readers: dict[str, Options] = field(default_factory=dict)
     fio: subprocess.Popen[bytes] | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind} on {self.device.name}"
 
     def offset(self, job: str) -> int:
         return list(self.jobs).index(job) * AREA
 
+    def end(self) -> int:
+        """Returns where the last area ends."""
+        return len(self.jobs) * AREA
+
+    @abc.abstractmethod
+    def routes(self) -> dict[str, int]:
+        """Returns how many requests took each route."""
+
+    def requests(self) -> int:
+        return sum(self.routes().values())
+
     def is_under_way(self) -> bool:
         """Returns whether fio does I/O, or has ended already."""
-        return counters.total(self.device) > 0 or self.fio.poll() is not None
+        return self.requests() > 0 or self.fio.poll() is not None
+
+    def report(self) -> str:
+        return f"{self.name}: requests by route: {self.routes()}"
+
+    def disturbance(self, name: str, pause: float, step: Callable[[], None]) -> Disturbance:
+        return Disturbance(self.name, name, pause, step)
+
+    def disturbances(self) -> Iterator[Disturbance]:
+        yield self.disturbance("fsync", 0.5, self.sync_data)
+        if self.jobs.keys() & BUFFERED:
+            yield self.disturbance("cache", 0.1, self.fill_cache)
+
+    def sync_data(self) -> None:
+        with files.opened(self.data) as fd:
+            os.fsync(fd)
+
+    def fill_cache(self) -> None:
+        """Reads the area of a direct job into the cache. The data is not checked, as it changes."""
+        name = random.choice([name for name in self.jobs if name in DIRECT])
+        with files.opened(self.data, os.O_RDONLY) as fd:
+            os.pread(fd, AREA, self.offset(name))
 
 
 def start(target: Target, seconds: float) -> None:
     common = GLOBAL | {"filename": target.data, "runtime": int(seconds)}
     jobs = {name: job | {"offset": target.offset(name)} for name, job in target.jobs.items()}
-    text = fio.job_file([("global", common), *jobs.items()])
+    readers = {name: job | {"size": target.end()} for name, job in target.readers.items()}
+    text = fio.job_file([("global", common), *jobs.items(), *readers.items()])
     (target.work / "jobs.fio").write_text(text)
     with (target.work / "messages").open("wb") as messages:
         target.fio = subprocess.Popen(
@@ -121,14 +164,16 @@ def finish(target: Target, early: bool) -> Iterator[str]:
     except subprocess.TimeoutExpired:
         # A task that waits for I/O in the kernel ignores this, too.
         target.fio.kill()
-        yield f"{target.device.name}: fio does not end"
+        yield f"{target.name}: fio does not end"
         return
     if status and not stopped:
-        yield f"{target.device.name}: fio: status {status}"
+        yield f"{target.name}: fio: status {status}"
         yield (target.work / "messages").read_text().strip()
     for name, result in results(target).items():
         for failure in failures(name, result, early):
-            yield f"{target.device.name}: {name}: {failure}"
+            yield f"{target.name}: {name}: {failure}"
+    if not target.requests():
+        yield f"{target.name}: no request was taken"
 
 
 def results(target: Target) -> dict[str, dict]:
@@ -148,4 +193,4 @@ def failures(name: str, job: dict, early: bool) -> Iterator[str]:
     if name in FAILING and job["total_err"] < 2:
         yield "got no errors from bad blocks"
     if name not in FAILING and not job["read"]["total_ios"]:
-        yield "has not verified anything"
+        yield "has not read anything"

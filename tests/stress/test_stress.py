@@ -4,5 +4,9 @@
 from tests.stress import stress
 
 
-def test_everything_at_once():
-    stress.run(60)
+def test_diofs():
+    stress.run(["diofs"], 60)
+
+
+def test_attached_file_systems():
+    stress.run(["xfs", "ext4"], 60)
