@@ -40,28 +40,12 @@ def attached(mount: Path, *words: str) -> Iterator[None]:
 def load(data: Path) -> Iterator[subprocess.Popen]:
     """Has fio write and verify a file, and checks at the end that it did."""
     fio.lay_out(data, 1 << 20)
-    command = fio.command(
-        data,
-        rw="randwrite",
-        size="1M",
-        ioengine="io_uring",
-        iodepth=8,
-        verify="crc32c",
-        verify_backlog=64,
-        time_based=1,
-        serialize_overlap=1,
-        runtime=600,
-    )
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with fio.start_verifying(data, size="1M", ioengine="io_uring", iodepth=8) as process:
         try:
             yield process
-            assert process.poll() is None
+            fio.stop_verifying(process)
         finally:
             process.terminate()
-            output = process.communicate()[0]
-    job = fio.job_output(output)["jobs"][0]
-    assert job["error"] == 0
-    assert job["read"]["total_ios"] > 0
 
 
 def fails(message: str, *words: object) -> None:

@@ -2,18 +2,24 @@
 """The load of the stress test: fio jobs on a file, each with an area of the file of its own."""
 
 import abc
+import contextlib
 import errno
+import json
 import os
 import random
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from guest import files, fio
+from guest import files, fio, system
 from guest.fio import Options
 from tests.stress.disturbances import GRACE, Disturbance
+
+# How long fio has for its results, in seconds, before it is asked again
+STATUS_PAUSE = 2
 
 # The areas are adjacent, so that a large folio may hold blocks of two of them.
 AREA = 4 << 20
@@ -59,7 +65,9 @@ GLOBAL: Options = fio.COMMON | {
     "size": AREA,
     "direct": 1,
     "iodepth": 4,
+    # finish() ends the jobs.
     "time_based": 1,
+    "runtime": 360000,
     "exitall_on_error": 1,
     # There are more jobs than CPUs; the disturbances have priority.
     "nice": 10,
@@ -113,9 +121,13 @@ class Target(abc.ABC):
     def requests(self) -> int:
         return sum(self.routes().values())
 
+    def has_ended(self) -> bool:
+        """Returns whether fio has ended, which it does by itself only after a failure."""
+        return self.fio.poll() is not None
+
     def is_under_way(self) -> bool:
         """Returns whether fio does I/O, or has ended already."""
-        return self.requests() > 0 or self.fio.poll() is not None
+        return self.requests() > 0 or self.has_ended()
 
     def report(self) -> str:
         return f"{self.name}: requests by route: {self.routes()}"
@@ -139,8 +151,8 @@ class Target(abc.ABC):
             os.pread(fd, AREA, self.offset(name))
 
 
-def start(target: Target, seconds: float) -> None:
-    common = GLOBAL | {"filename": target.data, "runtime": int(seconds)}
+def start(target: Target) -> None:
+    common = GLOBAL | {"filename": target.data}
     jobs = {name: job | {"offset": target.offset(name)} for name, job in target.jobs.items()}
     readers = {name: job | {"size": target.end()} for name, job in target.readers.items()}
     text = fio.job_file([("global", common), *jobs.items(), *readers.items()])
@@ -155,8 +167,12 @@ def start(target: Target, seconds: float) -> None:
 
 
 def finish(target: Target, early: bool) -> Iterator[str]:
-    """Waits for fio, or stops it early. Gives a line for each failure."""
-    stopped = early and target.fio.poll() is None
+    """Stops fio, unless it has ended; if not EARLY, after each job has verified something. Gives a
+    line for each failure."""
+    if not early:
+        with contextlib.suppress(AssertionError):  # failures() reports it.
+            system.wait_for(lambda: target.has_ended() or has_verified(target), GRACE)
+    stopped = not target.has_ended()
     if stopped:
         target.fio.send_signal(signal.SIGINT)
     try:
@@ -166,8 +182,8 @@ def finish(target: Target, early: bool) -> Iterator[str]:
         target.fio.kill()
         yield f"{target.name}: fio does not end"
         return
-    if status and not stopped:
-        yield f"{target.name}: fio: status {status}"
+    if not stopped:
+        yield f"{target.name}: fio has ended: status {status}"
         yield (target.work / "messages").read_text().strip()
     for name, result in results(target).items():
         for failure in failures(name, result, early):
@@ -176,12 +192,28 @@ def finish(target: Target, early: bool) -> Iterator[str]:
         yield f"{target.name}: no request was taken"
 
 
+def has_verified(target: Target) -> bool:
+    """Returns whether each job has done what failures() looks for, according to the results that
+    fio writes at each call, which this does not wait for."""
+    target.fio.send_signal(signal.SIGUSR1)
+    time.sleep(STATUS_PAUSE)
+    current = results(target)
+    return bool(current) and not any(
+        failure for name, result in current.items() for failure in failures(name, result, False)
+    )
+
+
 def results(target: Target) -> dict[str, dict]:
-    """Returns fio's result of each job, by name; empty if fio refused the job file."""
+    """Returns fio's newest result of each job, by name; empty if it has written none."""
     output = target.work / "result.json"
     text = output.read_text() if output.exists() else ""
-    jobs = fio.job_output(text)["jobs"] if "{" in text else []
-    return {job["jobname"]: job for job in jobs}
+    newest: dict[str, list[dict]] = {"jobs": []}
+    begin = text.find("{")
+    with contextlib.suppress(json.JSONDecodeError):  # fio is writing the last one.
+        while begin >= 0:
+            newest, end = json.JSONDecoder().raw_decode(text, begin)
+            begin = text.find("{", end)
+    return {job["jobname"]: job for job in newest["jobs"]}
 
 
 def failures(name: str, job: dict, early: bool) -> Iterator[str]:

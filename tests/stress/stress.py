@@ -82,7 +82,7 @@ def watch(seconds: float, targets: list[Target], running: list[Disturbance], say
     begin = time.monotonic()
     report = begin + REPORT_EVERY
     while (now := time.monotonic()) < begin + seconds:
-        if any(target.fio.poll() for target in targets):
+        if any(target.has_ended() for target in targets):
             return False
         if any(disturbance.failure for disturbance in running):
             return False
@@ -120,7 +120,7 @@ def run_on(targets: list[Target], seconds: float, say: Say) -> list[str]:
     over = False
     try:
         for target in targets:
-            load.start(target, seconds)
+            load.start(target)
         system.wait_for(lambda: all(target.is_under_way() for target in targets), GRACE)
         for disturbance in running:
             disturbance.thread.start()
