@@ -54,8 +54,7 @@ pub use self::{
     },
     call::{
         DioCall,
-        EndIoFlags,
-        EndIoOp, //
+        EndIoFlags, //
     },
     deferring::{
         Deferred,

@@ -132,21 +132,54 @@ impl DioCall<'_> {
             .is_some_and(|dops| dops.submit_io.is_some() || !dops.bio_set.is_null())
     }
 
-    /// Returns the function of the file system that is called at the end of the request.
+    /// Returns the function that the file system has called at the end of `kiocb`.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: it is another request.
     #[inline]
-    pub fn end_io(&self) -> EndIoOp {
-        // INVARIANT: By the type invariant.
-        EndIoOp {
-            function: self.dops().and_then(|dops| dops.end_io),
-            // SAFETY: By the type invariant the kiocb and its file are valid.
-            super_block: unsafe { (*(*(*self.iocb.as_ptr()).ki_filp).f_inode).i_sb },
+    pub(super) fn end_io_of<T: Gated>(&self, kiocb: &DioKiocb<T>) -> Result<EndIoOp> {
+        if !self.is_of(kiocb) {
+            return Err(EINVAL);
         }
+        Ok(EndIoOp(self.dops().and_then(|dops| dops.end_io)))
+    }
+
+    /// Returns whether the file system has a function called at the end of the request (`->end_io`).
+    #[inline]
+    pub fn has_end_io(&self) -> bool {
+        self.dops().is_some_and(|dops| dops.end_io.is_some())
+    }
+
+    /// Tells the file system that a request without bios has ended, for `size` bytes from its
+    /// position on (`->end_io`). In a task.
+    ///
+    /// # Errors
+    ///
+    /// That of the file system, which may be another one than `result`; without such a function,
+    /// that of `result`; `EINVAL` for another request.
+    pub fn end<T: Gated>(
+        &self,
+        kiocb: &DioKiocb<T>,
+        size: usize,
+        result: Result,
+        flags: EndIoFlags,
+    ) -> Result {
+        let end_io = self.end_io_of(kiocb)?;
+        // SAFETY: By the type invariant, as this is the request.
+        unsafe { end_io.call(kiocb, size, result, flags) }
+    }
+
+    /// Returns whether `kiocb` is the request that the file system has made the call for.
+    #[inline]
+    fn is_of<T: Gated>(&self, kiocb: &DioKiocb<T>) -> bool {
+        kiocb.as_raw() == self.iocb.as_ptr()
     }
 
     /// Returns an iteration over the mappings of `len` bytes from the position of the request on.
     #[inline(always)]
     pub fn mappings<T: Gated>(&self, kiocb: &DioKiocb<T>, len: u64) -> Result<Mappings<'_>> {
-        if kiocb.as_raw() != self.iocb.as_ptr() {
+        if !self.is_of(kiocb) {
             return Err(EINVAL);
         }
         let mut flags = bindings::IOMAP_DIRECT;
@@ -173,7 +206,7 @@ impl DioCall<'_> {
     }
 }
 
-/// What has happened to the blocks of a write, for [`EndIoOp`].
+/// What has happened to the blocks of a write, for the file system (`->end_io`).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct EndIoFlags(u32);
 
@@ -203,64 +236,40 @@ impl EndIoFlags {
 
 type EndIoFn = unsafe extern "C" fn(*mut bindings::kiocb, isize, kernel::ffi::c_int, c_uint) -> i32;
 
-/// The function of a file system that is called at the end of a request (`->end_io`).
-///
-/// # Invariants
-///
-/// It is that of the file system of `super_block`, which may be there no more.
+/// The function that a file system has called at the end of a request (`->end_io`), if there is one.
 #[derive(Clone, Copy)]
-pub struct EndIoOp {
-    function: Option<EndIoFn>,
-    super_block: *const bindings::super_block,
-}
-
-// SAFETY: A function may be called by any thread, and the super block is only compared.
-unsafe impl Send for EndIoOp {}
-
-// SAFETY: As above.
-unsafe impl Sync for EndIoOp {}
+pub(super) struct EndIoOp(Option<EndIoFn>);
 
 impl EndIoOp {
-    /// Returns whether there is no function.
-    pub fn is_none(&self) -> bool {
-        self.function.is_none()
-    }
-
     /// Returns whether it is the same function.
-    pub fn is_same(&self, other: &Self) -> bool {
-        match (self.function, other.function) {
+    pub(super) fn is_same(self, other: Self) -> bool {
+        match (self.0, other.0) {
             (Some(one), Some(other)) => core::ptr::fn_addr_eq(one, other),
             (None, None) => true,
             _ => false,
         }
     }
 
-    /// Calls the function for `size` bytes from the position of the request on. In a task, unless
-    /// all of a write had blocks with data, within the file.
+    /// Calls the function, see [`DioCall::end`]; without one, returns `result`.
     ///
-    /// # Errors
+    /// # Safety
     ///
-    /// That of the file system, which may be another one than `result`; `EINVAL` for a request
-    /// of another file system.
+    /// The file system of `kiocb` must have called direct I/O with the function.
     // Hot path: most requests have no function to call.
     #[inline(always)]
-    pub fn call<T: Gated>(
-        &self,
+    pub(super) unsafe fn call<T: Gated>(
+        self,
         kiocb: &DioKiocb<T>,
         size: usize,
         result: Result,
         flags: EndIoFlags,
     ) -> Result {
-        let Some(function) = self.function else {
+        let Some(function) = self.0 else {
             return result;
         };
-        // SAFETY: The inode is valid as long as the request.
-        if !core::ptr::eq(unsafe { (*kiocb.inode()).i_sb }, self.super_block) {
-            return Err(EINVAL);
-        }
         let err = result.map_or_else(Error::to_errno, |()| 0);
-        // SAFETY: By the type invariant. The file system stays as long as the request has a file of
-        // it open. CAST: No request is longer than `MAX_RW_COUNT`, 2 GiB.
+        // SAFETY: By the safety requirements of this function. The file system stays as long as the
+        // request has a file of it open. CAST: No request is longer than `MAX_RW_COUNT`, 2 GiB.
         to_result(unsafe { function(kiocb.as_raw(), size as isize, err, flags.0) })
     }
 }

@@ -14,6 +14,7 @@ use kernel::{
 };
 
 use super::{
+    call::EndIoFlags,
     deferring::{
         Deferred,
         DeferredVTable,
@@ -95,6 +96,29 @@ impl<T: DioTarget> EndedDio<T> {
     fn kiocb_mut(&mut self) -> &mut DioKiocb<T> {
         // SAFETY: By the type invariant.
         unsafe { &mut self.0.as_mut().kiocb }
+    }
+
+    /// Tells the file system that all bios have ended for `size` bytes from the position of the
+    /// request on, which are those of the request, or of some contiguous ones (`->end_io`). In a
+    /// task, unless all of a write had blocks with data, within the file.
+    ///
+    /// # Errors
+    ///
+    /// That of the file system, which may be another one than `result`; without such a function,
+    /// that of `result`.
+    #[inline(always)]
+    pub fn call_end_io(&self, size: usize, result: Result, flags: EndIoFlags) -> Result {
+        // SAFETY: By the type invariant.
+        let head = unsafe { self.0.as_ref() };
+        // SAFETY: The head has the function that its kiocb's file system has called with.
+        unsafe { head.end_io.call(&head.kiocb, size, result, flags) }
+    }
+
+    /// Returns whether that calls the same function for both requests, or none.
+    pub fn has_same_end_io(&self, other: &Self) -> bool {
+        // SAFETY: By the type invariants.
+        let (one, other) = unsafe { (self.0.as_ref(), other.0.as_ref()) };
+        one.end_io.is_same(other.end_io)
     }
 
     /// Drops the request's count of its inode's `i_dio_count`. Any context.

@@ -21,6 +21,7 @@ use kernel::{
 };
 
 use super::{
+    call::EndIoOp,
     gate::Gated,
     issuer::Issuer,
     kiocb::DioKiocb, //
@@ -59,6 +60,8 @@ pub(super) struct Head<T: DioTarget> {
     /// The issuer; `Plain` if the request must be freed without the help of the issuer's task.
     pub(super) issuer: Issuer,
     pub(super) kiocb: DioKiocb<T>,
+    /// That of the call by which the file system passed on the kiocb.
+    pub(super) end_io: EndIoOp,
     pub(super) state: T::State,
 }
 
@@ -87,10 +90,12 @@ impl<T: DioTarget> Head<T> {
     ///
     /// # Safety
     ///
-    /// `device` must be valid until the kiocb is completed.
+    /// `device` must be valid until the kiocb is completed, and the file system of `kiocb` must have
+    /// called direct I/O with `end_io`.
     #[inline]
     pub(super) unsafe fn new(
         kiocb: DioKiocb<T>,
+        end_io: EndIoOp,
         device: *mut bindings::block_device,
         nr_vecs: u16,
         opf: Opf,
@@ -126,6 +131,7 @@ impl<T: DioTarget> Head<T> {
                 link: null_mut(),
                 issuer,
                 kiocb,
+                end_io,
                 state,
             })
         };

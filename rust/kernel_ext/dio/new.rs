@@ -13,6 +13,7 @@ use kernel::{
 };
 
 use super::{
+    call::DioCall,
     end_io::{
         self,
         EndIo, //
@@ -58,12 +59,13 @@ impl<T: DioTarget> NewDio<T> {
     ///
     /// Returns the kiocb, with
     ///
-    /// - `EINVAL`: `mappings` are those of another request.
+    /// - `EINVAL`: `call` or `mappings` are those of another request.
     /// - `EIO`: the file system has given no device.
     /// - `EAGAIN`: there is no memory, and the call must not sleep.
     #[inline]
     pub fn new(
         kiocb: DioKiocb<T>,
+        call: &DioCall<'_>,
         mappings: &Mappings<'_>,
         nr_vecs: u16,
         opf: Opf,
@@ -73,13 +75,18 @@ impl<T: DioTarget> NewDio<T> {
         if mappings.keeper() != kiocb.keeper() {
             return Err((kiocb, EINVAL));
         }
+        let end_io = match call.end_io_of(&kiocb) {
+            Ok(end_io) => end_io,
+            Err(err) => return Err((kiocb, err)),
+        };
         let device = match mappings.device() {
             Ok(device) => device.as_raw(),
             Err(err) => return Err((kiocb, err)),
         };
         // INVARIANT: It is new, and so is its bio.
-        // SAFETY: The file system has the device open as long as the request has a file of it open.
-        unsafe { Head::new(kiocb, device, nr_vecs, opf, nowait, state) }
+        // SAFETY: The file system has the device open as long as the request has a file of it open,
+        // and `end_io` is that of its call.
+        unsafe { Head::new(kiocb, end_io, device, nr_vecs, opf, nowait, state) }
             .map(Self)
             .map_err(|kiocb| (kiocb, EAGAIN))
     }

@@ -144,7 +144,7 @@ fn same_end<F: Files>(one: &mut EndedDio<Engine<F>>, other: &mut EndedDio<Engine
     plain(one)
         && plain(other)
         && one.state_mut().end_io_flags() == other.state_mut().end_io_flags()
-        && one.state().end_io.is_same(&other.state().end_io)
+        && one.has_same_end_io(other)
         && one.kiocb().inode_id() == other.kiocb().inode_id()
 }
 

@@ -20,9 +20,9 @@ use kernel_ext::{
     },
     dio::{
         trace,
+        DioCall,
         DioKiocb,
         EndIoFlags,
-        EndIoOp,
         EndedDio, //
     },
 };
@@ -143,20 +143,20 @@ pub(super) fn tell_file_system_of<F: Files>(dio: &mut EndedDio<Engine<F>>, size:
         let state = dio.state_mut();
         (state.error(), state.end_io_flags())
     };
-    dio.state().end_io.call(dio.kiocb(), size, error, flags)
+    dio.call_end_io(size, error, flags)
 }
 
 /// Completes a request without bios, which has read `ret` zeroes, or failed. Returns the request and
 /// the result, of this request alone.
 pub(super) fn without_bios<F: Files>(
     mut kiocb: DioKiocb<Engine<F>>,
+    call: &DioCall<'_>,
     direction: Direction,
-    end_io: EndIoOp,
     file_size: u64,
     ret: Result<usize>,
 ) -> Over<F> {
     let size = ret.unwrap_or(0);
-    let told = end_io.call(&kiocb, size, ret.map(|_| ()), EndIoFlags::NONE);
+    let told = call.end(&kiocb, size, ret.map(|_| ()), EndIoFlags::NONE);
     if let Err(err) = ret {
         report(&kiocb, direction, size, err);
     }

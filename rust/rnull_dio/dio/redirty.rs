@@ -48,7 +48,7 @@ pub(super) fn push<F: Files>(mut dio: EndedDio<Engine<F>>) {
 /// The lock of such a page may be held until a writeback is over that itself waits for a task which
 /// excludes direct I/O from this file. The pages are not those of the file.
 fn end_dio_of_read<F: Files>(dio: &mut EndedDio<Engine<F>>) {
-    if !F::COUNTED || dio.state().end_io.is_none() {
+    if !F::COUNTED || !dio.state().has_end_io {
         dio.end_dio();
     }
 }

@@ -10,10 +10,7 @@ use kernel::{
     },
 };
 
-use kernel_ext::dio::{
-    EndIoFlags,
-    EndIoOp, //
-};
+use kernel_ext::dio::EndIoFlags;
 
 use super::{
     direction::Direction,
@@ -42,7 +39,8 @@ pub(crate) struct State {
     pub(super) policy: Policy,
     /// The size of the file in bytes when the request began.
     pub(super) file_size: u64,
-    pub(super) end_io: EndIoOp,
+    /// Whether the file system has a function called at the end (`->end_io`).
+    pub(super) has_end_io: bool,
     /// The bytes of the result that were transferred before this request.
     pub(super) done_before: usize,
     /// Whether it is counted in the flush group of its worker.
@@ -90,7 +88,7 @@ impl State {
         direction: Direction,
         policy: Policy,
         file_size: u64,
-        end_io: EndIoOp,
+        has_end_io: bool,
         done_before: usize,
         summary: Summary,
     ) -> Self {
@@ -98,7 +96,7 @@ impl State {
             direction,
             policy,
             file_size,
-            end_io,
+            has_end_io,
             done_before,
             is_grouped: summary.is_grouped(),
             ended_bytes: 0,
@@ -142,10 +140,10 @@ impl State {
     pub(super) fn needs(&mut self) -> Needs {
         if *self.error.get_mut() != 0 {
             // Some issuers do not expect an error in an interrupt. It needs no sync.
-            return if self.end_io.is_none() {
-                Needs::Task
-            } else {
+            return if self.has_end_io {
                 Needs::Io
+            } else {
+                Needs::Task
             };
         }
         let bits = *self.bits.get_mut();

@@ -83,8 +83,8 @@ fn without_bios<F: Files>(
     ret: Result<usize>,
     plan: &Plan<'_>,
 ) -> Taken<Engine<F>> {
-    let end_io = plan.call.end_io();
-    let (kiocb, ret) = complete::without_bios(kiocb, plan.direction, end_io, plan.file_size, ret);
+    let (kiocb, ret) =
+        complete::without_bios(kiocb, plan.call, plan.direction, plan.file_size, ret);
     let ret = match ret {
         Ok(bytes @ 1..) => Ok(bytes + plan.call.done_before()),
         ret => ret,

@@ -212,7 +212,7 @@ impl Plan<'_> {
             self.direction,
             self.policy,
             self.file_size,
-            self.call.end_io(),
+            self.call.has_end_io(),
             self.call.done_before(),
             self.summary(progress),
         );
@@ -222,7 +222,7 @@ impl Plan<'_> {
             return Err((kiocb, EAGAIN));
         }
         let opf = if one_bio { opf.nowait() } else { opf };
-        let dio = NewDio::new(kiocb, mappings, segments, opf, one_bio, state)?;
+        let dio = NewDio::new(kiocb, self.call, mappings, segments, opf, one_bio, state)?;
         let filled = iter.with_limit(mappings.len(), |iter| {
             dio.fill(mappings.sector(), iter, limits, io)
         });
