@@ -78,10 +78,7 @@ need_root
 samples=$(lab samples)
 mkdir -p "$out"
 # The source says which part of the kernel a function belongs to.
-case $kernel in
-*patched) source=$(lab kernel-source --patched) ;;
-*) source=$(lab kernel-source) ;;
-esac
+source=$(kernel_source "$kernel")
 lab module "$kernel" >/dev/null
 step bench-plugin "Plugin that counts instructions" plugin
 

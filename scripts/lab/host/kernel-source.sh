@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# kernel-source.sh [--debs|--patched]: fetches the packages of the stock kernel and unpacks its source;
+# kernel-source.sh [--debs|--first|--patched]: fetches the packages of the stock kernel and unpacks its source;
 # prints the path of the source tree. With --patched, prints a tree with the patches in patches/
-# applied; with --debs, the folder of the packages, in which "version" is the packages' version and
-# "release" is the kernel's uname -r.
+# applied, with --first, only the first one; with --debs, the folder of the packages, in which "version"
+# is the packages' version and "release" is the kernel's uname -r.
 
 # shellcheck source=scripts/lab/lib.sh
 . "$(dirname "$0")/../lib.sh"
@@ -110,7 +110,7 @@ make_source() {
 apply_patches() {
 	cp --archive --link --no-target-directory "$SOURCE" "$1"
 	in_root --bind "$1:/out:rw" \
-		git -C /out apply --verbose "${PATCHES[@]/#"$SRC"//src}"
+		git -C /out apply --verbose "${APPLIED[@]/#"$SRC"//src}"
 }
 
 make_patched() {
@@ -122,8 +122,13 @@ DEBS=$ARTEFACT
 if [ "${1:-}" != --debs ]; then
 	artefact source "$(key "$DEBS/version")" make_source
 fi
-if [ "${1:-}" = --patched ]; then
+case ${1:-} in
+--first) APPLIED=("${PATCHES[0]}") ;;
+--patched) APPLIED=("${PATCHES[@]}") ;;
+*) APPLIED=() ;;
+esac
+if [ ${#APPLIED[@]} -gt 0 ]; then
 	SOURCE=$ARTEFACT
-	artefact source-patched "$(key "$DEBS/version" "${PATCHES[@]}")" make_patched
+	artefact "source-${1#--}" "$(key "$DEBS/version" "${APPLIED[@]}")" make_patched
 fi
 echo "$ARTEFACT"

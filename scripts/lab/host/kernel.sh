@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# kernel.sh [test|patched|plain|plain-patched]: builds a kernel; prints its path. The test kernel has
-# KUnit, KASAN, lockdep and other debugging aids, see debug.config; the patched kernel also has the
-# patches in patches/. The plain kernels are for measurements. The layout is that of stock.sh; in_root()
-# also mounts the source, which modules are built with.
+# kernel.sh [test|patched|plain|plain-first|plain-patched]: builds a kernel; prints its path. The test
+# kernel has KUnit, KASAN, lockdep and other debugging aids, see debug.config; the patched kernel also
+# has the patches in patches/. The plain kernels are for measurements, without patches, with the first
+# one, and with all. The layout is that of stock.sh; in_root() also mounts the source, which modules are
+# built with.
 
 # shellcheck source=scripts/lab/lib.sh
 . "$(dirname "$0")/../lib.sh"
@@ -13,7 +14,6 @@
 
 NAME=${1:-test}
 FRAGMENTS=("$LAB/config/machine.config")
-SOURCE_ARGS=()
 INGREDIENTS=()
 
 # install_kernel DIR: keeps what modules are built with, and removes the objects that are linked into
@@ -34,7 +34,7 @@ install_kernel() {
 
 make_kernel() {
 	mkdir -p "$1/usr/lib/modules"
-	SOURCE=$(lab kernel-source "${SOURCE_ARGS[@]}")
+	SOURCE=$(kernel_source "$NAME")
 	step kernel-config "Configuration of the $NAME kernel" configure "$1"
 	step kernel-build "The $NAME kernel (about 15 minutes)" build "$1"
 	step kernel-install "Its modules" install_kernel "$1"
@@ -43,11 +43,12 @@ make_kernel() {
 case $NAME in
 test) FRAGMENTS+=("$LAB/config/debug.config") ;;
 patched) FRAGMENTS+=("$LAB/config/debug.config" "$LAB/config/filesystems.config") ;;
-plain | plain-patched) FRAGMENTS+=("$LAB/config/filesystems.config") ;;
-*) die "no such kernel: $NAME (test, patched, plain, plain-patched)" ;;
+plain | plain-first | plain-patched) FRAGMENTS+=("$LAB/config/filesystems.config") ;;
+*) die "no such kernel: $NAME (test, patched, plain, plain-first, plain-patched)" ;;
 esac
 case $NAME in
-*patched) SOURCE_ARGS=(--patched) INGREDIENTS=("${PATCHES[@]}") ;;
+*patched) INGREDIENTS=("${PATCHES[@]}") ;;
+*first) INGREDIENTS=("${PATCHES[0]}") ;;
 esac
 version=$(<"$(lab kernel-source --debs)/version")
 artefact "kernel-$NAME" "$(key "$LAB"/{host/kernel,lib/kbuild}.sh "${FRAGMENTS[@]}" "${INGREDIENTS[@]}" \

@@ -49,15 +49,20 @@ kernel_dir() {
 	esac
 }
 
+# kernel_source NAME: prints the folder of a kernel's source
+kernel_source() {
+	case $1 in
+	*patched) lab kernel-source --patched ;;
+	*first) lab kernel-source --first ;;
+	*) lab kernel-source ;;
+	esac
+}
+
 # kernel_binds NAME: sets BINDS to the options of in_root() that bring a kernel's files into the root
 kernel_binds() {
 	local dir source=''
 	dir=$(kernel_dir "$1")
-	case $1 in
-	stock) ;;
-	*patched) source=$(lab kernel-source --patched) ;;
-	*) source=$(lab kernel-source) ;;
-	esac
+	[ "$1" = stock ] || source=$(kernel_source "$1")
 	BINDS=(--bind "$dir/usr/src:/usr/src" --bind "$dir/usr/lib/modules:/usr/lib/modules"
 		--bind "$dir/boot:/boot")
 	if [ -n "$source" ]; then
