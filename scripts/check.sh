@@ -148,6 +148,7 @@ check shellcheck "${#SHELL_FILES[@]}" check_shellcheck
 check ruff "${#PYTHON_FILES[@]}" ruff check
 check ruff-format "${#PYTHON_FILES[@]}" ruff format --check
 check selftest 1 own_check selftest
+check gate 1 "$SRC/scripts/check/gate.sh"
 check imports "${#RUST_FILES[@]}" check_imports
 check words "${#ALL_FILES[@]}" check_words
 check sizes "${#ALL_FILES[@]}" check_sizes

@@ -70,13 +70,13 @@ kunit() {
 
 # End to end
 
-# e2e_guest KERNEL PYTEST-ARGUMENT...: loads the module without its KUnit suites, which have run before.
-# Writes the exit status to a file, because 1, pytest's status for failed tests, is not a problem: the
-# results contain those.
+# e2e_guest NAME KERNEL PYTEST-ARGUMENT...: loads the module without its KUnit suites, which have run
+# before. Writes the exit status to a file, because 1, pytest's status for failed tests, is not a
+# problem: the results contain those.
 e2e_guest() {
-	local kernel=$1 status=0
-	shift
-	lab boot --kernel "$kernel" --name "tests-$kernel-console" --timeout 3600 \
+	local name=$1 kernel=$2 status=0
+	shift 2
+	lab boot --kernel "$kernel" --name "$name-console" --timeout 3600 \
 		--results "$results/$kernel" --append kunit.enable=0 "${DRIVES[@]}" -- \
 		env ${TURNS:+"TURNS=$TURNS"} ${PULL:+"PULL=$PULL"} python3 -m pytest -p no:cacheprovider -v --durations=10 \
 		--junitxml=/results/tests.xml "$@" || status=$?
@@ -85,8 +85,13 @@ e2e_guest() {
 }
 
 e2e() {
-	attempt "tests-$1" "End-to-end tests on the $1 kernel" e2e_guest "$@" ||
-		[ "$(<"$results/$1/status")" -eq 1 ] ||
+	local name="tests-$1" what="End-to-end tests on the $1 kernel"
+	attempt "$name" "$what" e2e_guest "$name" "$@" || true
+	# 122 says that QEMU has made a mistake.
+	if [ "$(<"$results/$1/status")" -eq 122 ]; then
+		attempt "$name-again" "$what, once more" e2e_guest "$name-again" "$@" || true
+	fi
+	[ "$(<"$results/$1/status")" -le 1 ] ||
 		problem "the guest with the $1 kernel failed, see above"
 	mv "$results/$1/tests.xml" "$results/tests-$1.xml" ||
 		problem "no results of the tests on the $1 kernel"

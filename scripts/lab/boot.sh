@@ -28,6 +28,7 @@
 # The exit status is that of CMD, or
 #   120  the kernel's log has a complaint, whatever CMD returned
 #   121  the guest did not reach CMD, or crashed in it
+#   122  QEMU ran an instruction that had been replaced, see stale_breakpoint()
 #   124  the time limit was reached
 #
 # The guest is emulated by TCG. KVM=1 uses KVM after a trial boot, because on some machines /dev/kvm
@@ -98,7 +99,10 @@ probe_kvm() {
 # verdict STATE STATUS LOG: returns boot.sh's exit status; STATUS is that of the time limit
 verdict() {
 	local state=$1 status=$2 log=$3
-	if ! gate "$log" "$expect"; then
+	if stale_breakpoint "$log" "$expect"; then
+		say "$name: QEMU ran a breakpoint that had been removed (log: $log)"
+		return 122
+	elif ! gate "$log" "$expect"; then
 		return 120
 	elif [ "$status" -eq 124 ] || [ "$status" -eq 137 ]; then
 		say "$name: not finished after $timeout s (log: $log)"

@@ -44,3 +44,16 @@ gate() {
 		return 1
 	fi
 }
+
+# stale_breakpoint LOG [EXPECTED]: returns whether the first complaint in LOG is a mistake of QEMU's. The
+# kernel puts breakpoints (int3, 0xcc) where it changes its code. QEMU may keep its translation of one
+# that another CPU has replaced meanwhile. Then the kernel gets a trap whose instruction, the byte before
+# RIP, is no breakpoint.
+stale_breakpoint() {
+	local found code
+	found=$(complaints "$@")
+	[[ ${found%%$'\n'*} == *'Oops: int3:'* ]] || return 1
+	code=$(tr -d '\r\0' <"$1" | sed '0,/Oops: int3:/d' | sed -n 's/.*Code: \([0-9a-f ]*\)<.*/\1/p')
+	code=${code%%$'\n'*}
+	[ -n "$code" ] && [[ $code != *'cc ' ]]
+}
