@@ -193,8 +193,8 @@ def finish(target: Target, early: bool) -> Iterator[str]:
 
 
 def has_verified(target: Target) -> bool:
-    """Returns whether each job has done what failures() looks for, according to the results that
-    fio writes at each call, which this does not wait for."""
+    """Asks fio for its results, and returns whether each job has done what failures() looks for. If
+    fio takes longer than STATUS_PAUSE, the results are those of an earlier call."""
     target.fio.send_signal(signal.SIGUSR1)
     time.sleep(STATUS_PAUSE)
     current = results(target)

@@ -132,7 +132,7 @@ impl DioCall<'_> {
             .is_some_and(|dops| dops.submit_io.is_some() || !dops.bio_set.is_null())
     }
 
-    /// Returns the function that the file system has called at the end of `kiocb`.
+    /// Returns the function to be called at the end of `kiocb`.
     ///
     /// # Errors
     ///
@@ -145,7 +145,7 @@ impl DioCall<'_> {
         Ok(EndIoOp(self.dops().and_then(|dops| dops.end_io)))
     }
 
-    /// Returns whether the file system has a function called at the end of the request (`->end_io`).
+    /// Returns whether there is a function to be called at the end of the request (`->end_io`).
     #[inline]
     pub fn has_end_io(&self) -> bool {
         self.dops().is_some_and(|dops| dops.end_io.is_some())
@@ -236,7 +236,7 @@ impl EndIoFlags {
 
 type EndIoFn = unsafe extern "C" fn(*mut bindings::kiocb, isize, kernel::ffi::c_int, c_uint) -> i32;
 
-/// The function that a file system has called at the end of a request (`->end_io`), if there is one.
+/// A file system's function to be called at the end of a request (`->end_io`), if there is one.
 #[derive(Clone, Copy)]
 pub(super) struct EndIoOp(Option<EndIoFn>);
 
@@ -254,7 +254,7 @@ impl EndIoOp {
     ///
     /// # Safety
     ///
-    /// The file system of `kiocb` must have called direct I/O with the function.
+    /// The file system of `kiocb` must have passed the function on in its call for `kiocb`.
     // Hot path: most requests have no function to call.
     #[inline(always)]
     pub(super) unsafe fn call<T: Gated>(

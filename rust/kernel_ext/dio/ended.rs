@@ -110,7 +110,7 @@ impl<T: DioTarget> EndedDio<T> {
     pub fn call_end_io(&self, size: usize, result: Result, flags: EndIoFlags) -> Result {
         // SAFETY: By the type invariant.
         let head = unsafe { self.0.as_ref() };
-        // SAFETY: The head has the function that its kiocb's file system has called with.
+        // SAFETY: By the invariant of the head.
         unsafe { head.end_io.call(&head.kiocb, size, result, flags) }
     }
 

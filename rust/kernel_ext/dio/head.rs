@@ -49,6 +49,10 @@ pub trait DioTarget: Gated + Sized + Send + Sync + 'static {
 }
 
 /// The head of a request, which lies before its first bio.
+///
+/// # Invariants
+///
+/// The file system of `kiocb` has passed `end_io` on in its call for `kiocb`.
 pub(super) struct Head<T: DioTarget> {
     /// References: one for the submitter and one for each bio in flight.
     pub(super) refs: Atomic<i32>,
@@ -60,7 +64,6 @@ pub(super) struct Head<T: DioTarget> {
     /// The issuer; `Plain` if the request must be freed without the help of the issuer's task.
     pub(super) issuer: Issuer,
     pub(super) kiocb: DioKiocb<T>,
-    /// That of the call by which the file system passed on the kiocb.
     pub(super) end_io: EndIoOp,
     pub(super) state: T::State,
 }
@@ -90,8 +93,8 @@ impl<T: DioTarget> Head<T> {
     ///
     /// # Safety
     ///
-    /// `device` must be valid until the kiocb is completed, and the file system of `kiocb` must have
-    /// called direct I/O with `end_io`.
+    /// `device` must be valid until the kiocb is completed. The file system of `kiocb` must have
+    /// passed `end_io` on in its call for `kiocb`.
     #[inline]
     pub(super) unsafe fn new(
         kiocb: DioKiocb<T>,
@@ -123,6 +126,7 @@ impl<T: DioTarget> Head<T> {
         let (ioprio, write_hint) = kiocb.hints();
         // SAFETY: The bio is new, exclusively ours, and without segments.
         unsafe { BioMut::from_raw(bio) }.set_hints(ioprio, write_hint);
+        // INVARIANT: By the safety requirements of this function.
         // SAFETY: The memory is ours and large enough, and aligned as `PAD` asserts.
         unsafe {
             head.write(Self {

@@ -118,8 +118,9 @@ pub(super) fn end_told<F: Files>(dio: &mut EndedDio<Engine<F>>, ctx: &MaySleep) 
     if let Err(err) = error {
         report(kiocb, direction, size, err);
     }
-    // Also if only a part was written. Nothing was if the device would have had to be waited for, and
-    // the request is one bio for that reason. Then the submission must not sleep here, either.
+    // Also if only a part was written. A device returns EAGAIN if it would have to be waited for.
+    // In files that are not counted, only a request of one bio asks for that, so nothing was
+    // written; and its submission must not sleep here, either.
     let refused = !F::COUNTED && error == Err(EAGAIN);
     if size > 0 && may_be_stale(dio) && !refused {
         kiocb.invalidate_after_write(kiocb.ki_pos(), size as u64, ctx);

@@ -39,7 +39,7 @@ pub(crate) struct State {
     pub(super) policy: Policy,
     /// The size of the file in bytes when the request began.
     pub(super) file_size: u64,
-    /// Whether the file system has a function called at the end (`->end_io`).
+    /// Whether the file system has a function to be called at the end (`->end_io`).
     pub(super) has_end_io: bool,
     /// The bytes of the result that were transferred before this request.
     pub(super) done_before: usize,

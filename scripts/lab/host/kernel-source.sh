@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# kernel-source.sh [--debs|--first|--patched]: fetches the packages of the stock kernel and unpacks its source;
-# prints the path of the source tree. With --patched, prints a tree with the patches in patches/
-# applied, with --first, only the first one; with --debs, the folder of the packages, in which "version"
-# is the packages' version and "release" is the kernel's uname -r.
+# kernel-source.sh [--debs|--first|--patched]: fetches the packages of the stock kernel and unpacks its
+# source; prints the path of the source tree. With --patched, prints a tree with the patches in patches/
+# applied, and with --first, with the first one only. With --debs, prints the folder of the packages, in
+# which "version" is the packages' version and "release" is the kernel's uname -r.
 
 # shellcheck source=scripts/lab/lib.sh
 . "$(dirname "$0")/../lib.sh"
