@@ -8,9 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from guest import files, system
-
-MKFS_DIOFS = system.SOURCE / "tools/mkfs.diofs"
+from guest import files, system, tools
 
 # Where on its device the data of a diofs begins
 DATA_START = 64 * 1024
@@ -63,7 +61,7 @@ def frozen(where: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def diofs(device: Path, *options: str) -> Iterator[Path]:
     """Makes and mounts a diofs; gives its one file."""
-    system.run(MKFS_DIOFS, "--force", device)
+    tools.mkfs_diofs("--force", device)
     with mounted("diofs", device, *options) as where:
         yield where / "data"
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from guest import counters, devices, files, filesystems, fio, kernel, system
-from guest.filesystems import BLOCK, DATA_START, MKFS_DIOFS
+from guest import counters, devices, files, filesystems, fio, kernel, system, tools
+from guest.filesystems import BLOCK, DATA_START
 from guest.memory import address, aligned, filled, pattern
 from guest.vectors import NOWHERE, pwritev2
 
@@ -235,7 +235,7 @@ def test_end_of_file(data):
 
 def test_a_file_that_ends_within_a_page(null_disk):
     device = null_disk(memory_backed=1, size=16, blocksize=512)
-    system.run(MKFS_DIOFS, device)
+    tools.mkfs_diofs(device)
     end = (16 << 20) - 7 * 512
     head = aligned(512)
     with files.opened(device) as fd:

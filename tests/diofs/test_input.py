@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from guest import counters, devices, files, filesystems, kernel, system
-from guest.filesystems import MKFS_DIOFS
+from guest import counters, devices, files, filesystems, kernel, system, tools
 from guest.memory import address, aligned, huge, pattern
 from guest.vectors import NOWHERE, preadv2, pwritev2
 
@@ -57,7 +56,7 @@ def test_no_signature(blank):
     ],
 )
 def test_wrong_signature(blank, at, value, reason):
-    system.run(MKFS_DIOFS, blank)
+    tools.mkfs_diofs(blank)
     memory = aligned(4096)
     with files.opened(blank) as fd:
         memory[:] = files.pread(fd, 4096, 0)
@@ -67,13 +66,13 @@ def test_wrong_signature(blank, at, value, reason):
 
 
 def test_unreadable_signature(blank):
-    system.run(MKFS_DIOFS, blank)
+    tools.mkfs_diofs(blank)
     devices.set_bad(blank, 0)
     refuses_mount(blank, "cannot read the first block")
 
 
 def test_unknown_option(blank):
-    system.run(MKFS_DIOFS, blank)
+    tools.mkfs_diofs(blank)
     mount = system.run("mount", "-t", "diofs", "-o", "nonsense", blank, WHERE, check=False)
     assert mount.returncode == 32
 
@@ -84,7 +83,7 @@ def test_a_path_that_is_not_a_device():
 
 
 def test_read_only_device(blank):
-    system.run(MKFS_DIOFS, blank)
+    tools.mkfs_diofs(blank)
     system.run("blockdev", "--setro", blank)
     # mount(8) tries a writable mount first, which the kernel refuses.
     assert "write-protected" in system.run("mount", "-t", "diofs", blank, WHERE).stderr
@@ -96,7 +95,7 @@ def test_read_only_device(blank):
         assert system.run("mount", "-o", "remount,rw", WHERE, check=False).returncode != 0
     finally:
         system.run("umount", WHERE)
-    assert system.run(MKFS_DIOFS, "--force", blank, check=False).returncode == 1
+    assert tools.mkfs_diofs("--force", blank, check=False).returncode == 1
 
 
 # The file
@@ -243,7 +242,7 @@ def test_one_device_is_mounted_once_for_all(blank, diofs):
 
 
 def test_mounting_and_unmounting_again_and_again(blank):
-    system.run(MKFS_DIOFS, blank)
+    tools.mkfs_diofs(blank)
     for _ in range(20):
         system.run("mount", "-t", "diofs", blank, WHERE)
         with files.opened(WHERE / "data") as fd:
@@ -257,7 +256,7 @@ def test_mounting_and_unmounting_again_and_again(blank):
 
 def refuses_mkfs(device, reason):
     before = head_of(device)
-    result = system.run(MKFS_DIOFS, device, check=False)
+    result = tools.mkfs_diofs(device, check=False)
     assert result.returncode == 1
     assert reason in result.stderr
     assert str(device) in result.stderr
@@ -280,9 +279,9 @@ def test_mkfs_refuses_a_partition_table(blank):
 
 
 def test_mkfs_refuses_a_diofs(blank):
-    system.run(MKFS_DIOFS, blank)
+    tools.mkfs_diofs(blank)
     refuses_mkfs(blank, "it carries diofs")
-    system.run(MKFS_DIOFS, "--force", blank)
+    tools.mkfs_diofs("--force", blank)
 
 
 @pytest.mark.parametrize("at", [0, 4096, (16 << 20) - 512])
@@ -294,7 +293,7 @@ def test_mkfs_refuses_unknown_data(blank, at):
 
 def test_mkfs_refuses_a_device_in_use(blank):
     with filesystems.diofs(blank):
-        result = system.run(MKFS_DIOFS, "--force", blank, check=False)
+        result = tools.mkfs_diofs("--force", blank, check=False)
         assert result.returncode == 1
         assert "busy" in result.stderr
 
@@ -302,7 +301,7 @@ def test_mkfs_refuses_a_device_in_use(blank):
 def test_mkfs_refuses_what_is_no_device(tmp_path):
     file = tmp_path / "file"
     file.write_bytes(bytes(1 << 20))
-    result = system.run(MKFS_DIOFS, file, check=False)
+    result = tools.mkfs_diofs(file, check=False)
     assert result.returncode == 1
     assert "not a block device" in result.stderr
     assert file.read_bytes() == bytes(1 << 20)
@@ -310,6 +309,6 @@ def test_mkfs_refuses_what_is_no_device(tmp_path):
 
 def test_mkfs_force_overrides(blank):
     system.run("mkfs.ext4", "-q", blank)
-    system.run(MKFS_DIOFS, "--force", blank)
+    system.run(tools.MKFS_DIOFS, "--force", blank)
     system.run("mount", "-t", "diofs", blank, WHERE)
     system.run("umount", WHERE)

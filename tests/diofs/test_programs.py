@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from guest import counters, devices, files, filesystems, fio, kernel, system
+from guest import counters, devices, files, filesystems, fio, kernel, system, tools
 from guest.memory import pattern
 
 LENGTH = 1 << 20
@@ -58,7 +58,7 @@ def test_mounts_of_disks_with_the_same_name(null_disk, tmp_path):
     with kernel.new_log_lines() as lines, filesystems.diofs(disk) as first:
         files.write(power, 0)
         files.write(power, 1)
-        system.run(filesystems.MKFS_DIOFS, "--force", disk)
+        tools.mkfs_diofs("--force", disk)
         system.run("mount", "-t", "diofs", disk, tmp_path)
         try:
             second = tmp_path / "data"

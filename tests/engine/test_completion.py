@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from guest import counters, devices, files, fio, kernel, system, tracing, uring
-from guest.filesystems import BLOCK, DATA_START, MKFS_DIOFS
+from guest import counters, devices, files, fio, kernel, system, tools, tracing, uring
+from guest.filesystems import BLOCK, DATA_START
 from guest.memory import address, aligned, huge, pattern
 from guest.policies import NAMES as POLICIES
 from guest.policies import ROUNDS
@@ -387,7 +387,7 @@ def test_remounting_changes_the_policy(null_disk, diofs):
 )
 def test_wrong_options_are_refused(option, null_disk, diofs):
     disk = null_disk(memory_backed=1, size=64)
-    system.run(MKFS_DIOFS, "--force", disk)
+    tools.mkfs_diofs("--force", disk)
     where = Path("/run/mnt")
     where.mkdir(exist_ok=True)
     result = system.run("mount", "-t", "diofs", "-o", option, disk, where, check=False)

@@ -3,8 +3,7 @@
 
 import contextlib
 import errno
-import importlib.machinery
-import importlib.util
+import functools
 import json
 import mmap
 import os
@@ -15,15 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from guest import files, filesystems, fio, kernel, live, system
-
-TOOL = system.SOURCE / "tools/rnull-dio"
+from guest import files, filesystems, fio, kernel, live, system, tools
 
 KINDS = pytest.mark.parametrize("kind", ["xfs", "ext4"])
 
 
-def tool(*words: object, check: bool = True) -> subprocess.CompletedProcess[str]:
-    return system.run(TOOL, *words, check=check)
+tool = functools.partial(tools.run, tools.RNULL_DIO)
 
 
 @contextlib.contextmanager
@@ -136,7 +132,7 @@ def test_the_status_has_the_reasons(kind, disk):
 def watched(begin: str, *words: object) -> str:
     """Returns the second line with this beginning that "status --watch" prints, and checks that an
     interrupt ends it quietly."""
-    command = [TOOL, "status", "--watch=0.5", *words]
+    command = [tools.RNULL_DIO, "status", "--watch=0.5", *words]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -228,12 +224,12 @@ def test_words_that_are_refused():
         result = tool(*words, check=False)
         assert result.returncode == 2
         assert result.stderr.startswith("usage: ")
-    assert "attach" in tool("--help").stdout
+    assert "attach" in system.run(tools.RNULL_DIO, "--help").stdout
 
 
 def test_systems_that_are_refused():
     result = subprocess.run(
-        [TOOL, "status"], user=65534, capture_output=True, text=True, check=False
+        [tools.RNULL_DIO, "status"], user=65534, capture_output=True, text=True, check=False
     )
     assert (result.returncode, result.stderr) == (1, "rnull-dio: only root can do this\n")
     kernel.unload_module()
@@ -253,9 +249,7 @@ def test_systems_that_are_refused():
 
 def test_refusals_that_need_another_kernel(disk):
     """The reasons for errors that this kernel does not return here."""
-    loader = importlib.machinery.SourceFileLoader("rnull_dio", str(TOOL))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("rnull_dio", loader))
-    loader.exec_module(module)
+    module = tools.module(tools.RNULL_DIO)
     with filesystems.mainline("xfs", disk) as mount:
         for number, words in (
             (errno.EOPNOTSUPP, "cannot redirect functions"),
