@@ -4,22 +4,19 @@
 import abc
 import contextlib
 import errno
-import json
 import os
 import random
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from guest import files, fio, system
+from guest import files, fio
 from guest.fio import Options
 from tests.stress.disturbances import GRACE, Disturbance
 
-# How long fio has for its results, in seconds, before it is asked again
-STATUS_PAUSE = 2
+RESULT = "result.json"
 
 # The areas are adjacent, so that a large folio may hold blocks of two of them.
 AREA = 4 << 20
@@ -79,7 +76,7 @@ VERIFIED: Options = {
     "bssplit": "4k/80:64k/18:2m/2",
     "verify": "crc32c",
     # Writes and verifying reads take turns.
-    "verify_backlog": 16,
+    "verify_backlog": 4,
     "verify_fatal": 1,
 }
 
@@ -102,6 +99,8 @@ class Target(abc.ABC):
     jobs: dict[str, Options] = field(default_factory=dict)
     readers: dict[str, Options] = field(default_factory=dict)
     fio: subprocess.Popen[bytes] | None = None
+    # Jobs that have not read anything yet, or have not got errors from bad blocks
+    idle: set[str] = field(default_factory=set)
 
     @property
     def name(self) -> str:
@@ -157,72 +156,53 @@ def start(target: Target) -> None:
     readers = {name: job | {"size": target.end()} for name, job in target.readers.items()}
     text = fio.job_file([("global", common), *jobs.items(), *readers.items()])
     (target.work / "jobs.fio").write_text(text)
+    (target.work / RESULT).unlink(missing_ok=True)
     with (target.work / "messages").open("wb") as messages:
         target.fio = subprocess.Popen(
-            ["fio", "--output-format=json", "--output=result.json", "jobs.fio"],
+            ["fio", "--output-format=json", f"--output={RESULT}", "jobs.fio"],
             cwd=target.work,
             stdout=messages,
             stderr=messages,
         )
 
 
-def finish(target: Target, early: bool) -> Iterator[str]:
-    """Stops fio, unless it has ended; if not EARLY, after each job has verified something. Gives a
-    line for each failure."""
-    if not early:
-        with contextlib.suppress(AssertionError):  # failures() reports it.
-            system.wait_for(lambda: target.has_ended() or has_verified(target), GRACE)
+def finish(target: Target) -> Iterator[str]:
+    """Stops fio, unless it has ended. Gives a line for each failure."""
     stopped = not target.has_ended()
     if stopped:
+        # fio may hang if it is interrupted while it writes its status, so it is not asked for that.
         target.fio.send_signal(signal.SIGINT)
     try:
         status = target.fio.wait(GRACE)
     except subprocess.TimeoutExpired:
+        yield f"{target.name}: fio does not end"
+        yield from waiting_threads(target.fio.pid)
         # A task that waits for I/O in the kernel ignores this, too.
         target.fio.kill()
-        yield f"{target.name}: fio does not end"
         return
     if not stopped:
         yield f"{target.name}: fio has ended: status {status}"
         yield (target.work / "messages").read_text().strip()
-    for name, result in results(target).items():
-        for failure in failures(name, result, early):
-            yield f"{target.name}: {name}: {failure}"
+    for name, job in results(target).items():
+        # A job on bad blocks continues after EIO, and ends with any other error.
+        if job["error"] and (name not in FAILING or job["error"] != errno.EIO):
+            yield f"{target.name}: {name}: error {job['error']} ({os.strerror(job['error'])})"
+        if job["total_err"] > 1 if name in FAILING else job["read"]["total_ios"]:
+            target.idle.discard(name)
     if not target.requests():
         yield f"{target.name}: no request was taken"
 
 
-def has_verified(target: Target) -> bool:
-    """Asks fio for its results, and returns whether each job has done what failures() looks for. If
-    fio takes longer than STATUS_PAUSE, the results are those of an earlier call."""
-    target.fio.send_signal(signal.SIGUSR1)
-    time.sleep(STATUS_PAUSE)
-    current = results(target)
-    return bool(current) and not any(
-        failure for name, result in current.items() for failure in failures(name, result, False)
-    )
+def waiting_threads(pid: int) -> Iterator[str]:
+    """Gives a line for each thread of a process: the system call, and the kernel's stack."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):  # The thread has ended.
+            name, call, stack = (files.read(task / what) for what in ("comm", "syscall", "stack"))
+            yield f"  {name}: system call {call}\n    " + stack.replace("\n", "\n    ")
 
 
 def results(target: Target) -> dict[str, dict]:
-    """Returns fio's newest result of each job, by name; empty if it has written none."""
-    output = target.work / "result.json"
+    """Returns fio's result of each job, by name; empty if it has written none."""
+    output = target.work / RESULT
     text = output.read_text() if output.exists() else ""
-    newest: dict[str, list[dict]] = {"jobs": []}
-    begin = text.find("{")
-    with contextlib.suppress(json.JSONDecodeError):  # fio is writing the last one.
-        while begin >= 0:
-            newest, end = json.JSONDecoder().raw_decode(text, begin)
-            begin = text.find("{", end)
-    return {job["jobname"]: job for job in newest["jobs"]}
-
-
-def failures(name: str, job: dict, early: bool) -> Iterator[str]:
-    # A job on bad blocks continues after EIO, and ends with any other error.
-    if job["error"] and (name not in FAILING or job["error"] != errno.EIO):
-        yield f"error {job['error']} ({os.strerror(job['error'])})"
-    if early:
-        return
-    if name in FAILING and job["total_err"] < 2:
-        yield "got no errors from bad blocks"
-    if name not in FAILING and not job["read"]["total_ios"]:
-        yield "has not read anything"
+    return {job["jobname"]: job for job in fio.job_output(text)["jobs"]} if "{" in text else {}

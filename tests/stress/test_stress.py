@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A minute of what "make stress" does for long."""
+"""A little of what "make stress" does for long."""
 
 from tests.stress import stress
 
 
 def test_diofs():
-    stress.run(["diofs"], 60)
+    stress.run(["diofs"], 45)
 
 
 def test_attached_file_systems():
-    stress.run(["xfs", "ext4"], 60)
+    stress.run(["xfs", "ext4"], 45)
