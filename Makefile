@@ -84,4 +84,5 @@ help:
 	@echo
 	@echo '  MIRROR=URL      - Debian mirror to use (default: that of this machine)'
 	@echo '  PATCHED=1       - run, test, kunit, deadlock, kernel: use a kernel with patches/'
+	@echo '  FULL=1          - test: run every variant of each test on the stock kernel, and more on the others'
 	@echo '  KVM=1           - Use KVM, if a trial boot works'

@@ -3,7 +3,8 @@
 #
 # test.sh [--kunit] [PYTEST-ARGUMENT]...: runs the KUnit suites on the test kernel, then tests/ on the
 # test kernel and on the stock kernel; with --kunit, only the former. With PATCHED=1, everything runs on
-# the patched kernel only. The last line of output is "N passed, N failed".
+# the patched kernel only. With FULL=1, every variant of each test runs on the stock kernel, and more of
+# them on the others. The last line of output is "N passed, N failed".
 
 # shellcheck source=scripts/lab/lib.sh
 . "$(dirname "$0")/lab/lib.sh"
@@ -74,12 +75,14 @@ kunit() {
 # before. Writes the exit status to a file, because 1, pytest's status for failed tests, is not a
 # problem: the results contain those.
 e2e_guest() {
-	local name=$1 kernel=$2 status=0
+	local name=$1 kernel=$2 limit=3600 status=0
 	shift 2
-	lab boot --kernel "$kernel" --name "$name-console" --timeout 3600 \
+	[ -z "${FULL:-}" ] || limit=14400
+	lab boot --kernel "$kernel" --name "$name-console" --timeout "$limit" \
 		--results "$results/$kernel" --append kunit.enable=0 "${DRIVES[@]}" -- \
-		env ${TURNS:+"TURNS=$TURNS"} ${PULL:+"PULL=$PULL"} python3 -m pytest -p no:cacheprovider -v --durations=10 \
-		--junitxml=/results/tests.xml "$@" || status=$?
+		env ${FULL:+"FULL=$FULL"} ${TURNS:+"TURNS=$TURNS"} ${PULL:+"PULL=$PULL"} \
+		python3 -m pytest -p no:cacheprovider -v --durations=10 --junitxml=/results/tests.xml "$@" ||
+		status=$?
 	echo "$status" >"$results/$kernel/status"
 	return "$status"
 }

@@ -2,6 +2,7 @@
 """Fixtures of all end-to-end tests, which run in a guest, as root."""
 
 import contextlib
+import os
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,11 +11,13 @@ import pytest
 
 from guest import devices, filesystems, kernel, memory, system
 
+FULL = "FULL" in os.environ
+# One in so many variants of each test is run. A debugging kernel is slow.
+SHARE = (4 if FULL else 6) if kernel.IS_DEBUG else (1 if FULL else 2)
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """On a debugging kernel, which is slow, runs only a few variants of each test."""
-    if not kernel.IS_DEBUG:
-        return
+    """Drops variants of each test."""
     variants: dict[tuple, list[pytest.Item]] = {}
     for item in items:
         variants.setdefault((item.path, item.originalname), []).append(item)
@@ -24,8 +27,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def few_of(items: list[pytest.Item]) -> list[pytest.Item]:
-    """Returns one in four, chosen by a hash of their names."""
-    return sorted(items, key=lambda item: zlib.crc32(item.name.encode()))[::4]
+    """Returns one in SHARE, chosen by a hash of their names."""
+    return sorted(items, key=lambda item: zlib.crc32(item.name.encode()))[::SHARE]
 
 
 @pytest.fixture(autouse=True, scope="session")
