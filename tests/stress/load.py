@@ -179,6 +179,8 @@ def finish(target: Target) -> Iterator[str]:
         yield from waiting_threads(target.fio.pid)
         # A task that waits for I/O in the kernel ignores this, too.
         target.fio.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            target.fio.wait(GRACE)
         return
     if not stopped:
         yield f"{target.name}: fio has ended: status {status}"
