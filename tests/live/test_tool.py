@@ -9,7 +9,7 @@ import mmap
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -129,21 +129,27 @@ def test_the_status_has_the_reasons(kind, disk):
         assert row.endswith(" 1 (fill 1)")
 
 
-def watched(begin: str, *words: object) -> str:
-    """Returns the second line with this beginning that "status --watch" prints, and checks that an
-    interrupt ends it quietly."""
+def watched(shows_load: Callable[[str], bool], *words: object) -> str:
+    """Returns the first line of "status --watch" that shows load, which on a slow machine not every
+    one does. Checks that an interrupt ends it quietly."""
     command = [tools.RNULL_DIO, "status", "--watch=0.5", *words]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        found = []
-        while len(found) < 2 and (line := process.stdout.readline()):
-            found += [line] if line.startswith(begin) else []
+        line = next(filter(shows_load, process.stdout))
         process.send_signal(signal.SIGINT)
         errors = process.communicate()[1]
     assert process.returncode == 0
     assert errors == ""
-    return found[1]
+    return line
+
+
+def json_shows_load(line: str) -> bool:
+    return bool(json.loads(line)[0]["requests_per_second"])
+
+
+def row_shows_load(line: str) -> bool:
+    return line.startswith("it ") and line.split()[6] not in ("-", "0")
 
 
 @KINDS
@@ -153,11 +159,9 @@ def test_watching(kind, disk):
         load(mount / "data"),
         attached(mount),
     ):
-        (one,) = json.loads(watched("[", "--json"))
-        assert one["requests_per_second"] > 0
-        row = watched("it ").split()
-        assert row[1] == str(mount)
-        assert float(row[6]) > 0
+        (one,) = json.loads(watched(json_shows_load, "--json"))
+        assert one["name"] == "it"
+        assert watched(row_shows_load).split()[1] == str(mount)
 
 
 def test_names_are_valid_and_unique(disk, null_disk):

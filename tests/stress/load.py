@@ -106,6 +106,11 @@ class Target(abc.ABC):
     def name(self) -> str:
         return f"{self.kind} on {self.device.name}"
 
+    def without_result(self, every_job: bool) -> list[str]:
+        """Returns the jobs that are idle; if not EVERY_JOB, only if no job has verified data."""
+        verified = self.jobs.keys() - FAILING.keys() - self.idle
+        return [] if verified and not every_job else [f"{self.name}: {job}" for job in self.idle]
+
     def offset(self, job: str) -> int:
         return list(self.jobs).index(job) * AREA
 
