@@ -22,8 +22,10 @@ CODE = bytes.fromhex("0f1f84006d61726b c3")
 
 # Called once for each I/O of one bio, but again for each flush
 SUBMISSION = "submit_bio_noacct"
-# Called once for each I/O of io_uring, with flushes and without
+# Called once for each I/O of io_uring that the submission has not returned the result of
 COMPLETION = "io_complete_rw"
+# Called once for each bio that gets a task's memory, so not for those of a file system's metadata
+FILLING = "iov_iter_extract_bvecs"
 CONTEXT_SWITCH = "finish_task_switch"
 # Each is called once for a work item, unless it is inlined.
 WORK_ITEM = ("process_one_work", "pwq_dec_nr_in_flight")

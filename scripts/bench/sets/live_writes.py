@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import report
-from meter import COMPLETION, Command, fio
+from meter import FILLING, Command, fio
 from points import SIZE, Point, engine, job, timer_disk
 
 from guest import filesystems
@@ -70,7 +70,7 @@ def points() -> Iterator[Point]:
                             {"filesystem": kind, "engine": name, "class": each.name},
                             each.command(mount),
                             exact=False,
-                            counted_by=COMPLETION,
+                            counted_by=FILLING,
                         )
 
 
