@@ -10,8 +10,10 @@ set -euo pipefail
 MONITOR=/run/monitor
 MOUNT_OPTIONS=trans=virtio,version=9p2000.L,msize=262144
 
-# QEMU's default CPU with a random number generator, so that the guest does not wait for entropy
-qemu=(qemu-system-x86_64 -machine q35 -cpu 'qemu64,+rdrand' -nodefaults -no-reboot -display none
+# QEMU's default CPU with a random number generator, so that the guest does not wait for entropy, and
+# with SSE 4.2, whose CRC32C the checksums of file systems and of fio use
+CPU=qemu64,+rdrand,+ssse3,+sse4.1,+sse4.2
+qemu=(qemu-system-x86_64 -machine q35 -cpu "$CPU" -nodefaults -no-reboot -display none
 	-qmp "unix:$MONITOR,server=on,wait=off" -kernel /boot/vmlinuz)
 cpus=2
 memory=2G
