@@ -4,7 +4,17 @@
 //!
 //! C header: [`include/linux/sched.h`](srctree/include/linux/sched.h)
 
+use kernel::current;
+
 use crate::bindings;
+
+/// Returns whether the current task is a thread of io_uring: a worker of io-wq, or one that polls a
+/// submission queue.
+#[inline]
+pub fn is_io_worker() -> bool {
+    // SAFETY: The current task is valid, and only the task itself changes this flag.
+    unsafe { (*current!().as_ptr()).flags & bindings::PF_IO_WORKER != 0 }
+}
 
 /// Accounts `bytes` bytes that the current task writes to a device, not through the page cache.
 #[inline]

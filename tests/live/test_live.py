@@ -97,3 +97,16 @@ def test_durable_writes_verify(sync, kind, disk):
         )
         assert job["error"] == 0
         assert live.passed() == {}
+
+
+def test_growth_is_completed_by_io_wq(disk):
+    """XFS does not extend a file without sleeping, unless it has blocks behind the end already. So
+    workers of io-wq issue such writes, and wait for them."""
+    with attached("xfs", disk) as mount:
+        data = mount / "data"
+        data.touch()
+        growth = {"rw": "write", "file_append": 1, "fallocate": "none", "verify": "crc32c"}
+        job = fio.run(data, **growth, **ISSUERS["io_uring"])
+        assert job["error"] == 0
+        assert job["write"]["total_ios"] == COUNT
+        assert live.routes()["waiter"] > 0

@@ -25,7 +25,8 @@ use kernel_ext::{
         },
         Kiocb, //
     },
-    iov::RawIovIter, //
+    iov::RawIovIter,
+    task, //
 };
 
 use super::{
@@ -53,6 +54,8 @@ pub(super) struct Plan<'a> {
     pub(super) dsync: bool,
     /// Whether the submission must not sleep.
     nowait: bool,
+    /// Whether the submitter waits for the request.
+    pub(super) waits: bool,
 }
 
 /// What the submission has found out so far.
@@ -82,10 +85,14 @@ impl<'a> Plan<'a> {
         let file_size = kiocb.file_size();
         let (pos, len) = (kiocb.ki_pos(), iter.len());
         let beyond = pos + len as u64 > file_size;
+        let policy = kiocb.target().policy();
+        let nowait = kiocb.is_nowait();
+        let extends = beyond && write;
+        let dsync = write && kiocb.is_dsync();
         Self {
             call,
             direction,
-            policy: kiocb.target().policy(),
+            policy,
             len,
             file_size,
             // CAST: Less than the length.
@@ -94,9 +101,12 @@ impl<'a> Plan<'a> {
             } else {
                 len
             },
-            extends: beyond && write,
-            dsync: write && kiocb.is_dsync(),
-            nowait: kiocb.is_nowait(),
+            extends,
+            dsync,
+            nowait,
+            waits: call.is_waited_for()
+                || kiocb.is_sync()
+                || (extends && !dsync && !nowait && waits_in_io_wq(policy)),
         }
     }
 
@@ -234,4 +244,11 @@ impl<'a> Plan<'a> {
             end_io_flags: progress.end_io_flags,
         }
     }
+}
+
+/// Returns whether a worker of io-wq, which may sleep, waits for a write behind the end of a file. On
+/// XFS, such writes wait for each other, so another task would only add the time until it runs.
+#[cold]
+fn waits_in_io_wq(policy: Policy) -> bool {
+    policy == Policy::Auto && task::is_io_worker()
 }

@@ -145,11 +145,10 @@ impl Plan<'_> {
         let bytes = dio.bytes();
         progress.size += bytes;
         mappings.advance(bytes as u64);
-        let waits = self.waits(dio.kiocb());
         let needs = {
             let state = dio.state_mut();
             state.init_size(progress.size);
-            state.is_grouped &= !waits;
+            state.is_grouped &= !self.waits;
             state.needs()
         };
         worker::count_submitted(dio.kiocb(), dio.state());
@@ -348,12 +347,6 @@ impl Plan<'_> {
         Ok(())
     }
 
-    /// Returns whether the caller waits for the request.
-    #[inline]
-    fn waits<F: Files>(&self, kiocb: &DioKiocb<Engine<F>>) -> bool {
-        self.call.is_waited_for() || kiocb.is_sync()
-    }
-
     /// Records how the submission has ended. Returns whether the caller has to wait.
     #[inline]
     fn end_submission<F: Files>(
@@ -362,18 +355,17 @@ impl Plan<'_> {
         ended: Result,
         size: usize,
     ) -> bool {
-        let waits = self.waits(submitter.kiocb());
         match ended {
-            Ok(()) => waits,
+            Ok(()) => self.waits,
             // The caller goes on with what is left through the page cache.
             Err(ENOTBLK) => true,
             // The caller gets the memory, and goes on.
             Err(EFAULT) if size > 0 && self.call.may_be_partial() => {
-                waits || !submitter.kiocb().is_nowait()
+                self.waits || !submitter.kiocb().is_nowait()
             }
             Err(err) => {
                 submitter.state().fail(err);
-                waits
+                self.waits
             }
         }
     }
