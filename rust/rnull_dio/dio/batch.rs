@@ -28,30 +28,46 @@ use super::{
     sync_range::SyncRange, //
 };
 
-/// Ends all requests of a batch, in the order in which their bios have ended. Completes them, except
-/// writes that have to be durable, which go to `durable`.
+/// How many runs of a batch are built at a time, because the requests of several files, or of several
+/// places in a file, end in turn.
+const MAX_RUNS: usize = 8;
+
+/// Ends all requests of a batch. Completes them, except writes that have to be durable, which go to
+/// `durable`.
 pub(super) fn end_all<F: Files>(
     ended: Drain<EndedDio<Engine<F>>>,
     pattern: &Pattern,
     durable: &LockLessList<EndedDio<Engine<F>>>,
     io: &MayIo,
 ) {
-    let mut run: Option<Run<F>> = None;
+    let mut runs = [const { None }; MAX_RUNS];
+    let mut oldest = 0;
     for dio in ended {
-        run = Some(match run {
-            None => Run::new(dio),
-            Some(run) => match run.join(dio) {
-                Ok(run) => run,
-                Err((run, dio)) => {
-                    run.end(pattern, durable, io);
-                    Run::new(dio)
-                }
-            },
-        });
+        if let Err(dio) = join_any(&mut runs, dio) {
+            if let Some(run) = runs[oldest].replace(Run::new(dio)) {
+                run.end(pattern, durable, io);
+            }
+            oldest = (oldest + 1) % MAX_RUNS;
+        }
     }
-    if let Some(run) = run {
+    runs.rotate_left(oldest);
+    for run in runs.into_iter().flatten() {
         run.end(pattern, durable, io);
     }
+}
+
+/// Adds a request to one of the runs, or returns it.
+fn join_any<F: Files>(
+    runs: &mut [Option<Run<F>>],
+    mut dio: EndedDio<Engine<F>>,
+) -> Result<(), EndedDio<Engine<F>>> {
+    for run in runs.iter_mut().flatten() {
+        match run.join(dio) {
+            Ok(()) => return Ok(()),
+            Err(other) => dio = other,
+        }
+    }
+    Err(dio)
 }
 
 /// Requests that are ended by one call of their file system. If there are several, they are
@@ -76,22 +92,25 @@ impl<F: Files> Run<F> {
         }
     }
 
-    /// Adds a request, or returns it if it has to be ended by a call of its own.
-    fn join(mut self, mut dio: EndedDio<Engine<F>>) -> Result<Self, (Self, EndedDio<Engine<F>>)> {
+    /// Adds a request, or returns it if the call for the run does not end it.
+    fn join(&mut self, mut dio: EndedDio<Engine<F>>) -> Result<(), EndedDio<Engine<F>>> {
         let size = dio.state_mut().size();
-        if !same_end(&mut self.first, &mut dio) || size > MAX_SIZE - self.size {
-            return Err((self, dio));
-        }
         let (begin, pos) = (self.first.kiocb().ki_pos(), dio.kiocb().ki_pos());
-        if begin + self.size as u64 == pos {
-            self.others.push(dio);
-        } else if pos + size as u64 == begin {
-            self.others.push(core::mem::replace(&mut self.first, dio));
-        } else {
-            return Err((self, dio));
+        let is_behind = begin + self.size as u64 == pos;
+        let is_before = pos + size as u64 == begin;
+        if !(is_behind || is_before)
+            || size > MAX_SIZE - self.size
+            || !same_end(&mut self.first, &mut dio)
+        {
+            return Err(dio);
         }
         self.size += size;
-        Ok(self)
+        self.others.push(if is_behind {
+            dio
+        } else {
+            core::mem::replace(&mut self.first, dio)
+        });
+        Ok(())
     }
 
     /// Ends all requests of the run.

@@ -98,6 +98,39 @@ mod cases {
     }
 
     #[test]
+    fn writes_to_two_places_in_turn_share_two_calls() -> Result {
+        let fixture = Fixture::slow(unwritten)?;
+        let writes = [0, 4, 1, 5].map(|block| (block, 1, ASYNC_WRITE));
+        let (ends, results) = end_together(&fixture, &writes)?;
+        assert_eq!(
+            ends[..],
+            [
+                ended(0, 2 * BLOCK, UNWRITTEN),
+                ended(4 * BLOCK as u64, 2 * BLOCK, UNWRITTEN)
+            ]
+        );
+        assert!(results.iter().all(|&ret| ret == Ok(BLOCK)));
+        Ok(())
+    }
+
+    #[test]
+    fn writes_to_many_places_in_turn_are_all_ended() -> Result {
+        let fixture = Fixture::slow(unwritten)?;
+        // More places than there are runs
+        let mut writes = KVec::new();
+        for block in 0..12 {
+            writes.push((2 * block, 1, ASYNC_WRITE), GFP_KERNEL)?;
+        }
+        let (ends, results) = end_together(&fixture, &writes)?;
+        assert_eq!(ends.len(), writes.len());
+        for (end, &(block, ..)) in ends.iter().zip(&writes) {
+            assert!(*end == ended(block * BLOCK as u64, BLOCK, UNWRITTEN));
+        }
+        assert!(results.iter().all(|&ret| ret == Ok(BLOCK)));
+        Ok(())
+    }
+
+    #[test]
     fn writes_with_a_gap_do_not_share_a_call() -> Result {
         let fixture = Fixture::slow(unwritten)?;
         let (ends, _) = end_together(&fixture, &[(0, 1, ASYNC_WRITE), (2, 1, ASYNC_WRITE)])?;
