@@ -11,7 +11,8 @@ import pytest
 
 from guest import devices, filesystems, kernel, memory, system
 
-FULL = "FULL" in os.environ
+# COMPARE is set by make compare.
+FULL = "FULL" in os.environ or "COMPARE" in os.environ
 # One in so many variants of each test is run. A debugging kernel is slow.
 SHARE = (4 if FULL else 6) if kernel.IS_DEBUG else (1 if FULL else 2)
 
