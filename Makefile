@@ -68,7 +68,7 @@ help:
 	@echo '  deadlock        - A task that waits for its own writes, for ROUNDS=100000 rounds'
 	@echo '  powercut        - Durable writes, a guest that is stopped, and a check in another guest'
 	@echo '  check           - rustfmt, clippy, checkpatch, shellcheck, ruff, Sphinx, checks in scripts/check'
-	@echo '  compare         - diofs beside XFS and ext4; needs an otherwise idle machine'
+	@echo '  compare         - diofs and attached file systems beside XFS and ext4; needs an idle machine'
 	@echo '  bench           - Cost of I/O, counted: disk, path, policies, classes, reactor, live, live-cached,'
 	@echo '                    live-writes (SET=disk for one; KERNEL=plain for a kernel built here)'
 	@echo '  bench-compare   - Two results of bench side by side, A=FILE B=FILE'
