@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The same job on attached file systems and by the kernel's own code, on the same device in the same
-boot. See tests/engine/test_comparison.py for what ratios mean under emulation."""
+"""The same job on attached file systems and by the kernel's own code, on the same device and in the
+same boot. See tests/engine/test_comparison.py for what ratios mean under emulation."""
 
 import os
 from pathlib import Path
