@@ -120,6 +120,11 @@ check_sizes() {
 	own_check sizes "${files[@]}"
 }
 
+# pytest finds all tests as "make test" starts it. Two files of the same name, for example, it refuses.
+check_tests() {
+	in_root python3 -m pytest -p no:cacheprovider -q --collect-only tests
+}
+
 check_unsafe() {
 	local files
 	mapfile -t files < <(printf '%s\n' "${RUST_FILES[@]}" | grep -v '^rust/kernel_ext/')
@@ -148,6 +153,7 @@ check shellcheck "${#SHELL_FILES[@]}" check_shellcheck
 check ruff "${#PYTHON_FILES[@]}" ruff check
 check ruff-format "${#PYTHON_FILES[@]}" ruff format --check
 check selftest 1 own_check selftest
+check tests 1 check_tests
 check gate 1 "$SRC/scripts/check/gate.sh"
 check imports "${#RUST_FILES[@]}" check_imports
 check words "${#ALL_FILES[@]}" check_words

@@ -25,5 +25,5 @@ need_root
 lab module stock >/dev/null
 lab samples >/dev/null
 compare compare "diofs beside other file systems" 2 /src/tests/engine/test_comparison.py
-compare compare-live "Attached file systems" 2 /src/tests/live/test_comparison.py -k 'not many'
-compare compare-many "Many files on attached file systems" 4 /src/tests/live/test_comparison.py -k many
+compare compare-live "Attached file systems" 2 /src/tests/live/test_beside_mainline.py -k 'not many'
+compare compare-many "Many files on attached file systems" 4 /src/tests/live/test_beside_mainline.py -k many
