@@ -106,7 +106,7 @@ impl<'a> Plan<'a> {
             nowait,
             waits: call.is_waited_for()
                 || kiocb.is_sync()
-                || (extends && !dsync && !nowait && waits_in_io_wq(policy)),
+                || (extends && !dsync && !nowait && !kiocb.is_hipri() && waits_in_io_wq(policy)),
         }
     }
 
@@ -247,7 +247,8 @@ impl<'a> Plan<'a> {
 }
 
 /// Returns whether a worker of io-wq, which may sleep, waits for a write behind the end of a file. On
-/// XFS, such writes wait for each other, so another task would only add the time until it runs.
+/// XFS, such writes wait for each other, so another task would only add the time until it runs. Not
+/// for a write that is polled for: a poller returns at once while io-wq has the request.
 #[cold]
 fn waits_in_io_wq(policy: Policy) -> bool {
     policy == Policy::Auto && task::is_io_worker()

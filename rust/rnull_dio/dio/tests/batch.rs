@@ -18,6 +18,7 @@ use super::{
         ended,
         rest_of_block,
         unwritten,
+        whole,
         Call,
         COW,
         UNWRITTEN, //
@@ -177,6 +178,27 @@ mod cases {
                 ended(SIZE, BLOCK, UNWRITTEN),
                 ended(SIZE + BLOCK as u64, BLOCK, UNWRITTEN)
             ]
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn overwrites_behind_the_end_of_the_file_do_not_share_a_call() -> Result {
+        let fixture = Fixture::slow(|pos, _| {
+            Ok(if pos < SIZE {
+                whole(TestType::Unwritten)
+            } else {
+                rest_of_block(TestType::Mapped, pos)
+            })
+        })?;
+        let end = SIZE / BLOCK as u64;
+        let (ends, _) = end_together(
+            &fixture,
+            &[(end, 1, ASYNC_WRITE), (end + 1, 1, ASYNC_WRITE)],
+        )?;
+        assert_eq!(
+            ends[..],
+            [ended(SIZE, BLOCK, 0), ended(SIZE + BLOCK as u64, BLOCK, 0)]
         );
         Ok(())
     }
