@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# compare.sh: measures diofs beside XFS and ext4, and attached file systems beside the kernel's own code,
-# on the stock kernel, and prints the figures. Fails if a difference is smaller than the tests demand.
+# compare.sh: measures diofs beside XFS and ext4, and attached file systems beside the kernel's own
+# code, on the stock kernel, and prints the figures. Fails if a difference is smaller than the tests demand.
 
 # shellcheck source=scripts/lab/lib.sh
 . "$(dirname "$0")/lab/lib.sh"
@@ -11,7 +11,7 @@
 guest() {
 	local cpus=$1
 	shift
-	lab boot --name compare-console --timeout 900 --cpus "$cpus" --append kunit.enable=0 \
+	lab boot --name compare-console --timeout 1800 --cpus "$cpus" --append kunit.enable=0 \
 		--drive scratch -- env COMPARE=1 python3 -m pytest -p no:cacheprovider -q -rP "$@"
 }
 

@@ -38,7 +38,8 @@ def polled(data: Path, depth: int, turns: int) -> dict[str, dict[str, float]]:
     for _ in range(turns):
         for name, cached_at in ("uncached", None), ("cached", CACHED_AT):
             files.set_cache(data, cached_at)
-            result = overwrite(data, iodepth=depth, hipri=1, io_size="2M")
+            size = "2M" if depth == 1 else "16M"
+            result = overwrite(data, iodepth=depth, hipri=1, io_size=size)
             if name not in best or result["iops"] > best[name]["iops"]:
                 best[name] = result
     return best
