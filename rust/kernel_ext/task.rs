@@ -12,8 +12,9 @@ use crate::bindings;
 /// submission queue.
 #[inline]
 pub fn is_io_worker() -> bool {
+    let task = current!();
     // SAFETY: The current task is valid, and only the task itself changes this flag.
-    unsafe { (*current!().as_ptr()).flags & bindings::PF_IO_WORKER != 0 }
+    unsafe { (*task.as_ptr()).flags & bindings::PF_IO_WORKER != 0 }
 }
 
 /// Accounts `bytes` bytes that the current task writes to a device, not through the page cache.
