@@ -26,6 +26,7 @@ mod deferring;
 mod direct;
 mod end_io;
 mod ended;
+mod engine;
 mod fallocate;
 mod gate;
 mod head;
@@ -44,9 +45,7 @@ pub mod uring;
 pub use self::{
     attach::{
         Attachment,
-        Engine,
-        Redirection,
-        Taken, //
+        Redirection, //
     },
     buffered::{
         buffered_write,
@@ -70,6 +69,10 @@ pub use self::{
     ended::{
         EndedDio,
         HandOver, //
+    },
+    engine::{
+        Engine,
+        Taken, //
     },
     fallocate::{
         fallocate,

@@ -18,7 +18,7 @@ MODULE = "ext"
 
 # Files of the crate that are not exported: the commands of diofs, and what redirects functions of a
 # running kernel
-LEFT_OUT = {"dio/attach.rs", "dio/call.rs", "dio/uapi.rs", "fs/mount.rs", "ftrace.rs"}
+LEFT_OUT = {"dio/attach.rs", "dio/uapi.rs", "fs/mount.rs", "ftrace.rs"}
 # Files with C code, likewise
 LEFT_OUT_C = {"redirect.c", "trace.c"}
 

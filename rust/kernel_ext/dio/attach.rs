@@ -30,7 +30,11 @@ use kernel::{
 
 use super::{
     call::DioCall,
-    gate::Gated, //
+    engine::{
+        take,
+        Engine,
+        Taken, //
+    }, //
 };
 use crate::{
     bindings,
@@ -51,28 +55,6 @@ use crate::{
     },
     percpu_ref::Counted,
 };
-
-/// What takes the direct I/O of a file system, or of a file that this crate has made.
-pub trait Engine: Gated + Send + Sync + Sized + 'static {
-    /// Carries out a request, or passes it on. May sleep, unless [`Kiocb::is_nowait`].
-    ///
-    /// Must not be passed on if anything of it has been done that the kernel's own code would do
-    /// again.
-    fn dio_rw(
-        kiocb: Kiocb<Self>,
-        iter: &mut RawIovIter<'_>,
-        call: &DioCall<'_>,
-        io: &MayIo,
-    ) -> Taken<Self>;
-}
-
-/// The state of a request after its submission to an [`Engine`].
-pub enum Taken<T> {
-    /// The engine has taken the request.
-    Issued(Issued<T>),
-    /// The kernel's own code gets the request.
-    Passed(Kiocb<T>),
-}
 
 /// The redirection of `iomap_dio_rw()`, which is there while anything is attached.
 #[pin_data]
@@ -267,24 +249,6 @@ unsafe extern "C" fn rw<T: Engine>(
     // The caller gets it back. The engine may be gone after this.
     kiocb.into_raw();
     ret
-}
-
-/// Has the target of `kiocb` carry out a request, or pass it on.
-// Hot path: values are moved between these functions otherwise.
-#[inline(always)]
-pub(super) fn take<T: Engine>(
-    kiocb: Kiocb<T>,
-    iter: &mut RawIovIter<'_>,
-    call: &DioCall<'_>,
-    io: &MayIo,
-) -> Taken<T> {
-    let iocb = kiocb.as_raw();
-    let taken = T::dio_rw(kiocb, iter, call, io);
-    if let Taken::Issued(Issued::Done(kiocb, _)) | Taken::Passed(kiocb) = &taken {
-        // Another kiocb would never be completed.
-        assert!(kiocb.as_raw() == iocb, "another kiocb was returned");
-    }
-    taken
 }
 
 /// The result that leaves a request to the kernel's own code.

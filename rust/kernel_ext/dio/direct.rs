@@ -17,12 +17,12 @@ use kernel::{
 };
 
 use super::{
-    attach::{
+    call::DioCall,
+    engine::{
         take,
         Engine,
         Taken, //
-    },
-    call::DioCall, //
+    }, //
 };
 use crate::{
     bindings,

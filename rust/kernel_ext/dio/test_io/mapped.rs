@@ -32,10 +32,13 @@ use crate::{
     block::BlockDevice,
     context::MayIo,
     dio::{
-        attach,
+        engine::{
+            take,
+            Engine,
+            Taken, //
+        },
         DioCall,
-        EndIoFlags,
-        Engine, //
+        EndIoFlags, //
     },
     fs::{
         Issued,
@@ -245,9 +248,9 @@ impl<M: TestMappings> MappedFile<M> {
                 options.done_before,
             )
         };
-        match attach::take(kiocb, iter, &call, io) {
-            attach::Taken::Issued(issued) => issued,
-            attach::Taken::Passed(kiocb) => Issued::Done(kiocb, Err(EOPNOTSUPP)),
+        match take(kiocb, iter, &call, io) {
+            Taken::Issued(issued) => issued,
+            Taken::Passed(kiocb) => Issued::Done(kiocb, Err(EOPNOTSUPP)),
         }
     }
 
