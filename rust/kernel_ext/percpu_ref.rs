@@ -60,7 +60,7 @@ impl<T> Counted<T> {
     ///
     /// `this` must be valid.
     #[inline]
-    pub(crate) unsafe fn inner(this: *const Self) -> *const T {
+    pub unsafe fn inner(this: *const Self) -> *const T {
         // SAFETY: By the safety requirements of this function.
         unsafe { &raw const (*this).inner }
     }

@@ -99,7 +99,7 @@ impl<T> Kiocb<T> {
     /// The target must come from [`Counted::inner`](crate::percpu_ref::Counted::inner), and the
     /// request must not have been counted.
     #[inline]
-    pub(crate) unsafe fn try_begin_user(&mut self) -> bool {
+    pub unsafe fn try_begin_user(&mut self) -> bool {
         // SAFETY: By the safety requirements of this function, and the type invariant.
         unsafe { self.target.try_begin_user() }
     }
