@@ -56,6 +56,14 @@ def slow_disk(null_disk):
     return timer_disk(null_disk, 2_000_000)
 
 
+@pytest.fixture(params=["nvme", "null"])
+def slow_device(request):
+    """The NVMe drive, and such a disk."""
+    if request.param == "nvme":
+        return devices.drive("scratch")
+    return request.getfixturevalue("slow_disk")
+
+
 @pytest.fixture
 def very_slow_disk(null_disk):
     """A disk so slow that tasks can exit while their requests are under way."""
@@ -105,8 +113,8 @@ def pages_in_cache(data):
 
 
 @pytest.mark.parametrize("issuer", ["libaio", "io_uring", "io_uring-polled"])
-def test_writes_to_a_file_with_cached_pages(issuer, device, diofs):
-    data = diofs(device)
+def test_writes_to_a_file_with_cached_pages(issuer, slow_device, diofs):
+    data = diofs(slow_device)
     for policy in POLICIES:
         with pages_in_cache(data):
             routes = write_all(data, policy, **ISSUERS[issuer])
