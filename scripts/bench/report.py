@@ -39,6 +39,12 @@ def iops(point: dict) -> str:
     return marked(point, f"{rate(point):.0f}", "nanoseconds")
 
 
+def iops_and(point: dict, *names: str) -> str:
+    """IOPS, and in parentheses these figures per I/O"""
+    figures = (f"{point['values'][name]:.2f}" for name in names)
+    return f"{iops(point)} ({', '.join(figures)})"
+
+
 def way(labels: dict[str, object]) -> str:
     """How I/O is done"""
     words = ["polled" if labels["polled"] else "interrupts"] + ["cached"] * bool(labels["cached"])

@@ -76,8 +76,7 @@ def points() -> Iterator[Point]:
 
 
 def cell(point: dict) -> str:
-    values = point["values"]
-    return f"{report.iops(point)} ({values['work']:.2f}, {values['flushes']:.2f})"
+    return report.iops_and(point, "work", "flushes")
 
 
 def row(labels: dict[str, object]) -> str:

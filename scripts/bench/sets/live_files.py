@@ -21,8 +21,9 @@ WRITTEN = 1 << 20
 WINDOW = 0.2
 
 
-def paths(mount: Path) -> list[Path]:
-    return [mount / f"data{number}" for number in range(FILES)]
+def lay_out_files(mount: Path) -> None:
+    for number in range(FILES):
+        fio.lay_out(mount / f"data{number}", WRITTEN)
 
 
 def command(mount: Path, is_first: bool) -> Command:
@@ -58,9 +59,8 @@ def points() -> Iterator[Point]:
             filesystems.mainline(kind, device) as mount,
         ):
             for is_first in (True, False):
-                for path in paths(mount):
-                    if not is_first:
-                        fio.lay_out(path, WRITTEN)
+                if not is_first:
+                    lay_out_files(mount)
                 for name in ("kernel", "attached"):
                     with engine(name, mount):
                         yield Point(
@@ -77,9 +77,7 @@ def points() -> Iterator[Point]:
 
 
 def cell(point: dict) -> str:
-    values = point["values"]
-    figures = (f"{values[name]:.2f}" for name in ("switches", "work", "transactions"))
-    return f"{report.iops(point)} ({', '.join(figures)})"
+    return report.iops_and(point, "switches", "work", "transactions")
 
 
 def row(labels: dict[str, object]) -> str:

@@ -75,9 +75,7 @@ def points() -> Iterator[Point]:
 
 
 def cell(point: dict) -> str:
-    values = point["values"]
-    figures = (f"{values[name]:.2f}" for name in ("work", "transactions", "flushes"))
-    return f"{report.iops(point)} ({', '.join(figures)})"
+    return report.iops_and(point, "work", "transactions", "flushes")
 
 
 def row(labels: dict[str, object]) -> str:
