@@ -120,14 +120,20 @@ void ext_wake_for_io(struct task_struct **waiter);
 unsigned int ext_memalloc_noio_save(void);
 void ext_memalloc_noio_restore(unsigned int flags);
 void ext_synchronize_rcu_tasks(void);
+void ext_get_task_comm(char *comm);
 void ext_init_waitqueue_head(struct wait_queue_head *waiters);
 void ext_wake_up(struct wait_queue_head *waiters);
-void ext_wait_until_reached(struct wait_queue_head *waiters,
-			    const u64 *counter, u64 value, u64 limit);
+int ext_wait_until_reached(struct wait_queue_head *waiters, const u64 *counter,
+			   u64 *wanted, u64 value, s64 limit, const u64 *kicks,
+			   const u64 *seen);
 
 /* percpu.c */
 void ext_this_cpu_inc(u64 __percpu *counter);
 void ext_this_cpu_dec(u64 __percpu *counter);
+u32 ext_this_cpu_read(u32 __percpu *number);
+u32 ext_this_cpu_cmpxchg(u32 __percpu *number, u32 old, u32 new);
+u32 ext_this_cpu_add_return(u32 __percpu *number, u32 added);
+unsigned int ext_num_possible_cpus(void);
 u64 ext_per_cpu_sum(const u64 __percpu *counter);
 
 /* percpu_ref.c */

@@ -68,6 +68,12 @@ void ext_synchronize_rcu_tasks(void)
 	synchronize_rcu_tasks();
 }
 
+/* Copy the name of the current task, of TASK_COMM_LEN bytes. */
+void ext_get_task_comm(char *comm)
+{
+	memcpy(comm, current->comm, TASK_COMM_LEN);
+}
+
 void ext_init_waitqueue_head(struct wait_queue_head *waiters)
 {
 	init_waitqueue_head(waiters);
@@ -75,13 +81,39 @@ void ext_init_waitqueue_head(struct wait_queue_head *waiters)
 
 void ext_wake_up(struct wait_queue_head *waiters)
 {
-	wake_up(waiters);
+	wake_up_all(waiters);
 }
 
-/* Sleep until *@counter is at least @value, for up to @limit ns. */
-void ext_wait_until_reached(struct wait_queue_head *waiters,
-			    const u64 *counter, u64 value, u64 limit)
+/* Make *@wanted at most @value. Returns whether *@counter is at least @value. */
+static bool reached(const u64 *counter, u64 *wanted, u64 value)
 {
-	wait_event_hrtimeout(*waiters, READ_ONCE(*counter) >= value,
-			     ns_to_ktime(limit));
+	u64 old = READ_ONCE(*wanted);
+
+	while (value < old)
+		if (try_cmpxchg(wanted, &old, value))
+			break;
+	/* Either the task that counts sees @value, or its event is seen here. */
+	smp_mb();
+	return READ_ONCE(*counter) >= value;
+}
+
+/*
+ * Sleep until *@counter is at least @value, for up to @limit ns or, if it is
+ * KTIME_MAX, without a limit. With @seen, the sleep is interruptible, and ends
+ * when *@kicks is another number. Returns ETIME if the limit was reached, and
+ * ERESTARTSYS if there is a signal.
+ *
+ * The task is in the queue before *@wanted is changed: if it is changed back
+ * after that, the task is woken.
+ */
+int ext_wait_until_reached(struct wait_queue_head *waiters, const u64 *counter,
+			   u64 *wanted, u64 value, s64 limit, const u64 *kicks,
+			   const u64 *seen)
+{
+	if (!seen)
+		return wait_event_hrtimeout(*waiters,
+			reached(counter, wanted, value), limit);
+	return wait_event_interruptible_hrtimeout(*waiters,
+		reached(counter, wanted, value) || READ_ONCE(*kicks) != *seen,
+		limit);
 }

@@ -41,6 +41,7 @@ pub mod io_uring;
 pub mod iov;
 pub mod page_map;
 pub mod percpu;
+pub mod percpu_pool;
 pub mod percpu_ref;
 pub mod sync;
 pub mod task;

@@ -23,3 +23,14 @@ pub fn account_write(bytes: usize) {
     // SAFETY: No requirements.
     unsafe { bindings::ext_task_io_account_write(bytes) };
 }
+
+/// The most bytes that the name of a task has, with the NUL behind it.
+pub const COMM_LEN: usize = bindings::TASK_COMM_LEN as usize;
+
+/// Returns the name of the current task, followed by NULs.
+pub fn comm() -> [u8; COMM_LEN] {
+    let mut comm = [0; COMM_LEN];
+    // SAFETY: There is room for a name.
+    unsafe { bindings::ext_get_task_comm(comm.as_mut_ptr().cast()) };
+    comm
+}
