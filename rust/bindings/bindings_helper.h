@@ -15,9 +15,12 @@
 #include <linux/iomap.h>
 #include <linux/kallsyms.h>
 #include <linux/kthread.h>
+#include <linux/mman.h>
 #include <linux/task_work.h>
+#include <linux/vmalloc.h>
 
 #include "../../include/uapi/rnull_dio.h"
+#include "../helpers/aio.h"
 #include "../helpers/helpers.h"
 #include "../helpers/redirect.h"
 #include "../helpers/trace.h"
@@ -32,6 +35,8 @@ const blk_opf_t EXT_REQ_POLLED = REQ_POLLED;
 const int EXT_IOCB_HIPRI = IOCB_HIPRI;
 const int EXT_IOCB_DSYNC = IOCB_DSYNC;
 const int EXT_IOCB_NOWAIT = IOCB_NOWAIT;
+const int EXT_IOCB_EVENTFD = IOCB_EVENTFD;
+const int EXT_IOCB_WRITE = IOCB_WRITE;
 const fmode_t EXT_FMODE_CAN_ODIRECT = FMODE_CAN_ODIRECT;
 const fmode_t EXT_FMODE_NOWAIT = FMODE_NOWAIT;
 const fmode_t EXT_FMODE_READ = FMODE_READ;
@@ -70,6 +75,10 @@ const gfp_t EXT_GFP_NO_RESERVE =
 const gfp_t EXT_GFP_NOIO = GFP_NOIO;
 const gfp_t EXT_GFP_NOIO_ZERO = GFP_NOIO | __GFP_ZERO;
 const long EXT_DIO_RW_PASSED = EXT_DIO_PASSED;
+const long EXT_AIO_CALL_PASSED = EXT_AIO_PASSED;
+const u32 EXT_POLLFREE = (__force u32)POLLFREE;
+const u32 EXT_AIO_MAGIC = EXT_AIO_RING_MAGIC;
+const ssize_t EXT_EIOCBQUEUED = -EIOCBQUEUED;
 const int EXT_IOCB_ATOMIC = IOCB_ATOMIC;
 const unsigned int EXT_S_ENCRYPTED = S_ENCRYPTED;
 const unsigned long EXT_AS_ERRORS = BIT(AS_EIO) | BIT(AS_ENOSPC);

@@ -5,6 +5,7 @@
 #include <linux/fs.h>
 #include <linux/ftrace.h>
 #include <linux/iomap.h>
+#include <linux/kprobes.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/rcupdate.h>
@@ -62,6 +63,31 @@ void ext_ftrace_detach(struct ftrace_ops *ops, void *trampoline)
 	}
 	synchronize_rcu_tasks();
 	kfree(ops);
+#endif
+}
+
+/*
+ * Returns the address of a function of the kernel, or an error pointer. The
+ * kernel does not export kallsyms_lookup_name(), but looks up a kprobe's symbol;
+ * the probe is not armed.
+ */
+void *ext_find_function(const char *name)
+{
+#ifdef CONFIG_KPROBES
+	struct kprobe *probe __free(kfree) = kzalloc(sizeof(*probe), GFP_KERNEL);
+	int err;
+
+	if (!probe)
+		return ERR_PTR(-ENOMEM);
+	probe->symbol_name = name;
+	probe->flags = KPROBE_FLAG_DISABLED;
+	err = register_kprobe(probe);
+	if (err)
+		return ERR_PTR(err);
+	unregister_kprobe(probe);
+	return probe->addr;
+#else
+	return ERR_PTR(-EOPNOTSUPP);
 #endif
 }
 

@@ -15,6 +15,7 @@ struct iomap_ops;
 
 struct ftrace_ops *ext_ftrace_attach(void *function, void *trampoline);
 void ext_ftrace_detach(struct ftrace_ops *ops, void *trampoline);
+void *ext_find_function(const char *name);
 
 /* What takes the direct I/O of a super block, with the arguments of iomap_dio_rw() and itself. */
 struct ext_dio_taker {

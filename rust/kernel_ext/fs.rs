@@ -8,6 +8,7 @@ pub(crate) mod inode;
 pub mod iomap;
 pub(crate) mod kiocb;
 pub mod mount;
+pub(crate) mod open_file;
 pub mod options;
 mod page_cache;
 pub mod super_block;

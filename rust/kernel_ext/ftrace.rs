@@ -63,6 +63,18 @@ impl Redirect {
     }
 }
 
+/// Returns the address of a function of the kernel. Sleeps.
+///
+/// # Errors
+///
+/// - `EOPNOTSUPP`: this kernel cannot find functions by their names (`CONFIG_KPROBES`).
+/// - `ENOENT`: there is no such function.
+/// - `ENOMEM`.
+pub(crate) fn find_function(name: &CStr) -> Result<*mut c_void> {
+    // SAFETY: The name is a valid string.
+    from_err_ptr(unsafe { bindings::ext_find_function(name.as_char_ptr()) })
+}
+
 impl Drop for Redirect {
     fn drop(&mut self) {
         // SAFETY: By the type invariant.

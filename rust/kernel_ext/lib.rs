@@ -2,9 +2,10 @@
 
 //! Kernel abstractions that `rust/kernel` does not have yet.
 //!
-//! All unsafe code of the module is in this crate. Outside of [`dio`], files are laid out as they
-//! would lie under `rust/kernel/`, one abstraction a file, so that each can go upstream on its own.
-//! [`dio`] is the unsafe half of the direct I/O engine. It uses the others; none of them uses it.
+//! All unsafe code of the module is in this crate. Outside of [`dio`] and [`aio`], files are laid out
+//! as they would lie under `rust/kernel/`, one abstraction a file, so that each can go upstream on its
+//! own. [`dio`] is the unsafe half of the direct I/O engine. It uses the others; none of them uses
+//! it. [`aio`] is the unsafe half of Linux AIO. It uses all others, and [`dio`].
 
 #![deny(unsafe_op_in_unsafe_fn)]
 #![warn(missing_docs)]
@@ -30,11 +31,14 @@ pub(crate) mod bindings {
     include!(env!("RNULL_DIO_BINDINGS"));
 }
 
+pub mod aio;
 pub mod block;
 pub mod configfs;
 pub mod context;
+pub(crate) mod cred;
 pub mod debugfs;
 pub mod dio;
+pub mod eventfd;
 pub mod fs;
 pub mod ftrace;
 pub mod io_uring;
@@ -43,7 +47,9 @@ pub mod page_map;
 pub mod percpu;
 pub mod percpu_pool;
 pub mod percpu_ref;
+pub mod signal;
 pub mod sync;
+pub mod sysctl;
 pub mod task;
 pub mod task_work;
 pub mod workqueue;

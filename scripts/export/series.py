@@ -16,11 +16,21 @@ import shims
 
 MODULE = "ext"
 
-# Files of the crate that are not exported: the commands of diofs, and what redirects functions of a
-# running kernel
-LEFT_OUT = {"dio/attach.rs", "dio/uapi.rs", "fs/mount.rs", "ftrace.rs"}
+# Files of the crate that are not exported: the commands of diofs, and what redirects
+# functions of a running kernel, with AIO and what only AIO uses
+LEFT_OUT = {
+    "aio.rs",
+    "dio/attach.rs",
+    "dio/uapi.rs",
+    "eventfd.rs",
+    "fs/mount.rs",
+    "fs/open_file.rs",
+    "ftrace.rs",
+    "signal.rs",
+    "sysctl.rs",
+}
 # Files with C code, likewise
-LEFT_OUT_C = {"redirect.c", "trace.c"}
+LEFT_OUT_C = {"aio.c", "aio_calls.c", "aio_poll.c", "redirect.c", "trace.c"}
 
 # The patches with abstractions: the name of the changelog, and the modules of the crate, which come
 # with their folders. A patch without names takes all modules that no other patch names. Unknown
@@ -201,7 +211,7 @@ def without_left_out(text, folder):
     """Removes the declarations and re-exports of files that are left out of a module's folder."""
     for path in map(Path, LEFT_OUT):
         if path.parent == folder:
-            text = re.sub(rf"(?m)^(?:pub )?mod {path.stem};\n", "", text)
+            text = re.sub(rf"(?m)^(?:pub(?:\([^)]*\))? )?mod {path.stem};\n", "", text)
             text = re.sub(rf"(?ms)^    {path.stem}::\{{.*?^    \}},\n", "", text)
     return text
 

@@ -106,11 +106,16 @@ pub struct DeferringKiocb {
     deferred: UnsafeCell<Option<Deferred>>,
     /// Whether the kiocb holds a write count of the super block.
     writes: UnsafeCell<bool>,
+    waits: bool,
     complete: fn(NonNull<Self>, Outcome),
 }
 
 impl DeferringKiocb {
     /// Creates a request for `file`, at `pos` bytes, with `flags` (`IOCB_*`).
+    ///
+    /// `waits` says that the issuer runs a [`Deferred`] only in a task that sleeps for the results of
+    /// requests, and for nothing else, and soon. Requests that are counted are handed over to such
+    /// an issuer only, see [`DioTarget::DEFERS`](super::DioTarget::DEFERS).
     ///
     /// `complete` is called once for a request that was queued, in any context, hard interrupts
     /// included, and must not sleep. The request is the issuer's again.
@@ -118,10 +123,11 @@ impl DeferringKiocb {
     /// # Safety
     ///
     /// `file` must stay valid until the request is complete.
-    pub(super) unsafe fn new(
+    pub(crate) unsafe fn new(
         file: *mut bindings::file,
         pos: bindings::loff_t,
         flags: i32,
+        waits: bool,
         complete: fn(NonNull<Self>, Outcome),
     ) -> Self {
         let mut iocb: bindings::kiocb = pin_init::zeroed();
@@ -133,12 +139,13 @@ impl DeferringKiocb {
             iocb: Opaque::new(iocb),
             deferred: UnsafeCell::new(None),
             writes: UnsafeCell::new(false),
+            waits,
             complete,
         }
     }
 
     /// Returns the C kiocb.
-    pub(super) fn as_raw(&self) -> *mut bindings::kiocb {
+    pub(crate) fn as_raw(&self) -> *mut bindings::kiocb {
         self.iocb.get()
     }
 
@@ -148,9 +155,16 @@ impl DeferringKiocb {
         iocb.ki_complete.map(|f| f as usize) == Some(ki_complete as usize)
     }
 
+    /// Returns whether `iocb` is the first field of such an object whose issuer waits.
+    #[inline]
+    pub(super) fn is_waiting(iocb: &bindings::kiocb) -> bool {
+        // SAFETY: It is the first field.
+        Self::is(iocb) && unsafe { (*(&raw const *iocb).cast::<Self>()).waits }
+    }
+
     /// Takes a write count of the super block, before the request is issued. Sleeps while the file
     /// system is frozen, unless the request must not sleep. Returns whether the count was taken.
-    pub(super) fn start_write(&mut self) -> bool {
+    pub(crate) fn start_write(&mut self) -> bool {
         // SAFETY: The kiocb is valid, and so is its file.
         let taken = unsafe { bindings::ext_kiocb_start_write(self.as_raw()) };
         *self.writes.get_mut() = taken;
@@ -163,7 +177,7 @@ impl DeferringKiocb {
     ///
     /// `iocb` must be that of a valid `DeferringKiocb`, to which the caller has exclusive access.
     #[inline]
-    pub(super) unsafe fn end_write(iocb: *mut bindings::kiocb) {
+    pub(crate) unsafe fn end_write(iocb: *mut bindings::kiocb) {
         // SAFETY: By the safety requirements of this function.
         let writes = unsafe { &mut *(*iocb.cast::<Self>()).writes.get() };
         if *writes {

@@ -179,8 +179,15 @@ impl<T: DioTarget> EndedDio<T> {
     pub fn issuer_defers(&self) -> bool {
         matches!(
             self.issuer(),
-            Issuer::IoUring(_) | Issuer::Native | Issuer::Deferring
+            Issuer::IoUring(_) | Issuer::Native | Issuer::Deferring | Issuer::Waiting
         )
+    }
+
+    /// Returns whether the issuer runs completions only in a task that sleeps for the results of
+    /// requests, and for nothing else.
+    #[inline]
+    pub fn issuer_waits(&self) -> bool {
+        self.issuer() == Issuer::Waiting
     }
 
     /// Returns whether the issuer runs completions by `kiocb->dio_complete`.
@@ -213,7 +220,8 @@ impl<T: HandOver> EndedDio<T> {
     /// Hands the request over to its issuer, which runs the rest by [`HandOver::run`]. Any context.
     ///
     /// The caller must have called [`end_dio`](Self::end_dio) and [`end_write`](Self::end_write),
-    /// because the issuer's task may be sleeping until these counts are dropped.
+    /// because the issuer's task may be sleeping until these counts are dropped; unless the issuer
+    /// [waits](Self::issuer_waits).
     ///
     /// # Errors
     ///
@@ -234,7 +242,7 @@ impl<T: HandOver> EndedDio<T> {
                 self.defer();
                 Ok(())
             }
-            Issuer::Deferring => {
+            Issuer::Deferring | Issuer::Waiting => {
                 let iocb = self.kiocb().as_raw();
                 // SAFETY: The issuer is known to be such a kiocb, and it is the request's.
                 unsafe { DeferringKiocb::hand_over(iocb, self.into_deferred()) };

@@ -41,7 +41,8 @@ pub trait DioTarget: Gated + Sized + Send + Sync + 'static {
     /// The state of a request.
     type State: Send + Sync + 'static;
 
-    /// Whether requests may be handed over to their issuers.
+    /// Whether requests may be handed over to their issuers. If not, they stay counted, and may be
+    /// handed over to an issuer that waits for nothing but results.
     const DEFERS: bool;
 
     /// Returns the pool that requests are allocated from. Always the same.
@@ -111,7 +112,10 @@ impl<T: DioTarget> Head<T> {
             match unsafe { set.alloc(device, nr_vecs, opf, bindings::EXT_GFP_NO_RESERVE) } {
                 // An issuer that polls is asked for, too.
                 Some(bio) if T::DEFERS || kiocb.is_hipri() => (bio, kiocb.issuer()),
-                Some(bio) => (bio, Issuer::Plain),
+                Some(bio) => {
+                    let issuer = kiocb.issuer_of_counted();
+                    (bio, issuer)
+                }
                 None if nowait => return Err(kiocb),
                 // SAFETY: As above.
                 None => unsafe {

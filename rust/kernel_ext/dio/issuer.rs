@@ -39,6 +39,9 @@ pub(super) enum Issuer {
     Native,
     /// A [`DeferringKiocb`] of this module, which drops its write count itself.
     Deferring,
+    /// As [`Deferring`](Self::Deferring), and the issuer runs completions only in a task that waits
+    /// for nothing but results. Its requests may be handed over while they are counted.
+    Waiting,
 }
 
 impl Issuer {
@@ -49,7 +52,11 @@ impl Issuer {
             return Self::Plain;
         };
         if DeferringKiocb::is(iocb) {
-            return Self::Deferring;
+            return if DeferringKiocb::is_waiting(iocb) {
+                Self::Waiting
+            } else {
+                Self::Deferring
+            };
         }
         // A stacked file system copies flags from kiocb to kiocb, but not completion functions.
         match Function::of(ki_complete as usize) {
@@ -58,6 +65,16 @@ impl Issuer {
             // SAFETY: The kiocb is valid.
             Function::IoUring if unsafe { bindings::ext_iocb_defers(iocb) } => Self::Native,
             Function::IoUring => Self::of_current(),
+        }
+    }
+
+    /// As [`of`](Self::of), for a request that stays counted: only an issuer that waits matters.
+    #[inline]
+    pub(super) fn of_counted(iocb: &bindings::kiocb) -> Self {
+        if DeferringKiocb::is_waiting(iocb) {
+            Self::Waiting
+        } else {
+            Self::Plain
         }
     }
 

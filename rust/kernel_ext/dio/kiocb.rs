@@ -177,7 +177,7 @@ impl<T: Gated> DioKiocb<T> {
     pub(super) unsafe fn end_write(&mut self, issuer: Issuer) {
         match issuer {
             Issuer::IoUring(_) | Issuer::IoUringPoll => self.end_write_of_io_uring(),
-            Issuer::Deferring => {
+            Issuer::Deferring | Issuer::Waiting => {
                 // SAFETY: By the safety requirements of this function it is such a kiocb, and this
                 // object is the only one to access it.
                 unsafe { DeferringKiocb::end_write(self.kiocb.as_raw()) };
@@ -212,6 +212,13 @@ impl<T: Gated> DioKiocb<T> {
     pub(super) fn issuer(&self) -> Issuer {
         // SAFETY: The kiocb is valid.
         Issuer::of(unsafe { &*self.kiocb.as_raw() })
+    }
+
+    /// As [`issuer`](Self::issuer), for a request that stays counted.
+    #[inline]
+    pub(super) fn issuer_of_counted(&self) -> Issuer {
+        // SAFETY: The kiocb is valid.
+        Issuer::of_counted(unsafe { &*self.kiocb.as_raw() })
     }
 
     /// Sets the bio that [`poll_cookie`](super::poll_cookie) finds.

@@ -150,6 +150,7 @@ impl<T: DioTarget> TestIo<T> {
                 file,
                 pos as bindings::loff_t,
                 options.iocb_flags(),
+                false,
                 Self::completed,
             )
         };

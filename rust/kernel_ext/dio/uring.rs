@@ -147,8 +147,9 @@ impl IdleRequest {
     unsafe fn new(file: *mut bindings::file, pos: u64, flags: c_int) -> Result<Self> {
         // SAFETY: By the safety requirements of this function. CAST: A position that does not fit
         // was refused.
-        let iocb =
-            unsafe { DeferringKiocb::new(file, pos as bindings::loff_t, flags, Request::ended) };
+        let iocb = unsafe {
+            DeferringKiocb::new(file, pos as bindings::loff_t, flags, false, Request::ended)
+        };
         let mut request = KBox::new(
             Request {
                 iocb,

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/errno.h>
+#include <linux/module.h>
+#include <linux/ptrace.h>
+#include <linux/rcupdate.h>
+
+#include "aio.h"
+
+#ifdef CONFIG_X86_64
+#include <asm/ibt.h>
+#include <asm/linkage.h>
+#include <asm/nospec-branch.h>
+#include <asm/unwind_hints.h>
+#endif
+
+static struct ext_aio_taker *ext_aio_taker;
+
+/* Have the calls passed to @taker that are redirected. EBUSY if there is a taker. */
+int ext_aio_set_taker(struct ext_aio_taker *taker)
+{
+	/* A task that finds the taker finds what it points to. */
+	return cmpxchg(&ext_aio_taker, NULL, taker) ? -EBUSY : 0;
+}
+
+/*
+ * Sleeps. When this returns, no task passes a call to the taker that it was not
+ * in already.
+ */
+void ext_aio_unset_taker(void)
+{
+	WRITE_ONCE(ext_aio_taker, NULL);
+	/* A task may have read it, and not yet called it. */
+	synchronize_rcu_tasks();
+}
+
+#ifdef CONFIG_X86_64
+/*
+ * Called by the trampolines, with the only argument of the kernel's function.
+ * Not static, because they refer to it by its name.
+ */
+long ext_aio_call(const struct pt_regs *regs, enum ext_aio_call call);
+
+long ext_aio_call(const struct pt_regs *regs, enum ext_aio_call call)
+{
+	struct ext_aio_taker *taker = READ_ONCE(ext_aio_taker);
+	unsigned long args[] = {
+		regs->di, regs->si, regs->dx, regs->r10, regs->r8, regs->r9,
+	};
+
+	if (!taker)
+		return EXT_AIO_PASSED;
+	return taker->call(call, args, taker);
+}
+
+/*
+ * A function that is called at the entry of the kernel's function for a system
+ * call. The stack then has the address in the kernel's function where it goes
+ * on, and the address of its caller.
+ *
+ * Returns to the kernel's function, with its argument, if ext_aio_call() returns
+ * EXT_AIO_PASSED. Otherwise returns its result to the caller.
+ */
+#define EXT_AIO_TRAMPOLINE(name, call)					\
+void name(void);							\
+asm("	.pushsection .text, \"ax\", @progbits\n"			\
+	"	.type	" #name ", @function\n"				\
+	"	.globl	" #name "\n"					\
+	#name ":\n"							\
+	ASM_ENDBR							\
+	"	pushq	%rbp\n"						\
+	"	movq	%rsp, %rbp\n"					\
+	CALL_DEPTH_ACCOUNT						\
+	"	pushq	%rdi\n"						\
+	"	movl	$" __stringify(call) ", %esi\n"			\
+	"	call	ext_aio_call\n"					\
+	/* Overflows for EXT_AIO_PASSED only */				\
+	"	cmpq	$1, %rax\n"					\
+	"	jo	1f\n"						\
+	"	leave\n"						\
+	/* Passes over the address in the kernel's function */		\
+	"	leaq	8(%rsp), %rsp\n"				\
+	UNWIND_HINT_FUNC						\
+	ASM_RET								\
+	"1:	popq	%rdi\n"						\
+	"	popq	%rbp\n"						\
+	"	" ASM_RET						\
+	"	.size	" #name ", .-" #name "\n"			\
+	"	.popsection\n")
+
+EXT_AIO_TRAMPOLINE(ext_aio_setup_trampoline, 0);
+EXT_AIO_TRAMPOLINE(ext_aio_destroy_trampoline, 1);
+EXT_AIO_TRAMPOLINE(ext_aio_submit_trampoline, 2);
+EXT_AIO_TRAMPOLINE(ext_aio_cancel_trampoline, 3);
+EXT_AIO_TRAMPOLINE(ext_aio_getevents_trampoline, 4);
+EXT_AIO_TRAMPOLINE(ext_aio_pgetevents_trampoline, 5);
+
+static const struct {
+	const char *name;
+	void (*trampoline)(void);
+} ext_aio_calls[EXT_AIO_CALLS] = {
+	[EXT_AIO_SETUP] = { "__x64_sys_io_setup", ext_aio_setup_trampoline },
+	[EXT_AIO_DESTROY] = { "__x64_sys_io_destroy", ext_aio_destroy_trampoline },
+	[EXT_AIO_SUBMIT] = { "__x64_sys_io_submit", ext_aio_submit_trampoline },
+	[EXT_AIO_CANCEL] = { "__x64_sys_io_cancel", ext_aio_cancel_trampoline },
+	[EXT_AIO_GETEVENTS] = { "__x64_sys_io_getevents", ext_aio_getevents_trampoline },
+	[EXT_AIO_PGETEVENTS] = { "__x64_sys_io_pgetevents", ext_aio_pgetevents_trampoline },
+};
+
+/* Returns the name of the kernel's function. */
+const char *ext_aio_call_name(enum ext_aio_call call)
+{
+	return ext_aio_calls[call].name;
+}
+
+void *ext_aio_trampoline(enum ext_aio_call call)
+{
+	return ext_aio_calls[call].trampoline;
+}
+#else
+const char *ext_aio_call_name(enum ext_aio_call call)
+{
+	return "";
+}
+
+void *ext_aio_trampoline(enum ext_aio_call call)
+{
+	return NULL;
+}
+#endif

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Linux AIO: its system calls, contexts that processes map, and requests.
+//!
+//! This module has the unsafe half: what is mapped, referred to, or called by the kernel. Which
+//! request gets a slot, where its result goes, and which task is woken is up to its user.
+//!
+//! | type | what it is |
+//! |---|---|
+//! | [`Interception`] | the redirection of the system calls |
+//! | [`Context`], [`ContextRef`] | a context, and one of its users |
+//! | [`Ring`] | the memory that a context shares with user space |
+//! | [`Request`] | a request, until user space has its result |
+//! | [`Unfinished`] | a request whose completion a task has to finish |
+//! | [`PollWait`] | a request that waits for events of a file |
+//!
+//! C header: [`include/linux/aio.h`](srctree/include/linux/aio.h)
+
+mod calls;
+mod context;
+mod fsync;
+mod iocb;
+mod poll;
+mod request;
+mod ring;
+mod rw;
+mod table;
+mod users;
+
+pub use self::{
+    calls::{
+        read_address,
+        read_sigset,
+        read_timeout,
+        write_address,
+        Call,
+        GetEvents,
+        Interception,
+        SystemCalls, //
+    },
+    context::{
+        Context,
+        ContextData,
+        ContextRef, //
+    },
+    iocb::{
+        Command,
+        Iocb, //
+    },
+    poll::{
+        PollWait,
+        Polls, //
+    },
+    request::{
+        Request,
+        Requests,
+        Unfinished, //
+    },
+    ring::{
+        Event,
+        Ring, //
+    },
+    rw::Transfer,
+    table::Table,
+};

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Requests that read and write.
+
+use core::mem::MaybeUninit;
+
+use kernel::{
+    error::{
+        code::{
+            ERESTARTNOHAND,
+            ERESTARTNOINTR,
+            ERESTARTSYS,
+            ERESTART_RESTARTBLOCK, //
+        },
+        to_result, //
+    },
+    ffi::{
+        c_int,
+        c_uint, //
+    },
+    prelude::*, //
+};
+
+use super::{
+    iocb::Iocb,
+    request::{
+        Request,
+        Requests, //
+    },
+};
+use crate::{
+    bindings,
+    context::MayIo, //
+};
+
+/// Whether data goes to or comes from the file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Transfer {
+    /// From the file to memory.
+    Read,
+    /// From memory to the file.
+    Write,
+}
+
+/// The memory of user space that a request transfers.
+struct UserMemory {
+    iter: bindings::iov_iter,
+    /// What `iter` points to if it was allocated.
+    iovec: *mut bindings::iovec,
+}
+
+impl UserMemory {
+    /// Describes the memory of `iocb`, which has one range, or several if `vectored`.
+    fn import(iocb: &Iocb, transfer: Transfer, vectored: bool) -> Result<Self> {
+        let mut iter = MaybeUninit::uninit();
+        let mut iovec = core::ptr::null_mut();
+        let source = match transfer {
+            Transfer::Read => bindings::ITER_DEST,
+            Transfer::Write => bindings::ITER_SOURCE,
+        } as c_int;
+        let buf = iocb.buf as *mut kernel::ffi::c_void;
+        // SAFETY: `iter` is valid for writes. The kernel checks what user space has given. With no
+        // room for segments, it allocates what it points to.
+        unsafe {
+            if vectored {
+                // CAST: The kernel refuses more than 1024 segments, whatever the upper bits are: the
+                // caller has refused what does not fit.
+                let segments = iocb.nbytes.min(u64::from(u32::MAX)) as c_uint;
+                let ret = bindings::import_iovec(
+                    source,
+                    buf.cast(),
+                    segments,
+                    0,
+                    &mut iovec,
+                    iter.as_mut_ptr(),
+                );
+                if ret < 0 {
+                    return Err(Error::from_errno(ret as c_int));
+                }
+            } else {
+                to_result(bindings::import_ubuf(
+                    source,
+                    buf,
+                    iocb.nbytes as usize,
+                    iter.as_mut_ptr(),
+                ))?;
+            }
+            Ok(Self {
+                iter: iter.assume_init(),
+                iovec,
+            })
+        }
+    }
+}
+
+impl Drop for UserMemory {
+    fn drop(&mut self) {
+        // SAFETY: It is NULL, or was allocated for this object.
+        unsafe { bindings::kfree(self.iovec.cast()) };
+    }
+}
+
+impl<T: Requests> Request<T> {
+    /// Issues the request. The context gets it back when it is complete, which may be before this
+    /// returns. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// Nothing has been issued, and the context does not get the request. As `io_submit(2)`.
+    pub fn read_write(
+        mut self,
+        iocb: &Iocb,
+        transfer: Transfer,
+        vectored: bool,
+        _io: &MayIo,
+    ) -> Result {
+        self.prepare(iocb, transfer)?;
+        let mut memory = UserMemory::import(iocb, transfer, vectored)?;
+        let write = transfer == Transfer::Write;
+        let inner = self.inner_mut();
+        let raw = inner.kiocb.as_raw();
+        // SAFETY: The kiocb and its file are valid, and so is the iterator.
+        to_result(unsafe {
+            bindings::rw_verify_area(
+                c_int::from(write),
+                (*raw).ki_filp,
+                &raw const (*raw).ki_pos,
+                bindings::ext_iov_iter_count(&memory.iter),
+            )
+        })?;
+        if write {
+            // SAFETY: The kiocb is valid and ours, and so is its file.
+            let regular = unsafe { bindings::ext_file_is_regular((*raw).ki_filp) };
+            if regular && !inner.kiocb.start_write() {
+                // The file system is frozen, and the request must not sleep.
+                self.complete(EAGAIN.to_errno() as isize);
+                return Ok(());
+            }
+            // SAFETY: As above.
+            unsafe { (*raw).ki_flags |= bindings::EXT_IOCB_WRITE };
+        }
+        let issued = self.issue();
+        // SAFETY: The kiocb is valid until it is complete. The file has the function, as was
+        // checked.
+        let ret = unsafe { bindings::ext_call_iter(raw, &mut memory.iter, write) };
+        if ret != bindings::EXT_EIOCBQUEUED {
+            // SAFETY: It was issued, and a request that was not queued is not completed by another.
+            unsafe { Self::complete_issued(issued, not_restarted(ret)) };
+        }
+        Ok(())
+    }
+
+    /// Sets the fields of the kiocb, and checks that the file can be read or written.
+    fn prepare(&mut self, iocb: &Iocb, transfer: Transfer) -> Result {
+        let raw = self.inner_mut().kiocb.as_raw();
+        // SAFETY: The kiocb is valid and ours, and so is its file.
+        unsafe {
+            let file = (*raw).ki_filp;
+            (*raw).ki_flags = (*file).f_iocb_flags as i32;
+            if iocb.flags & Iocb::RESFD != 0 {
+                (*raw).ki_flags |= bindings::EXT_IOCB_EVENTFD;
+            }
+            (*raw).ki_ioprio = if iocb.flags & Iocb::IOPRIO != 0 {
+                to_result(bindings::ext_ioprio_check(iocb.reqprio.into()))?;
+                // CAST: The bits of the priority.
+                iocb.reqprio as u16
+            } else {
+                bindings::ext_get_current_ioprio()
+            };
+            let write = transfer == Transfer::Write;
+            to_result(bindings::ext_kiocb_set_rw_flags(raw, iocb.rw_flags, write))?;
+            let (mode, has_function) = match transfer {
+                Transfer::Read => (
+                    bindings::EXT_FMODE_READ,
+                    (*(*file).f_op).read_iter.is_some(),
+                ),
+                Transfer::Write => (
+                    bindings::EXT_FMODE_WRITE,
+                    (*(*file).f_op).write_iter.is_some(),
+                ),
+            };
+            if (*file).f_mode & mode == 0 {
+                return Err(EBADF);
+            }
+            if !has_function {
+                return Err(EINVAL);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns the result for a call that is not restarted after a signal, because other requests of
+/// the same system call may be under way.
+fn not_restarted(ret: isize) -> isize {
+    let restarts = [
+        ERESTARTSYS,
+        ERESTARTNOINTR,
+        ERESTARTNOHAND,
+        ERESTART_RESTARTBLOCK,
+    ];
+    if restarts.iter().any(|err| err.to_errno() as isize == ret) {
+        EINTR.to_errno() as isize
+    } else {
+        ret
+    }
+}
