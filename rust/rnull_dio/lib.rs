@@ -9,6 +9,8 @@
 compile_error!("rnull_dio needs a kernel with CONFIG_64BIT");
 
 #[forbid(unsafe_code)]
+mod aio;
+#[forbid(unsafe_code)]
 mod counters;
 #[forbid(unsafe_code)]
 mod debugfs;
@@ -53,6 +55,8 @@ struct RnullDio {
     #[pin]
     live: Subsystem<live::Root>,
     #[pin]
+    aio: Subsystem<aio::Root>,
+    #[pin]
     attributes: File<()>,
     #[pin]
     routing: File<()>,
@@ -66,6 +70,7 @@ impl kernel::InPlaceModule for RnullDio {
         try_pin_init!(Self {
             disks <- disk::configfs::subsystem(debugfs.subdir(c"disk")),
             live <- live::subsystem(debugfs.subdir(c"live"), Redirection::new()?),
+            aio <- aio::subsystem(debugfs.subdir(c"aio")),
             attributes <- debugfs.read_callback_file(c"attributes", (), show_attributes),
             routing <- debugfs.read_callback_file(c"routing", (), show_routing),
             diofs: diofs::register(debugfs.subdir(c"diofs"))?,

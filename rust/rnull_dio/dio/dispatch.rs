@@ -107,11 +107,16 @@ fn raise_for_cache<F: Files>(dio: &mut EndedDio<Engine<F>>) {
 /// worker may complete the request, returns those that lead there.
 #[inline]
 fn arrival_and_issuer<F: Files>(dio: &EndedDio<Engine<F>>) -> (Arrival, Issuer) {
-    // Reapers and issuers run completions of requests that are not counted any more. Also if the
-    // issuer polls: what needs nothing is completed at once, and all else must not wait for a
+    // Reapers and most issuers run completions of requests that are not counted any more. Also if
+    // the issuer polls: what needs nothing is completed at once, and all else must not wait for a
     // reaper, which may be waiting for the count to be zero.
     if F::COUNTED {
-        return (Arrival::Irq, Issuer::Plain);
+        let issuer = if dio.issuer_waits() {
+            Issuer::Defers
+        } else {
+            Issuer::Plain
+        };
+        return (Arrival::Irq, issuer);
     }
     let arrival = if dio.was_polled() {
         Arrival::Polled
@@ -141,7 +146,11 @@ fn release<F: Files>(dio: &mut EndedDio<Engine<F>>) {
 
 /// Hands a request over to its issuer, or to the worker if the issuer cannot take it.
 fn hand_over<F: Files>(mut dio: EndedDio<Engine<F>>) {
-    release(&mut dio);
+    // Those that are counted are handed over to a task that waits for nothing but results, and so
+    // not for the counts.
+    if !F::COUNTED {
+        release(&mut dio);
+    }
     if dio.issuer_is_native() {
         dio.kiocb().target().stats.events.inc(Event::Native);
     }

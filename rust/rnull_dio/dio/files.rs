@@ -12,8 +12,9 @@ pub(crate) trait Files: Sized + Send + Sync + 'static {
     ///
     /// File systems rely on it that have an `->end_io`, or that wait for the count before they change
     /// blocks. A task may be sleeping in `inode_dio_wait()` for the count of its own request, so
-    /// such a request is completed by an interrupt, a waiter, its submitter or a worker only: never
-    /// by a task that the request was handed over to, or that reaps it.
+    /// such a request is completed by an interrupt, a waiter, its submitter or a worker: never by a
+    /// task that reaps it, and by a task that the request was handed over to only if that sleeps for
+    /// results and for nothing else.
     const COUNTED: bool;
 
     /// The number of workers. Each inode has one of them.

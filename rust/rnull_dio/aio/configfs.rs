@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The configfs subsystem, with the switch.
+
+use kernel::{
+    configfs::{
+        AttributeOperations,
+        Subsystem, //
+    },
+    configfs_attrs,
+    fmt::{
+        self,
+        Write as _, //
+    },
+    page::PAGE_SIZE,
+    prelude::*,
+    str::{
+        kstrtobool_bytes,
+        Formatter, //
+    },
+    sync::Arc, //
+};
+
+use kernel_ext::debugfs::File;
+
+use crate::debugfs::Dir;
+
+use super::{
+    control::Control,
+    stats::Stats, //
+};
+
+/// Returns the initializer of the subsystem, whose counters are in `debugfs`.
+pub(crate) fn subsystem(debugfs: Dir) -> impl PinInit<Subsystem<Root>, Error> {
+    let item_type = configfs_attrs! {
+        container: Subsystem<Root>,
+        data: Root,
+        attributes: [
+            enabled: 0,
+            comm: 1,
+        ],
+    };
+
+    Subsystem::new(
+        c"rnull_dio_aio",
+        item_type,
+        try_pin_init!(Root {
+            control <- {
+                let stats = Arc::new(Stats::new()?, GFP_KERNEL)?;
+                Control::new(stats)
+            },
+            _events <- debugfs.read_callback_file(
+                c"events",
+                control.stats.clone(),
+                show_events,
+            ),
+        }),
+    )
+}
+
+fn show_events(stats: &Arc<Stats>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    stats.show(f)
+}
+
+/// The directory.
+#[pin_data]
+pub(crate) struct Root {
+    #[pin]
+    control: Control,
+    #[pin]
+    _events: File<Arc<Stats>>,
+}
+
+/// The file `enabled`.
+#[vtable]
+impl AttributeOperations<0> for Root {
+    type Data = Root;
+
+    fn show(this: &Root, page: &mut [u8; PAGE_SIZE]) -> Result<usize> {
+        let mut f = Formatter::new(page);
+        writeln!(f, "{}", u8::from(this.control.is_enabled()))?;
+        Ok(f.bytes_written())
+    }
+
+    fn store(this: &Root, page: &[u8]) -> Result {
+        if kstrtobool_bytes(page.trim_ascii())? {
+            this.control.enable()
+        } else {
+            this.control.disable()
+        }
+    }
+}
+
+/// The file `comm`.
+#[vtable]
+impl AttributeOperations<1> for Root {
+    type Data = Root;
+
+    fn show(this: &Root, page: &mut [u8; PAGE_SIZE]) -> Result<usize> {
+        let mut f = Formatter::new(page);
+        this.control
+            .for_each_name(|name| Ok(f.write_fmt(fmt!("{name}\n"))?))?;
+        Ok(f.bytes_written())
+    }
+
+    fn store(this: &Root, page: &[u8]) -> Result {
+        this.control.set_names(page.trim_ascii_end())
+    }
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Deferral: completions that a task which waits in `io_getevents(2)` finishes.
+//!
+//! A completion that has to sleep is left to a task that waits for results of the context, and for
+//! nothing else. The request is still counted in `i_dio_count` and as a writer of its file system, so
+//! that another task may be waiting for it. The task that waits for results therefore is woken at
+//! once, however many results it waits for, and finishes all such completions before it accesses
+//! user space, which could wait for a lock that the other task holds.
+//!
+//! Without a task that waits, the worker of the inode finishes the completion.
+
+use kernel::{
+    prelude::*,
+    sync::atomic::ordering::Full, //
+};
+
+use kernel_ext::{
+    aio::Unfinished,
+    context::MayIo, //
+};
+
+use super::{
+    context::{
+        Context,
+        Data, //
+    },
+    results,
+    stats::Event, //
+};
+
+/// Leaves a completion to a task that waits, if there is one; if not, to the worker. Any context.
+pub(super) fn leave_to_waiter(request: Unfinished<Data>) {
+    // The request may be freed as soon as it is in the list.
+    let context = request.context().clone();
+    context.unfinished.push(request);
+    // Full order, also of this one, which changes nothing: either the task takes the request from
+    // the list when it has stopped waiting, or it is not counted here any more.
+    if context.waiting.fetch_add(0, Full) > 0 {
+        context.completed.kick();
+    } else {
+        context.unfinished.take_all().for_each(drop);
+    }
+}
+
+/// Waits until `enough` requests are complete, up to `limit` ns. Finishes the completions that are
+/// left to this task in the meantime. Sleeps.
+///
+/// Returns early without an error if there was such a completion.
+///
+/// # Errors
+///
+/// - `ETIME`: the limit was reached.
+/// - `ERESTARTSYS`: the task has a signal.
+pub(super) fn wait(context: &Context, enough: u64, limit: Option<i64>, io: &MayIo) -> Result {
+    context.stats.inc(Event::Sleep);
+    context.waiting.fetch_add(1, Full);
+    let kicks = context.completed.kicks();
+    // What is not in the list yet is followed by a kick.
+    let ret = if context.unfinished.is_empty() {
+        context
+            .completed
+            .wait_for_interruptible(enough, limit, kicks, io)
+    } else {
+        Ok(())
+    };
+    context.waiting.fetch_sub(1, Full);
+    let mut finished = false;
+    for request in context.unfinished.take_all() {
+        context.stats.inc(Event::Finish);
+        results::add(request.finish(io));
+        finished = true;
+    }
+    if finished {
+        Ok(())
+    } else {
+        ret
+    }
+}

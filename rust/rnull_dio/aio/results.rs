@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! From a completion to the ring.
+//!
+//! A request that is complete is added to a list, which takes no lock. The results of the whole list
+//! are put into the ring together: by the completion that adds the first one, if no task sleeps in
+//! `io_getevents(2)`, because a program may look at the ring without a system call; or else by the
+//! task that sleeps there, which is woken when as many requests are complete as it waits for.
+
+use kernel::{
+    prelude::*,
+    sync::{
+        atomic::ordering::Full,
+        barrier::smp_mb, //
+    },
+};
+
+use kernel_ext::{
+    aio::Request,
+    sync::llist::LockLessList, //
+};
+
+use super::{
+    context::{
+        Context,
+        Data,
+        Filled, //
+    },
+    stats::Event, //
+};
+
+/// Adds a request that is complete. Any context.
+pub(super) fn add(request: Request<Data>) {
+    // The request may be freed as soon as it is in the list.
+    let context = request.context().clone();
+    // A program that has been signalled may look at the ring.
+    let signals = request.eventfd().is_some();
+    context.done.push(request);
+    // A task that waits fills the ring after this, whether it is woken by this or not.
+    let left_to_task = context.completed.inc();
+    if !left_to_task || signals {
+        fill(&context);
+    }
+}
+
+/// Puts the results of the list into the ring, unless another task or CPU does. Any context.
+fn fill(context: &Context) {
+    loop {
+        let signals = LockLessList::new();
+        {
+            // If it is held, its holder looks at the list again.
+            let Some(mut filled) = context.filled.try_lock() else {
+                return;
+            };
+            fill_locked(context, &mut filled, &signals);
+        }
+        signal_all(&signals);
+        if !has_more(context) {
+            return;
+        }
+    }
+}
+
+/// Puts the results of the list into the ring, and gives back the slots of those that have been
+/// reaped.
+pub(super) fn fill_and_free(context: &Context) {
+    let signals = LockLessList::new();
+    {
+        let mut filled = context.filled.lock();
+        fill_locked(context, &mut filled, &signals);
+        free_slots(context, &mut filled);
+    }
+    signal_all(&signals);
+    if has_more(context) {
+        fill(context);
+    }
+}
+
+/// Returns whether there are results that were added while the lock was held.
+fn has_more(context: &Context) -> bool {
+    // Either the list is seen here, or the CPU that adds to it finds the lock free.
+    smp_mb(Full);
+    !context.done.is_empty()
+}
+
+/// Puts the results of the list into the ring. Requests with an eventfd go to `signals`.
+fn fill_locked(context: &Context, filled: &mut Filled, signals: &LockLessList<Request<Data>>) {
+    if context.done.is_empty() {
+        return;
+    }
+    let ring = context.ring();
+    for request in context.done.take_all() {
+        ring.write(filled.tail, request.event());
+        filled.tail = next(filled.tail, 1, ring.capacity());
+        filled.unreaped += 1;
+        if request.eventfd().is_some() {
+            signals.push(request);
+        }
+    }
+    ring.set_tail(filled.tail);
+    context.stats.inc(Event::Fill);
+}
+
+/// Gives back the slots of results that have been reaped.
+///
+/// Which these are, user space says: it may say anything, but no slot is given back twice.
+fn free_slots(context: &Context, filled: &mut Filled) {
+    let ring = context.ring();
+    let in_ring = distance(ring.head(), filled.tail, ring.capacity());
+    if let Some(reaped @ 1..) = filled.unreaped.checked_sub(in_ring) {
+        filled.unreaped = in_ring;
+        context.slots.put(reaped);
+    }
+}
+
+fn signal_all(signals: &LockLessList<Request<Data>>) {
+    for request in signals.take_all() {
+        if let Some(eventfd) = request.eventfd() {
+            eventfd.signal();
+        }
+    }
+}
+
+/// Returns the index that lies `count` behind `index` in a ring. Both are at most the capacity.
+pub(super) fn next(index: u32, count: u32, capacity: u32) -> u32 {
+    let next = index + count;
+    if next >= capacity {
+        next - capacity
+    } else {
+        next
+    }
+}
+
+/// Returns how many results are from `head` to `tail`.
+pub(super) fn distance(head: u32, tail: u32, capacity: u32) -> u32 {
+    if head <= tail {
+        tail - head
+    } else {
+        capacity - (head - tail)
+    }
+}
+
+#[kunit_tests(rnull_dio_aio_results)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn indices_begin_again_behind_the_last() {
+        for (index, count, expected) in [(0, 1, 1), (2, 1, 3), (3, 1, 0), (2, 4, 2), (3, 0, 3)] {
+            assert_eq!(next(index, count, 4), expected);
+        }
+    }
+
+    #[test]
+    fn results_are_counted_across_the_end() {
+        for (head, tail, expected) in [(0, 0, 0), (1, 3, 2), (3, 1, 2), (3, 3, 0), (1, 0, 3)] {
+            assert_eq!(distance(head, tail, 4), expected);
+            assert_eq!(next(head, expected, 4), tail);
+        }
+    }
+}

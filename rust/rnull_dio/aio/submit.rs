@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `io_submit(2)`.
+
+use core::mem;
+
+use kernel::{
+    prelude::*,
+    uaccess::UserPtr, //
+};
+
+use kernel_ext::{
+    aio::{
+        read_address,
+        Command,
+        Iocb,
+        Request,
+        Transfer, //
+    },
+    block::plug::with_plug,
+    context::MayIo, //
+};
+
+use super::{
+    context::{
+        Context,
+        ContextRef,
+        Data, //
+    },
+    results::fill_and_free,
+    stats::Event, //
+};
+
+/// With more requests than this, bios are held back in order to submit them together.
+const PLUG_THRESHOLD: usize = 2;
+
+/// Submits `nr` requests, whose addresses are at `iocbpp`. May sleep. Returns how many have been
+/// submitted.
+///
+/// # Errors
+///
+/// That of the first one, if none has been submitted.
+pub(super) fn submit(
+    context: &ContextRef,
+    nr: usize,
+    iocbpp: UserPtr,
+    io: &MayIo,
+) -> Result<usize> {
+    let nr = nr.min(context.ring().capacity() as usize);
+    if nr > PLUG_THRESHOLD {
+        with_plug(|| submit_all(context, nr, iocbpp, io))
+    } else {
+        submit_all(context, nr, iocbpp, io)
+    }
+}
+
+fn submit_all(context: &ContextRef, nr: usize, iocbpp: UserPtr, io: &MayIo) -> Result<usize> {
+    for index in 0..nr {
+        let from = iocbpp.wrapping_byte_add(index * size_of::<usize>());
+        let submitted = read_address(from, io)
+            .and_then(|iocb| submit_one(context, UserPtr::from_addr(iocb), io));
+        match submitted {
+            Ok(()) => (),
+            Err(err) if index == 0 => return Err(err),
+            Err(_) => return Ok(index),
+        }
+    }
+    Ok(nr)
+}
+
+fn submit_one(context: &ContextRef, user_iocb: UserPtr, io: &MayIo) -> Result {
+    let iocb = Iocb::read(user_iocb, io)?;
+    // CAST: More than half of what there can be is negative for C.
+    if iocb.reserved2 != 0 || (iocb.nbytes as isize) < 0 {
+        return Err(EINVAL);
+    }
+    let slot = Slot::take(context)?;
+    let request = Request::new(context.clone(), &iocb, user_iocb)?;
+    Iocb::set_key(user_iocb, io)?;
+    issue(request, &iocb, io)?;
+    context.stats.inc(Event::Submit);
+    // The result gives it back.
+    mem::forget(slot);
+    Ok(())
+}
+
+/// Issues a request.
+fn issue(request: Request<Data>, iocb: &Iocb, io: &MayIo) -> Result {
+    match iocb.command() {
+        Some(Command::Read { vectored }) => request.read_write(iocb, Transfer::Read, vectored, io),
+        Some(Command::Write { vectored }) => {
+            request.read_write(iocb, Transfer::Write, vectored, io)
+        }
+        Some(Command::Fsync { data_only }) if iocb.has_no_range() => request.fsync(data_only),
+        Some(Command::Poll) if iocb.has_only_events() => request.poll(iocb),
+        _ => Err(EINVAL),
+    }
+}
+
+/// A slot, which is given back when this is dropped.
+struct Slot<'a>(&'a Context);
+
+impl<'a> Slot<'a> {
+    /// Takes a slot.
+    ///
+    /// # Errors
+    ///
+    /// `EAGAIN`: there is none.
+    fn take(context: &'a Context) -> Result<Self> {
+        if !context.slots.take() {
+            // User space may have reaped results without a system call.
+            fill_and_free(context);
+            if !context.slots.take() {
+                return Err(EAGAIN);
+            }
+        }
+        Ok(Self(context))
+    }
+}
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        self.0.slots.put(1);
+    }
+}
