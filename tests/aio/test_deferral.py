@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Completions that a task finishes which sleeps in io_getevents(), in place of the worker.
+
+A completion has to sleep if there are cached pages in the range of the write. Those that were there
+before are dropped when it begins, so another task reads the range while the write is under way.
+"""
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+from guest import aio, counters, files, fio, live, policies, system
+from guest.memory import aligned
+
+BLOCK = 4096
+COUNT = 32
+
+# Slow enough that the read begins before the write ends
+DISK = {"memory_backed": 1, "size": 512, "irqmode": 2, "completion_nsec": 10_000_000}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def side():
+    """Only the module leaves completions to such a task."""
+    with aio.taken_over():
+        yield "module"
+
+
+@pytest.fixture(params=["xfs", "ext4"])
+def data(request, null_disk):
+    """A file of an attached file system."""
+    with live.on_device(request.param, null_disk(**DISK)) as mount:
+        path = mount / "data"
+        fio.lay_out(path, COUNT * BLOCK)
+        yield path
+
+
+def finished() -> int:
+    return counters.parse((counters.DEBUGFS / "aio/events").read_text())["finished"]
+
+
+def block(number: int):
+    memory = aligned(BLOCK)
+    memory[:] = bytes([number % 251 + 1]) * BLOCK
+    return memory
+
+
+class Reaper:
+    """A thread that sleeps in io_getevents() until it has COUNT results."""
+
+    def __init__(self, context: aio.Context, count: int):
+        self.events = []
+        self.thread = threading.Thread(
+            target=lambda: self.events.extend(context.io_getevents(count, count))
+        )
+        self.thread.start()
+
+    def results(self) -> list[tuple[int, int]]:
+        self.thread.join(60)
+        assert not self.thread.is_alive()
+        return sorted((event.data, event.res) for event in self.events)
+
+
+def write_beside_read(context: aio.Context, fd: int, cached: int, number: int, offset: int) -> None:
+    """Submits a write, and reads what it writes through the page cache."""
+    iocb = aio.request(aio.PWRITE, fd, block(number), offset, data=number)
+    assert context.io_submit(iocb) == 1
+    assert len(os.pread(cached, BLOCK, offset)) == BLOCK
+
+
+def test_no_worker_is_needed(data):
+    before, worker = finished(), live.routes()["worker"]
+    with files.opened(data) as fd, files.buffered(data) as cached, aio.Context(COUNT) as context:
+        reaper = Reaper(context, COUNT)
+        for number in range(COUNT):
+            write_beside_read(context, fd, cached, number, number * BLOCK)
+        assert reaper.results() == [(number, BLOCK) for number in range(COUNT)]
+        # The pages that were stale are gone.
+        for number in range(COUNT):
+            assert os.pread(cached, BLOCK, number * BLOCK) == bytes(block(number))
+    done = finished() - before
+    assert done + live.routes()["worker"] - worker == COUNT
+    # The task may be on its way back to sleep when a write ends.
+    assert done > COUNT // 2
+
+
+def test_a_task_that_does_not_sleep_leaves_it_to_the_worker(data):
+    before, worker = finished(), live.routes()["worker"]
+    with files.opened(data) as fd, files.buffered(data) as cached, aio.Context(COUNT) as context:
+        for number in range(4):
+            write_beside_read(context, fd, cached, number, number * BLOCK)
+        # What reads of the ring see without a system call.
+        system.wait_for(lambda: context.header.tail == 4)
+        assert [event.res for event in context.io_getevents(4, 4)] == 4 * [BLOCK]
+    assert finished() == before
+    assert live.routes()["worker"] > worker
+
+
+@pytest.mark.parametrize("way", ["fallocate", "ftruncate", "freeze"])
+def test_another_task_waits_for_the_write(way, data):
+    """The task that sleeps wants more results than there are, and the write is left to it."""
+    before, mount = finished(), data.parent
+    with files.opened(data) as fd, files.buffered(data) as cached, aio.Context(16) as context:
+        for number in range(max(policies.ROUNDS // 10, 1)):
+            reaper = Reaper(context, 2)
+            write_beside_read(context, fd, cached, number, 0)
+            if way == "fallocate":
+                files.fallocate(fd, files.KEEP_SIZE | files.PUNCH_HOLE, 4 * BLOCK, BLOCK)
+            elif way == "ftruncate":
+                os.ftruncate(fd, COUNT * BLOCK + number % 2)
+            else:
+                system.run("fsfreeze", "--freeze", mount)
+                system.run("fsfreeze", "--unfreeze", mount)
+            write_beside_read(context, fd, cached, number + 1, BLOCK)
+            assert reaper.results() == [(number, BLOCK), (number + 1, BLOCK)]
+            assert files.pread(fd, BLOCK, 0) == bytes(block(number))
+    assert finished() > before
+
+
+def test_the_task_that_sleeps_is_killed(data):
+    """What is left to it is finished before it is gone."""
+    for number in range(8):
+        child = os.fork()
+        if not child:
+            with files.opened(data) as fd, files.buffered(data) as cached:
+                context = aio.Context(16)
+                Reaper(context, 9)
+                for offset in range(0, 8 * BLOCK, BLOCK):
+                    write_beside_read(context, fd, cached, number, offset)
+                signal.pause()
+        system.wait_for(lambda child=child: sleeps(child))
+        os.kill(child, signal.SIGKILL)
+        assert os.waitpid(child, 0)[1] == signal.SIGKILL
+        with files.opened(data) as fd:
+            # It waits for writes that are counted.
+            os.ftruncate(fd, COUNT * BLOCK)
+
+
+def sleeps(child: int) -> bool:
+    """Returns whether a thread of a process sleeps in io_getevents()."""
+    calls = [path.read_text() for path in Path(f"/proc/{child}/task").glob("*/syscall")]
+    return any(call.split()[0] == str(aio.IO_GETEVENTS) for call in calls)
