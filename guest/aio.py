@@ -1,23 +1,47 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Linux AIO requests, one by one, as libaio issues them."""
+"""Linux AIO by its system calls, as libaio issues them, with any argument wrong."""
 
+import contextlib
 import ctypes
+import errno
+import math
 import os
+from collections import deque
 from collections.abc import Iterator
 
-from guest import uring
+from guest import tools, uring
 from guest.memory import address
 
 LIBC = ctypes.CDLL(None, use_errno=True)
+LIBC.syscall.restype = ctypes.c_long
 
 # System calls of x86-64
 IO_SETUP = 206
 IO_DESTROY = 207
 IO_GETEVENTS = 208
 IO_SUBMIT = 209
+IO_CANCEL = 210
+IO_PGETEVENTS = 333
+
+# IOCB_CMD_*
+PREAD = 0
+PWRITE = 1
+FSYNC = 2
+FDSYNC = 3
+POLL = 5
+NOOP = 6
+PREADV = 7
+PWRITEV = 8
 
 # IOCB_CMD_*, by the operation of io_uring
-OPCODES = {uring.READ_FILE: 0, uring.WRITE_FILE: 1}
+OPCODES = {uring.READ_FILE: PREAD, uring.WRITE_FILE: PWRITE}
+
+# Flags of a request, IOCB_FLAG_*
+RESFD = 1 << 0
+IOPRIO = 1 << 1
+
+# What the header of a ring begins with, see libaio's user_io_getevents()
+MAGIC = 0xA10A10A1
 
 
 class Iocb(ctypes.Structure):
@@ -50,58 +74,158 @@ class Event(ctypes.Structure):
     )
 
 
-def call(*arguments: object) -> int:
-    result = LIBC.syscall(*arguments)
+class Header(ctypes.Structure):
+    """struct aio_ring, which the ring begins with; events follow it."""
+
+    _fields_ = (
+        ("id", ctypes.c_uint32),
+        ("nr", ctypes.c_uint32),
+        ("head", ctypes.c_uint32),
+        ("tail", ctypes.c_uint32),
+        ("magic", ctypes.c_uint32),
+        ("compat_features", ctypes.c_uint32),
+        ("incompat_features", ctypes.c_uint32),
+        ("header_length", ctypes.c_uint32),
+    )
+
+
+class Timespec(ctypes.Structure):
+    _fields_ = (("seconds", ctypes.c_int64), ("nanoseconds", ctypes.c_int64))
+
+
+class Sigset(ctypes.Structure):
+    """struct __aio_sigset."""
+
+    _fields_ = (("mask", ctypes.c_void_p), ("size", ctypes.c_size_t))
+
+
+def timespec(seconds: float) -> Timespec:
+    whole = math.floor(seconds)
+    return Timespec(whole, round((seconds - whole) * 1e9))
+
+
+def call(number: int, *arguments: object) -> int:
+    """Executes a system call. Integers are passed as 64 bits, and structures by their address."""
+    words = (
+        ctypes.byref(each) if isinstance(each, ctypes.Structure | ctypes.Array) else each
+        for each in arguments
+    )
+    result = LIBC.syscall(
+        ctypes.c_long(number),
+        *(ctypes.c_long(each) if isinstance(each, int) else each for each in words),
+    )
     if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return result
+
+
+def result_of(number: int, *arguments: object) -> int | str:
+    """As call(), but returns an error's name."""
+    try:
+        return call(number, *arguments)
+    except OSError as error:
+        # Linux has one number for ENOTSUP and EOPNOTSUPP.
+        return errno.errorcode[error.errno].replace("ENOTSUP", "EOPNOTSUPP")
+
+
+def request(opcode: int, fd: int, memory=None, offset: int = 0, **more: int) -> Iocb:
+    """Returns a request. MEMORY is an object, or a pair of address and length."""
+    where = memory or (0, 0)
+    buf, nbytes = where if isinstance(where, tuple) else (address(where), len(where))
+    fields = {"buf": buf, "nbytes": nbytes, "offset": offset} | more
+    iocb = Iocb(lio_opcode=opcode, fildes=fd, **fields)
+    # It lives as long as the request.
+    iocb.memory = memory
+    return iocb
+
+
+def pointers(iocbs: list[Iocb | None]) -> ctypes.Array:
+    """Returns what io_submit() takes; None becomes a null pointer."""
+    array = (ctypes.c_void_p * max(len(iocbs), 1))()
+    for index, iocb in enumerate(iocbs):
+        array[index] = ctypes.addressof(iocb) if iocb is not None else None
+    return array
 
 
 class Context:
     """An AIO context with the methods of uring.Ring; it is destroyed at the end of the with
-    statement."""
+    statement, if it exists then."""
 
     def __init__(self, entries: int = 128):
         self.context = ctypes.c_ulong()
         self.queued: list[Iocb] = []
-        call(IO_SETUP, ctypes.c_long(entries), ctypes.byref(self.context))
+        # The last requests of io_submit(), whose memory must not go away while they are in flight
+        self.submitted: deque[Iocb | None] = deque(maxlen=8192)
+        call(IO_SETUP, entries, ctypes.byref(self.context))
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        call(IO_DESTROY, self.context)
+        if self.context.value:
+            call(IO_DESTROY, self.context)
+
+    @property
+    def id(self) -> int:
+        return self.context.value
+
+    @property
+    def header(self) -> Header:
+        """The header of the ring, in the ring."""
+        return Header.from_address(self.id)
+
+    def slots(self, count: int) -> ctypes.Array:
+        """The first COUNT events of the ring, in the ring."""
+        return (Event * count).from_address(self.id + ctypes.sizeof(Header))
+
+    def destroy(self) -> int | str:
+        """Calls io_destroy(), before the end of the with statement."""
+        context, self.context = self.context, ctypes.c_ulong()
+        return result_of(IO_DESTROY, context)
+
+    def io_submit(self, *iocbs: Iocb | None, nr: int | None = None) -> int | str:
+        """Calls io_submit() once, by default with the number of IOCBS."""
+        nr = len(iocbs) if nr is None else nr
+        self.submitted += iocbs
+        return result_of(IO_SUBMIT, self.context, nr, pointers(list(iocbs)))
+
+    def io_cancel(self, iocb: Iocb) -> int | str:
+        return result_of(IO_CANCEL, self.context, iocb, Event())
+
+    def io_getevents(self, min_nr: int, nr: int, timeout: float | None = None) -> list[Event] | str:
+        """Calls io_getevents(). Returns the events, or the error's name."""
+        events = (Event * max(nr, 1))()
+        limit = None if timeout is None else timespec(timeout)
+        count = result_of(IO_GETEVENTS, self.context, min_nr, nr, events, limit)
+        return count if isinstance(count, str) else events[:count]
 
     def queue_file(
         self, opcode: int, fd: int, memory, pos: int, rw_flags: int = 0, user_data: int = 0
     ) -> None:
         """Puts a read or a write into the queue; submit() submits it."""
-        self.queued.append(
-            Iocb(
-                data=user_data,
-                rw_flags=rw_flags,
-                lio_opcode=OPCODES[opcode],
-                fildes=fd,
-                buf=address(memory),
-                nbytes=len(memory),
-                offset=pos,
-            )
-        )
+        more = {"rw_flags": rw_flags, "data": user_data}
+        self.queued.append(request(OPCODES[opcode], fd, memory, pos, **more))
 
     def submit(self) -> None:
-        pointers = [ctypes.pointer(iocb) for iocb in self.queued]
-        array = (ctypes.POINTER(Iocb) * len(pointers))(*pointers)
         done = 0
-        while done < len(pointers):
-            left = ctypes.byref(array, done * ctypes.sizeof(ctypes.c_void_p))
-            done += call(IO_SUBMIT, self.context, ctypes.c_long(len(pointers) - done), left)
+        while done < len(self.queued):
+            left = self.queued[done:]
+            done += call(IO_SUBMIT, self.context, len(left), pointers(left))
         self.queued = []
 
     def completions(self, count: int) -> Iterator[tuple[int, int]]:
         """Waits for COUNT completions; gives user_data and the result of each."""
         event = Event()
-        one = ctypes.c_long(1)
         for _ in range(count):
-            assert call(IO_GETEVENTS, self.context, one, one, ctypes.byref(event), None) == 1
+            assert call(IO_GETEVENTS, self.context, 1, 1, event, None) == 1
             yield event.data, event.res
+
+
+@contextlib.contextmanager
+def taken_over(*options: object) -> Iterator[None]:
+    """Has io_setup() make contexts of the module; OPTIONS are those of "aio on"."""
+    tools.run(tools.RNULL_DIO, "aio", "on", *options)
+    try:
+        yield
+    finally:
+        tools.run(tools.RNULL_DIO, "aio", "off")

@@ -4,9 +4,12 @@
 import contextlib
 import ctypes
 import mmap
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 HUGE_PAGE = 2 << 20
+LIBC = ctypes.CDLL(None, use_errno=True)
 STAT_REFRESH = Path("/proc/sys/vm/stat_refresh")
 
 
@@ -41,6 +44,24 @@ def huge(length: int) -> memoryview:
 
 def address(memory: mmap.mmap | memoryview) -> int:
     return ctypes.addressof(ctypes.c_char.from_buffer(memory))
+
+
+def protect(where: int, length: int, protection: int) -> None:
+    """Calls mprotect(2); PROTECTION is 0 or a sum of mmap.PROT_*."""
+    arguments = ctypes.c_void_p(where), ctypes.c_size_t(length), protection
+    if LIBC.mprotect(*arguments):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+@contextlib.contextmanager
+def protected(memory: mmap.mmap, protection: int) -> Iterator[int]:
+    """Restricts the access to MEMORY for the time of the with statement; gives its address."""
+    where = address(memory)
+    protect(where, len(memory), protection)
+    try:
+        yield where
+    finally:
+        protect(where, len(memory), mmap.PROT_READ | mmap.PROT_WRITE)
 
 
 def pins() -> int:
