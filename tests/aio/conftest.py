@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Fixtures of the tests of Linux AIO: each runs with the kernel's own code and the module's."""
+
+import contextlib
+import mmap
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from guest import aio, files, kernel
+from guest.memory import address, aligned, pattern, protect
+
+# Whether the module has an AIO of its own. As long as it has none, only the kernel's is tested.
+MODULE_HAS_AIO = False
+
+# How long requests of the slow disk take
+DELAY = 0.4
+
+# What the kernel does is tested on the stock kernel only.
+SIDES = ([] if kernel.IS_DEBUG else ["kernel"]) + (["module"] if MODULE_HAS_AIO else [])
+
+OUTCOMES = pytest.StashKey[dict[tuple[int, str], str]]()
+
+
+@pytest.fixture(params=SIDES, scope="module", autouse=True)
+def side(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Whose AIO the contexts of a test belong to."""
+    with aio.taken_over() if request.param == "module" else contextlib.nullcontext():
+        yield request.param
+
+
+@pytest.fixture
+def context(side) -> Iterator[aio.Context]:  # noqa: ARG001
+    with aio.Context(16) as made:
+        yield made
+
+
+@pytest.fixture
+def disk(null_disk: Callable[..., Path]) -> Iterator[int]:
+    """A null disk with a pattern, open for direct I/O."""
+    path = null_disk(memory_backed=1, size=16, blocksize=512, irqmode=2)
+    fd = os.open(path, os.O_RDWR | os.O_DIRECT)
+    assert os.pwrite(fd, pattern(1 << 20), 0) == 1 << 20
+    yield fd
+    os.close(fd)
+
+
+@pytest.fixture
+def slow_disk(null_disk: Callable[..., Path]) -> Iterator[int]:
+    """A null disk whose requests take DELAY seconds, open for direct I/O."""
+    delay = {"completion_nsec": int(DELAY * 1e9)}
+    path = null_disk("slowdisk", size=16, irqmode=2, hw_queue_depth=1024, **delay)
+    fd = os.open(path, os.O_RDWR | os.O_DIRECT)
+    yield fd
+    os.close(fd)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[int]:
+    """A regular file with a pattern of 64 KiB, open for buffered I/O."""
+    path = tmp_path / "file"
+    path.write_bytes(pattern(1 << 16)[:])
+    fd = os.open(path, os.O_RDWR)
+    yield fd
+    os.close(fd)
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    """The ends of a pipe that does not block."""
+    ends = os.pipe2(os.O_NONBLOCK)
+    yield ends
+    for end in ends:
+        os.close(end)
+
+
+@pytest.fixture
+def nowhere() -> Iterator[int]:
+    """The address of memory that cannot be accessed, behind a page that can."""
+    memory = aligned(2 * mmap.PAGESIZE)
+    where = address(memory) + mmap.PAGESIZE
+    protect(where, mmap.PAGESIZE, 0)
+    yield where
+    protect(where, mmap.PAGESIZE, mmap.PROT_READ | mmap.PROT_WRITE)
+
+
+@pytest.fixture
+def max_nr() -> Iterator[Path]:
+    """The file with the limit of all contexts together, which a test may change."""
+    path = Path("/proc/sys/fs/aio-max-nr")
+    before = files.read(path)
+    yield path
+    files.write(path, before)
+
+
+@pytest.fixture
+def outcomes(request: pytest.FixtureRequest) -> dict[tuple[int, str], str]:
+    """The outcomes of libaio's programs by their numbers and by the side, for the table."""
+    return request.config.stash.setdefault(OUTCOMES, {})
+
+
+def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
+    """Prints the outcomes of libaio's programs, the sides beside each other."""
+    if not (outcomes := config.stash.get(OUTCOMES, {})):
+        return
+    terminalreporter.section("test programs of libaio")
+    terminalreporter.line(f"{'case':<8}" + "".join(f"{side:<16}" for side in SIDES))
+    for case in sorted({case for case, _ in outcomes}):
+        columns = (outcomes.get((case, side), "not run") for side in SIDES)
+        terminalreporter.line(f"{case:<8}" + "".join(f"{text:<16}" for text in columns).rstrip())
