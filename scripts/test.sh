@@ -157,6 +157,7 @@ lab module "$KERNEL" >/dev/null
 kunit
 if [ -z "$only_kunit" ]; then
 	lab samples >/dev/null
+	lab harness >/dev/null
 	hang keep_dio_count ext_inode_dio_wait_timeout
 	hang keep_write_count freeze_super --poll --poll-beside --freeze
 	if [ "$KERNEL" = patched ]; then
