@@ -221,11 +221,26 @@ class Context:
             yield event.data, event.res
 
 
-@contextlib.contextmanager
-def taken_over(*options: object) -> Iterator[None]:
+def switch_on(*options: object) -> None:
     """Has io_setup() make contexts of the module; OPTIONS are those of "aio on"."""
     tools.run(tools.RNULL_DIO, "aio", "on", *options)
+
+
+def switch_off() -> None:
+    """Has io_setup() make contexts of the kernel again."""
+    tools.run(tools.RNULL_DIO, "aio", "off")
+
+
+def status() -> str:
+    """Returns what "aio status" prints."""
+    return tools.run(tools.RNULL_DIO, "aio", "status").stdout
+
+
+@contextlib.contextmanager
+def taken_over(*options: object) -> Iterator[None]:
+    """Has io_setup() make contexts of the module for the time of the with statement."""
+    switch_on(*options)
     try:
         yield
     finally:
-        tools.run(tools.RNULL_DIO, "aio", "off")
+        switch_off()
