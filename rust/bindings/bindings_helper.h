@@ -72,6 +72,7 @@ const gfp_t EXT_GFP_KERNEL = GFP_KERNEL;
 /* As bio_alloc_bioset() tries first for a caller that may sleep. */
 const gfp_t EXT_GFP_NO_RESERVE =
 	GFP_NOWAIT | __GFP_NOMEMALLOC | __GFP_NORETRY | __GFP_NOWARN;
+const gfp_t EXT_GFP_KERNEL_ACCOUNT_ZERO = GFP_KERNEL_ACCOUNT | __GFP_ZERO;
 const gfp_t EXT_GFP_NOIO = GFP_NOIO;
 const gfp_t EXT_GFP_NOIO_ZERO = GFP_NOIO | __GFP_ZERO;
 const long EXT_DIO_RW_PASSED = EXT_DIO_PASSED;

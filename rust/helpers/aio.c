@@ -114,8 +114,8 @@ static struct vfsmount *ext_aio_mnt;
 static int ext_aio_pins;
 
 /*
- * Returns a new file of @size bytes, or an error pointer. Its release must call
- * ext_aio_unpin().
+ * Returns a new file of @size bytes, or an error pointer: ENODEV if the module
+ * is being unloaded. Its release must call ext_aio_unpin().
  */
 struct file *ext_aio_getfile(const struct file_operations *fops, void *private,
 			     loff_t size)
@@ -124,26 +124,31 @@ struct file *ext_aio_getfile(const struct file_operations *fops, void *private,
 	struct file *file;
 	int err;
 
+	/* The file drops the reference. The module may have no other one. */
+	if (!try_module_get(fops->owner))
+		return ERR_PTR(-ENODEV);
 	err = simple_pin_fs(&ext_aio_fs, &ext_aio_mnt, &ext_aio_pins);
 	if (err)
-		return ERR_PTR(err);
+		goto put_module;
 	inode = alloc_anon_inode(ext_aio_mnt->mnt_sb);
-	if (IS_ERR(inode)) {
-		ext_aio_unpin();
-		return ERR_CAST(inode);
-	}
+	err = PTR_ERR_OR_ZERO(inode);
+	if (err)
+		goto unpin;
 	i_size_write(inode, size);
-	/* The file drops a reference to the module. */
-	__module_get(fops->owner);
 	file = alloc_file_pseudo(inode, ext_aio_mnt, "[aio]", O_RDWR, fops);
-	if (IS_ERR(file)) {
-		module_put(fops->owner);
-		iput(inode);
-		ext_aio_unpin();
-		return file;
-	}
+	err = PTR_ERR_OR_ZERO(file);
+	if (err)
+		goto put_inode;
 	file->private_data = private;
 	return file;
+
+put_inode:
+	iput(inode);
+unpin:
+	ext_aio_unpin();
+put_module:
+	module_put(fops->owner);
+	return ERR_PTR(err);
 }
 
 /* The file has a reference to the file system of its own. */
@@ -234,6 +239,15 @@ const struct cred *ext_get_current_cred(void)
 	return get_current_cred();
 }
 
+/* Read a file from its beginning, with the rights of the task that opened it. */
+ssize_t ext_read_as_opener(struct file *file, void *to, size_t len)
+{
+	loff_t pos = 0;
+
+	scoped_with_creds(file->f_cred)
+		return kernel_read(file, to, len, &pos);
+}
+
 /* Convert a struct __kernel_timespec of user space. Negative ones are none. */
 int ext_get_timeout(const void __user *from, s64 *ns)
 {
@@ -267,11 +281,12 @@ int ext_set_user_sigmask(const void __user *mask, size_t size)
 }
 
 /*
- * Block those signals again that the task blocked before, unless a signal is
- * pending: its handler runs first, and the kernel restores them then.
+ * Block those signals again that the task blocked before, unless it has been
+ * interrupted: the handler of the signal runs first, and the kernel restores them
+ * then.
  */
-void ext_restore_sigmask(void)
+void ext_restore_sigmask(bool interrupted)
 {
-	if (!signal_pending(current) && test_and_clear_restore_sigmask())
+	if (!interrupted && test_and_clear_restore_sigmask())
 		sigprocmask(SIG_SETMASK, &current->saved_sigmask, NULL);
 }

@@ -85,7 +85,8 @@ const struct cred *ext_get_current_cred(void);
 int ext_vfs_fsync_as(const struct cred *cred, struct file *file, bool data);
 int ext_get_timeout(const void __user *from, s64 *ns);
 int ext_set_user_sigmask(const void __user *mask, size_t size);
-void ext_restore_sigmask(void);
+void ext_restore_sigmask(bool interrupted);
+ssize_t ext_read_as_opener(struct file *file, void *to, size_t len);
 
 /* aio_poll.c */
 

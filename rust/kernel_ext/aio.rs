@@ -36,6 +36,7 @@ pub use self::{
         Call,
         GetEvents,
         Interception,
+        LastTasks,
         SystemCalls, //
     },
     context::{

@@ -5,6 +5,7 @@
 //! C header: [`include/linux/sched/signal.h`](srctree/include/linux/sched/signal.h)
 
 use kernel::{
+    current,
     error::to_result,
     prelude::*,
     uaccess::UserPtr, //
@@ -15,20 +16,26 @@ use crate::bindings;
 /// Runs `f` while the task blocks the signals of `mask`, of `size` bytes in user space, in place of
 /// those that it blocks. If `mask` is NULL, nothing changes.
 ///
-/// If a signal is pending afterwards, the other mask stays until its handler begins.
+/// Returns what `f` returns, and whether the task has a signal then. If it has, the other mask stays
+/// until its handler begins.
 ///
 /// # Errors
 ///
 /// - `EINVAL`: `size` is not that of a `sigset_t`.
 /// - `EFAULT`.
-pub fn with_user_sigmask<R>(mask: UserPtr, size: usize, f: impl FnOnce() -> R) -> Result<R> {
+pub fn with_user_sigmask<R>(
+    mask: UserPtr,
+    size: usize,
+    f: impl FnOnce() -> R,
+) -> Result<(R, bool)> {
     // SAFETY: The kernel checks the address. The other mask is restored below, or by the return to
     // user space.
     to_result(unsafe { bindings::ext_set_user_sigmask(mask.as_const_ptr(), size) })?;
     let ret = f();
+    let interrupted = current!().signal_pending();
     if !mask.as_const_ptr().is_null() {
         // SAFETY: It has been set above.
-        unsafe { bindings::ext_restore_sigmask() };
+        unsafe { bindings::ext_restore_sigmask(interrupted) };
     }
-    Ok(ret)
+    Ok((ret, interrupted))
 }

@@ -46,7 +46,7 @@ impl Sysctl {
         Ok(Self(NonNull::new(file).ok_or(EINVAL)?))
     }
 
-    /// Reads the number. Sleeps.
+    /// Reads the number, with the rights of the task that opened the file. Sleeps.
     ///
     /// # Errors
     ///
@@ -54,15 +54,9 @@ impl Sysctl {
     /// - Those of `read(2)`.
     pub fn read(&self, _io: &MayIo) -> Result<u64> {
         let mut text = [0u8; 24];
-        let mut pos = 0;
         // SAFETY: By the type invariant the file is open; the buffer has this size.
         let len = unsafe {
-            bindings::kernel_read(
-                self.0.as_ptr(),
-                text.as_mut_ptr().cast(),
-                text.len(),
-                &mut pos,
-            )
+            bindings::ext_read_as_opener(self.0.as_ptr(), text.as_mut_ptr().cast(), text.len())
         };
         if len < 0 {
             // CAST: It is a negative errno.

@@ -12,16 +12,11 @@ import pytest
 from guest import aio, files, kernel
 from guest.memory import address, aligned, pattern, protect
 
-# Whether the module has an AIO of its own. As long as it has none, only the kernel's is tested.
-MODULE_HAS_AIO = False
-
-collect_ignore = [] if MODULE_HAS_AIO else ["test_switch.py"]
-
 # How long requests of the slow disk take
 DELAY = 0.4
 
 # What the kernel does is tested on the stock kernel only.
-SIDES = ([] if kernel.IS_DEBUG else ["kernel"]) + (["module"] if MODULE_HAS_AIO else [])
+SIDES = ["module"] if kernel.IS_DEBUG else ["kernel", "module"]
 
 OUTCOMES = pytest.StashKey[dict[tuple[int, str], str]]()
 

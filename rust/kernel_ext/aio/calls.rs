@@ -196,9 +196,19 @@ impl<T: SystemCalls> Drop for Interception<T> {
         unsafe { bindings::ext_aio_unset_taker() };
         self.inner.calls.kill(&MaySleep::new());
         self.redirects.clear();
-        // SAFETY: No requirements. A task that was preempted on its way back from `call`, or from
-        // the end of a request, goes on before this returns; one in an interrupt, too, because what
-        // waits for tasks waits for interrupts.
+        drop(LastTasks);
+    }
+}
+
+/// What a module with contexts must drop when it is unloaded, after the last context has gone. The
+/// drop sleeps until no task is in the code of the module any more on its way back from a call, from
+/// the end of a request or from the release of a context.
+pub struct LastTasks;
+
+impl Drop for LastTasks {
+    fn drop(&mut self) {
+        // SAFETY: No requirements. A task that was preempted goes on before this returns; one in an
+        // interrupt, too, because what waits for tasks waits for interrupts.
         unsafe {
             bindings::ext_synchronize_rcu_tasks();
             bindings::synchronize_rcu();

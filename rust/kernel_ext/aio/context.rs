@@ -283,12 +283,30 @@ impl<T: ContextData> Context<T> {
         if mm != self.owner || self.vmas.fetch_sub(1, Full) != 1 {
             return;
         }
-        self.kill();
         // SAFETY: The caller has the memory of the process.
-        if !unsafe { bindings::ext_mm_has_users(mm) } {
+        let exits = !unsafe { bindings::ext_mm_has_users(mm) };
+        if exits {
+            self.kill_others();
+        }
+        self.kill();
+        if exits {
             // The process exits or executes another program, and expects that its files are closed
             // then. Nothing waits for this task: the memory has no other user.
             self.users.wait(&MaySleep::new());
+        }
+    }
+
+    /// Kills all contexts of the process, so that they need not be waited for one after the other.
+    fn kill_others(&self) {
+        let mut others = KVec::new();
+        self.table.for_each_of(self.owner.addr(), |other| {
+            // Without memory, it is killed when its mapping goes.
+            let _ = others.push(other, GFP_KERNEL);
+        });
+        for other in others {
+            // SAFETY: It is mapped, because only this task unmaps it, and no call destroys it: the
+            // memory has no users.
+            unsafe { other.as_ref() }.kill();
         }
     }
 }

@@ -6,6 +6,7 @@ use core::{
     ffi::c_void,
     mem::ManuallyDrop,
     ptr::{
+        self,
         null_mut,
         NonNull, //
     },
@@ -14,7 +15,13 @@ use core::{
 use kernel::{
     fs::File,
     prelude::*,
-    sync::aref::ARef,
+    sync::{
+        aref::ARef,
+        atomic::{
+            ordering::Full,
+            Atomic, //
+        },
+    },
     uaccess::UserPtr, //
 };
 
@@ -27,6 +34,7 @@ use super::{
     ring::Event, //
 };
 use crate::{
+    bindings,
     context::MaySleep,
     dio::{
         Deferred,
@@ -64,6 +72,9 @@ unsafe impl<T: Requests> Send for Request<T> {}
 pub(super) struct Inner<T: Requests> {
     // First, so that the completion function finds the rest.
     pub(super) kiocb: DeferringKiocb,
+    /// References of an issued request: that of the submitter, whose function may access the kiocb
+    /// and the file after the request is complete, and that of the completion.
+    refs: Atomic<u32>,
     link: *mut c_void,
     context: ContextRef<T>,
     /// Until the request is complete.
@@ -94,6 +105,7 @@ impl<T: Requests> Request<T> {
             kiocb: unsafe {
                 DeferringKiocb::new(file.as_ptr(), iocb.offset, 0, true, Self::kiocb_complete)
             },
+            refs: Atomic::new(0),
             link: null_mut(),
             context,
             file: Some(file),
@@ -141,51 +153,113 @@ impl<T: Requests> Request<T> {
     /// Completes the request. Any context.
     pub(super) fn complete(mut self, res: isize) {
         self.set_result(res);
+        self.deliver();
+    }
+
+    /// Passes the request to its context, with the result that has been set.
+    fn deliver(mut self) {
+        // User space may expect that the file is not in use any more when it has the result.
+        self.inner_mut().file = None;
         T::complete(self);
     }
 
     fn set_result(&mut self, res: isize) {
-        let inner = self.inner_mut();
-        inner.event.res = res as i64;
-        // User space may expect that the file is not in use any more when it has the result.
-        inner.file = None;
+        self.inner_mut().event.res = res as i64;
     }
 
     /// The completion function of the kiocb.
     fn kiocb_complete(kiocb: NonNull<DeferringKiocb>, outcome: Outcome) {
-        // INVARIANT: The request was given up when it was issued, and is the issuer's again.
-        let mut request = Self(kiocb.cast());
+        // INVARIANT: The kiocb is that of a request that was issued, and the reference of the
+        // completion is given up for this call.
+        let mut ended = Ended(kiocb.cast());
         match outcome {
-            Outcome::Done(res) => {
-                request.end_write();
-                request.complete(res);
-            }
+            Outcome::Done(res) => ended.set_result(res),
             Outcome::Deferred(deferred) => {
-                request.inner_mut().rest = Some(deferred);
+                ended.set_rest(deferred);
                 // INVARIANT: It has just been set.
-                T::finish_later(Unfinished(ManuallyDrop::new(request).0));
+                T::finish_later(Unfinished(ManuallyDrop::new(ended).0));
             }
         }
     }
 
-    /// Drops the write count of the super block, if the request has one.
-    fn end_write(&mut self) {
-        // SAFETY: The kiocb is that of the request, which is not under way.
-        unsafe { DeferringKiocb::end_write(self.inner().kiocb.as_raw()) };
+    /// Gives the request up for the reference of the submitter. The completion function of its kiocb
+    /// has the other one.
+    pub(super) fn issue(mut self) -> Issued<T> {
+        *self.inner_mut().refs.get_mut() = 2;
+        // INVARIANT: This is one of the two.
+        Issued(ManuallyDrop::new(self).0)
+    }
+}
+
+/// The submitter's reference to a request that has been issued.
+///
+/// # Invariants
+///
+/// The pointer comes from a [`Request`] and has a reference that belongs to this object.
+pub(super) struct Issued<T: Requests>(NonNull<Inner<T>>);
+
+impl<T: Requests> Issued<T> {
+    /// Calls the completion function of a request that was not queued.
+    pub(super) fn complete(&self, res: isize) {
+        Request::<T>::kiocb_complete(self.0.cast(), Outcome::Done(res));
+    }
+}
+
+impl<T: Requests> Drop for Issued<T> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant; the object is not used after this.
+        unsafe { Inner::put(self.0) };
+    }
+}
+
+/// The completion's reference to a request.
+///
+/// # Invariants
+///
+/// The pointer comes from a [`Request`] and has a reference that belongs to this object. The kiocb has
+/// ended.
+struct Ended<T: Requests>(NonNull<Inner<T>>);
+
+impl<T: Requests> Ended<T> {
+    /// Sets the result. Drops the write count of the super block, if the request has one.
+    fn set_result(&mut self, res: isize) {
+        // SAFETY: By the type invariant. The submitter accesses none of these fields.
+        unsafe {
+            (*self.0.as_ptr()).event.res = res as i64;
+            DeferringKiocb::end_write((&raw mut (*self.0.as_ptr()).kiocb).cast());
+        }
     }
 
-    /// Gives the request up for a pointer, until its completion function is called.
-    pub(super) fn issue(self) -> NonNull<Inner<T>> {
-        ManuallyDrop::new(self).0
+    fn take_rest(&mut self) -> Option<Deferred> {
+        // SAFETY: As above.
+        unsafe { (*self.0.as_ptr()).rest.take() }
     }
 
-    /// Calls the completion function of a request that has been issued.
+    fn set_rest(&mut self, rest: Deferred) {
+        // SAFETY: As above.
+        unsafe { (*self.0.as_ptr()).rest = Some(rest) };
+    }
+}
+
+impl<T: Requests> Drop for Ended<T> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant; the object is not used after this.
+        unsafe { Inner::put(self.0) };
+    }
+}
+
+impl<T: Requests> Inner<T> {
+    /// Drops a reference. The last one passes the request to its context. Any context.
     ///
     /// # Safety
     ///
-    /// `inner` must come from [`issue`](Self::issue), and the function not have been called.
-    pub(super) unsafe fn complete_issued(inner: NonNull<Inner<T>>, res: isize) {
-        Self::kiocb_complete(inner.cast(), Outcome::Done(res));
+    /// `this` must come from [`Request::issue`], and the reference be the caller's.
+    unsafe fn put(this: NonNull<Self>) {
+        // SAFETY: By the safety requirements of this function.
+        if unsafe { this.as_ref() }.refs.fetch_sub(1, Full) == 1 {
+            // INVARIANT: There is no other reference.
+            Request(this).deliver();
+        }
     }
 }
 
@@ -198,12 +272,12 @@ impl<T: Requests> Drop for Request<T> {
 
 /// A request whose completion has to be finished in a task.
 ///
-/// If it is dropped, another context finishes it, and the context gets it when it is complete.
+/// If it is dropped, another context finishes it.
 ///
 /// # Invariants
 ///
-/// The pointer comes from a box and belongs to this object. The request has the rest of its
-/// completion.
+/// The pointer comes from a [`Request`] and has the reference of the completion, which belongs to this
+/// object. The request has the rest of its completion, and a file.
 pub struct Unfinished<T: Requests>(NonNull<Inner<T>>);
 
 // SAFETY: What it owns belongs to no thread.
@@ -214,28 +288,41 @@ impl<T: Requests> Unfinished<T> {
     #[inline]
     pub fn context(&self) -> &ContextRef<T> {
         // SAFETY: By the type invariant.
-        unsafe { &self.0.as_ref().context }
+        unsafe { &(*self.0.as_ptr()).context }
     }
 
-    /// Finishes the completion, in a task that has slept for results. Sleeps.
-    pub fn finish(self, ctx: &MaySleep) -> Request<T> {
-        // INVARIANT: It belongs to the other object no more.
-        let mut request = Request(ManuallyDrop::new(self).0);
-        if let Some(rest) = request.inner_mut().rest.take() {
-            let res = rest.run(ctx);
-            request.end_write();
-            request.set_result(res);
+    /// Returns whether both requests are for files of the same super block.
+    pub fn has_same_super_block(&self, other: &Self) -> bool {
+        ptr::eq(self.super_block(), other.super_block())
+    }
+
+    fn super_block(&self) -> *const bindings::super_block {
+        // SAFETY: By the type invariant the file is open.
+        unsafe {
+            let file = (*(&raw mut (*self.0.as_ptr()).kiocb).cast::<bindings::kiocb>()).ki_filp;
+            (*(*file).f_inode).i_sb
         }
-        request
+    }
+
+    /// Finishes the completion, in a task that has slept for results. The context gets the request
+    /// when it is complete. Sleeps.
+    pub fn finish(self, ctx: &MaySleep) {
+        // INVARIANT: The reference belongs to the other object, and the kiocb has ended.
+        let mut ended = Ended(ManuallyDrop::new(self).0);
+        if let Some(rest) = ended.take_rest() {
+            let res = rest.run(ctx);
+            ended.set_result(res);
+        }
     }
 }
 
 impl<T: Requests> Drop for Unfinished<T> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant.
-        let rest = unsafe { self.0.as_mut() }.rest.take();
-        // The request belongs to the context that gets the rest.
-        drop(rest);
+        // INVARIANT: The reference belongs to the other object, and the kiocb has ended.
+        let mut ended = ManuallyDrop::new(Ended(self.0));
+        // The reference is that of the completion function again, which the context that gets the
+        // rest calls.
+        drop(ended.take_rest());
     }
 }
 

@@ -78,7 +78,9 @@ impl Ring {
         let size = size_of::<Header>() + events as usize * size_of::<Event>();
         let pages = size.div_ceil(PAGE_SIZE);
         // SAFETY: No requirements; the memory is zeroed.
-        let memory = unsafe { bindings::vzalloc_noprof(pages * PAGE_SIZE) };
+        let memory = unsafe {
+            bindings::__vmalloc_noprof(pages * PAGE_SIZE, bindings::EXT_GFP_KERNEL_ACCOUNT_ZERO)
+        };
         let capacity = (pages * PAGE_SIZE - size_of::<Header>()) / size_of::<Event>();
         // INVARIANT: The allocation has just been made, and the results fill what is left of it.
         let ring = Self {
@@ -196,7 +198,7 @@ impl Ring {
             return Ok(());
         }
         let first = self.event(index);
-        self.event(index + count - 1);
+        assert!(count <= self.capacity() - index);
         // SAFETY: All of the results are there. The kernel checks the address of user space.
         let left = unsafe {
             bindings::_copy_to_user(

@@ -2,7 +2,10 @@
 
 //! Requests that read and write.
 
-use core::mem::MaybeUninit;
+use core::{
+    mem::MaybeUninit,
+    ptr::null_mut, //
+};
 
 use kernel::{
     error::{
@@ -16,7 +19,8 @@ use kernel::{
     },
     ffi::{
         c_int,
-        c_uint, //
+        c_uint,
+        c_void, //
     },
     prelude::*, //
 };
@@ -43,53 +47,76 @@ pub enum Transfer {
 }
 
 /// The memory of user space that a request transfers.
+///
+/// # Invariants
+///
+/// `iovec` is NULL, or an allocation that belongs to this object, to which `iter` points. `iter` points
+/// to nothing else.
 struct UserMemory {
     iter: bindings::iov_iter,
-    /// What `iter` points to if it was allocated.
     iovec: *mut bindings::iovec,
 }
 
 impl UserMemory {
     /// Describes the memory of `iocb`, which has one range, or several if `vectored`.
     fn import(iocb: &Iocb, transfer: Transfer, vectored: bool) -> Result<Self> {
-        let mut iter = MaybeUninit::uninit();
-        let mut iovec = core::ptr::null_mut();
         let source = match transfer {
             Transfer::Read => bindings::ITER_DEST,
             Transfer::Write => bindings::ITER_SOURCE,
         } as c_int;
-        let buf = iocb.buf as *mut kernel::ffi::c_void;
-        // SAFETY: `iter` is valid for writes. The kernel checks what user space has given. With no
-        // room for segments, it allocates what it points to.
+        // CAST: The number of segments is cut, as for C.
+        match (vectored, iocb.nbytes as c_uint) {
+            (true, 0) => Self::import_range(source, 0, 0),
+            (true, segments) => Self::import_segments(source, iocb.buf, segments),
+            (false, _) => Self::import_range(source, iocb.buf, iocb.nbytes),
+        }
+    }
+
+    fn import_range(source: c_int, buf: u64, bytes: u64) -> Result<Self> {
+        let mut iter = MaybeUninit::uninit();
+        // SAFETY: `iter` is valid for writes. The kernel checks what user space has given.
         unsafe {
-            if vectored {
-                // CAST: The kernel refuses more than 1024 segments, whatever the upper bits are: the
-                // caller has refused what does not fit.
-                let segments = iocb.nbytes.min(u64::from(u32::MAX)) as c_uint;
-                let ret = bindings::import_iovec(
-                    source,
-                    buf.cast(),
-                    segments,
-                    0,
-                    &mut iovec,
-                    iter.as_mut_ptr(),
-                );
-                if ret < 0 {
-                    return Err(Error::from_errno(ret as c_int));
-                }
-            } else {
-                to_result(bindings::import_ubuf(
-                    source,
-                    buf,
-                    iocb.nbytes as usize,
-                    iter.as_mut_ptr(),
-                ))?;
-            }
+            to_result(bindings::import_ubuf(
+                source,
+                buf as *mut c_void,
+                bytes as usize,
+                iter.as_mut_ptr(),
+            ))?;
+            // INVARIANT: The memory is described in `iter` itself.
             Ok(Self {
                 iter: iter.assume_init(),
-                iovec,
+                iovec: null_mut(),
             })
         }
+    }
+
+    /// There must be at least one segment.
+    fn import_segments(source: c_int, buf: u64, segments: c_uint) -> Result<Self> {
+        let mut iter = MaybeUninit::uninit();
+        let mut one: bindings::iovec = pin_init::zeroed();
+        let mut iovec = &raw mut one;
+        // SAFETY: As for a range. There is room for one segment in `one`, which `iter` does not
+        // point to, because it describes one segment in itself. Several ones are allocated.
+        let ret = unsafe {
+            bindings::import_iovec(
+                source,
+                (buf as *mut c_void).cast(),
+                segments,
+                1,
+                &mut iovec,
+                iter.as_mut_ptr(),
+            )
+        };
+        if ret < 0 {
+            // CAST: A negative errno.
+            return Err(Error::from_errno(ret as c_int));
+        }
+        // INVARIANT: The kernel has set `iovec` to NULL, or to an allocation.
+        Ok(Self {
+            // SAFETY: It has been initialized.
+            iter: unsafe { iter.assume_init() },
+            iovec,
+        })
     }
 }
 
@@ -140,13 +167,13 @@ impl<T: Requests> Request<T> {
             unsafe { (*raw).ki_flags |= bindings::EXT_IOCB_WRITE };
         }
         let issued = self.issue();
-        // SAFETY: The kiocb is valid until it is complete. The file has the function, as was
-        // checked.
+        // SAFETY: The kiocb and its file are valid as long as this has its reference. The file has
+        // the function, as was checked.
         let ret = unsafe { bindings::ext_call_iter(raw, &mut memory.iter, write) };
         if ret != bindings::EXT_EIOCBQUEUED {
-            // SAFETY: It was issued, and a request that was not queued is not completed by another.
-            unsafe { Self::complete_issued(issued, not_restarted(ret)) };
+            issued.complete(not_restarted(ret));
         }
+        drop(issued);
         Ok(())
     }
 

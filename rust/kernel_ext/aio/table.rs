@@ -162,6 +162,24 @@ impl<E: Linked> Table<E> {
         place.store(link.next.load(Relaxed), Release);
     }
 
+    /// Calls `f` with all objects of a process, while the table does not change. Sleeps.
+    ///
+    /// Each is valid for as long as it is not removed.
+    pub(super) fn for_each_of(&self, owner: usize, mut f: impl FnMut(NonNull<E>)) {
+        let _changing = self.changing.lock();
+        for bucket in &self.buckets {
+            let mut entry = bucket.load(Relaxed);
+            while let Some(found) = NonNull::new(entry) {
+                // SAFETY: By the type invariant.
+                let link = unsafe { found.as_ref() }.link();
+                if link.owner == owner {
+                    f(found);
+                }
+                entry = link.next.load(Relaxed);
+            }
+        }
+    }
+
     /// Returns an object or null, for a caller that holds the lock or is in an RCU read-side
     /// critical section.
     #[inline]

@@ -122,7 +122,8 @@ impl DeferringKiocb {
     ///
     /// # Safety
     ///
-    /// `file` must stay valid until the request is complete.
+    /// `file` must stay valid until the request is complete. It and the kiocb must also stay valid
+    /// until the function of the file has returned that the request is issued to.
     pub(crate) unsafe fn new(
         file: *mut bindings::file,
         pos: bindings::loff_t,

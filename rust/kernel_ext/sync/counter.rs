@@ -78,20 +78,18 @@ impl WaitCounter {
     }
 
     /// Counts an event. Any context.
-    ///
-    /// Returns whether a task waits. It then returns from its wait some time after this call.
-    pub fn inc(&self) -> bool {
+    pub fn inc(&self) {
         // Full order: either the waiter sees the event, or its wanted value is seen here.
         let value = self.value.fetch_add(1, ordering::Full) + 1;
         loop {
             let wanted = self.wanted.load(ordering::Relaxed);
             if value < wanted {
-                return wanted != NONE;
+                return;
             }
             // The tasks that are woken enter their values again. It fails if one just has.
             if self.wanted.cmpxchg(wanted, NONE, ordering::Full).is_ok() {
                 self.wake_all();
-                return true;
+                return;
             }
         }
     }
@@ -107,9 +105,10 @@ impl WaitCounter {
         self.kicks.load(ordering::Acquire)
     }
 
-    /// Returns the number of events so far.
+    /// Returns the number of events so far. What was done before they were counted is seen
+    /// afterwards.
     pub fn get(&self) -> u64 {
-        self.value.load(ordering::Relaxed)
+        self.value.load(ordering::Acquire)
     }
 
     /// Has all waits end, and those that begin later. Any context.
@@ -160,8 +159,8 @@ impl WaitCounter {
                 interruptible.as_ref().map_or(null(), ptr::from_ref),
             )
         });
-        // It may be the value of this task, for which nothing need be left to a task any more. If it
-        // is that of another one, that task enters it again.
+        // It may be the value of this task, for which no event need wake any task any more. If it is
+        // that of another one, that task enters it again.
         if self.wanted.xchg(NONE, ordering::Full) != NONE {
             self.wake_all();
         }
@@ -186,11 +185,12 @@ mod tests {
         let counter = KBox::pin_init(WaitCounter::new(), GFP_KERNEL)?;
         let ctx = MaySleep::new();
         let wait = |value| counter.wait_for_interruptible(value, Some(SHORT), 0, &ctx);
-        assert!(!counter.inc());
+        counter.inc();
         assert_eq!(wait(1), Ok(()));
         assert_eq!(wait(2), Err(ETIME));
-        // Events would be left to a task that does not wait.
-        assert!(!counter.inc());
+        // Each event would take the lock of the wait queue.
+        assert_eq!(counter.wanted.load(ordering::Relaxed), NONE);
+        counter.inc();
         assert_eq!(wait(2), Ok(()));
         Ok(())
     }

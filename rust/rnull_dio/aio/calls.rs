@@ -103,18 +103,35 @@ impl Calls {
     }
 
     fn setup(&self, nr_events: u32, ctxp: UserPtr, io: &MayIo) -> Option<Result<usize>> {
-        if !self.programs.lock().has_current() {
+        let args = read_address(ctxp, io).and_then(|ctx| {
+            let results = setup::results_for(nr_events)?;
+            if ctx == 0 {
+                Ok(results)
+            } else {
+                Err(EINVAL)
+            }
+        });
+        let programs = self.programs.lock();
+        if !programs.has_current() {
             self.stats.inc(Event::Passed);
             return None;
         }
-        Some(self.setup_here(nr_events, ctxp, io))
+        // From the reservation on, the redirection stays.
+        let reserved = args.and_then(|results| Ok((results, self.limit.reserve(nr_events, io)?)));
+        drop(programs);
+        let made = reserved.and_then(|(results, reservation)| {
+            setup::new_context(results, reservation, &self.table, &self.stats, io)
+        });
+        match made {
+            Ok(context) => Some(self.publish(context, ctxp, io)),
+            // Neither the limit nor this module can be used any more.
+            Err(err) if err == ENODEV || err == EIO => None,
+            Err(err) => Some(Err(err)),
+        }
     }
 
-    fn setup_here(&self, nr_events: u32, ctxp: UserPtr, io: &MayIo) -> Result<usize> {
-        if read_address(ctxp, io)? != 0 || nr_events == 0 {
-            return Err(EINVAL);
-        }
-        let context = setup::new_context(nr_events, &self.table, &self.limit, &self.stats, io)?;
+    /// Tells the program where its context is.
+    fn publish(&self, context: ContextRef, ctxp: UserPtr, io: &MayIo) -> Result<usize> {
         if let Err(err) = write_address(context.address(), ctxp, io) {
             // If another task has destroyed it, it is gone as well.
             let _ = context.destroy(io);
@@ -161,14 +178,6 @@ impl Calls {
     }
 }
 
-/// Has a call without results fail with `err` if it was interrupted by a signal.
-fn interrupted(ret: Result<usize>, err: Error) -> Result<usize> {
-    match ret {
-        Ok(0) if current!().signal_pending() => Err(err),
-        ret => ret,
-    }
-}
-
 impl SystemCalls for Calls {
     fn call(&self, call: Call, io: &MayIo) -> Option<Result<usize>> {
         match call {
@@ -176,18 +185,19 @@ impl SystemCalls for Calls {
             Call::Destroy { ctx } => self.destroy(ctx, io),
             Call::Submit { ctx, nr, iocbpp } => self.submit(ctx, nr, iocbpp, io),
             Call::Cancel { ctx, iocb } => self.cancel(ctx, iocb, io),
-            Call::GetEvents(wanted) => {
-                let ret = self.get_events(&wanted, io)?;
-                Some(interrupted(ret, EINTR))
-            }
+            Call::GetEvents(wanted) => Some(match self.get_events(&wanted, io)? {
+                Ok(0) if current!().signal_pending() => Err(EINTR),
+                ret => ret,
+            }),
             Call::PGetEvents(wanted, sigset) => {
                 // The mask of signals must not be changed for a context of the kernel's.
                 drop(self.find(wanted.ctx)?);
                 Some(read_sigset(sigset, io).and_then(|(mask, size)| {
-                    with_user_sigmask(mask, size, || {
-                        let ret = self.get_events(&wanted, io).unwrap_or(Err(EINVAL));
-                        interrupted(ret, ERESTARTNOHAND)
-                    })?
+                    let wait = || self.get_events(&wanted, io).unwrap_or(Err(EINVAL));
+                    match with_user_sigmask(mask, size, wait)? {
+                        (Ok(0), true) => Err(ERESTARTNOHAND),
+                        (ret, _) => ret,
+                    }
                 }))
             }
         }

@@ -21,7 +21,10 @@ use kernel::{
     sync::Arc, //
 };
 
-use kernel_ext::debugfs::File;
+use kernel_ext::{
+    aio::LastTasks,
+    debugfs::File, //
+};
 
 use crate::debugfs::Dir;
 
@@ -54,6 +57,7 @@ pub(crate) fn subsystem(debugfs: Dir) -> impl PinInit<Subsystem<Root>, Error> {
                 control.stats.clone(),
                 show_events,
             ),
+            _tasks: LastTasks,
         }),
     )
 }
@@ -69,6 +73,8 @@ pub(crate) struct Root {
     control: Control,
     #[pin]
     _events: File<Arc<Stats>>,
+    // Last, because tasks use the others.
+    _tasks: LastTasks,
 }
 
 /// The file `enabled`.

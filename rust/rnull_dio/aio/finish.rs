@@ -17,7 +17,8 @@ use kernel::{
 
 use kernel_ext::{
     aio::Unfinished,
-    context::MayIo, //
+    context::MayIo,
+    sync::llist::LockLessList, //
 };
 
 use super::{
@@ -25,7 +26,6 @@ use super::{
         Context,
         Data, //
     },
-    results,
     stats::Event, //
 };
 
@@ -65,15 +65,34 @@ pub(super) fn wait(context: &Context, enough: u64, limit: Option<i64>, io: &MayI
         Ok(())
     };
     context.waiting.fetch_sub(1, Full);
-    let mut finished = false;
-    for request in context.unfinished.take_all() {
-        context.stats.inc(Event::Finish);
-        results::add(request.finish(io));
-        finished = true;
-    }
-    if finished {
+    if finish_all(context, io) {
         Ok(())
     } else {
         ret
     }
+}
+
+/// Finishes the completions that are left to this task. Sleeps. Returns whether there were any.
+///
+/// Only those of one file system: the others, which stay counted in the meantime, go to their
+/// workers. To finish one completion may take as long as a writeback, and that may wait, by a loop
+/// device, for a task that freezes another file system.
+fn finish_all(context: &Context, io: &MayIo) -> bool {
+    let mut requests = context.unfinished.take_all();
+    let Some(first) = requests.next() else {
+        return false;
+    };
+    let others = LockLessList::new();
+    for request in requests {
+        if request.has_same_super_block(&first) {
+            others.push(request);
+        }
+    }
+    let finish = |request: Unfinished<Data>| {
+        context.stats.inc(Event::Finish);
+        request.finish(io);
+    };
+    finish(first);
+    others.take_all().for_each(finish);
+    true
 }

@@ -54,14 +54,13 @@ impl Limit {
     /// # Errors
     ///
     /// - `EAGAIN`: they are too many.
-    /// - Those of `read(2)`.
+    /// - `EIO`: the limit cannot be read.
     pub(super) fn reserve(self: &Arc<Self>, requests: u32, io: &MayIo) -> Result<Reservation> {
         let requests = u64::from(requests);
         let mut reserved = self.reserved.lock();
-        let left = self
-            .max_nr
-            .read(io)?
-            .saturating_sub(self.nr.read(io)?)
+        let read = |setting: &Sysctl| setting.read(io).map_err(|_| EIO);
+        let left = read(&self.max_nr)?
+            .saturating_sub(read(&self.nr)?)
             .saturating_sub(*reserved);
         if requests > left {
             return Err(EAGAIN);

@@ -2,10 +2,11 @@
 
 //! From a completion to the ring.
 //!
-//! A request that is complete is added to a list, which takes no lock. The results of the whole list
-//! are put into the ring together: by the completion that adds the first one, if no task sleeps in
-//! `io_getevents(2)`, because a program may look at the ring without a system call; or else by the
-//! task that sleeps there, which is woken when as many requests are complete as it waits for.
+//! A request that is complete is added to a list, which takes no lock, and the results of the whole
+//! list are put into the ring by one of the contexts that have added to it. A completion never spins
+//! for another one. The ring is filled at once, because a program may look there without a system
+//! call. Tasks that sleep in `io_getevents(2)` are woken when as many requests are complete as they
+//! wait for.
 
 use kernel::{
     prelude::*,
@@ -33,14 +34,9 @@ use super::{
 pub(super) fn add(request: Request<Data>) {
     // The request may be freed as soon as it is in the list.
     let context = request.context().clone();
-    // A program that has been signalled may look at the ring.
-    let signals = request.eventfd().is_some();
     context.done.push(request);
-    // A task that waits fills the ring after this, whether it is woken by this or not.
-    let left_to_task = context.completed.inc();
-    if !left_to_task || signals {
-        fill(&context);
-    }
+    fill(&context);
+    context.completed.inc();
 }
 
 /// Puts the results of the list into the ring, unless another task or CPU does. Any context.

@@ -20,40 +20,48 @@ use super::{
         Data,
         Table, //
     },
-    limit::Limit,
+    limit::Reservation,
     stats::Stats, //
 };
 
 /// The most bytes of the results of a ring.
 const MAX_SIZE: u32 = 0x1000_0000;
 
-/// Makes a context for `nr_events` requests. Sleeps.
+/// Returns how many results the ring of a context for `nr_events` requests has room for at least.
 ///
 /// # Errors
 ///
-/// - `EINVAL`: they are more than a ring has room for.
-/// - `EAGAIN`: they are too many for the limit of all contexts.
-/// - `ENOMEM`.
-pub(super) fn new_context(
-    nr_events: u32,
-    table: &Arc<Table>,
-    limit: &Arc<Limit>,
-    stats: &Arc<Stats>,
-    io: &MayIo,
-) -> Result<ContextRef> {
+/// - `EINVAL`: there are none, or more than a ring has room for.
+/// - `EAGAIN`: their number does not fit into 32 bits.
+pub(super) fn results_for(nr_events: u32) -> Result<u32> {
     // Half of the slots may be in the shares of other CPUs. The kernel has as many, and what is too
     // large for 32 bits wraps there, too.
     let slots = nr_events
         .max(possible_cpus().get().saturating_mul(4))
         .wrapping_mul(2);
     // CAST: It is 32.
-    if slots > MAX_SIZE / size_of::<IoEvent>() as u32 {
+    if nr_events == 0 || slots > MAX_SIZE / size_of::<IoEvent>() as u32 {
         return Err(EINVAL);
     }
     if slots == 0 {
         return Err(EAGAIN);
     }
-    let reservation = limit.reserve(nr_events, io)?;
+    Ok(slots + 2)
+}
+
+/// Makes a context with room for `results`. Sleeps.
+///
+/// # Errors
+///
+/// - `ENODEV`: the module is being unloaded.
+/// - `ENOMEM`.
+pub(super) fn new_context(
+    results: u32,
+    reservation: Reservation,
+    table: &Arc<Table>,
+    stats: &Arc<Stats>,
+    io: &MayIo,
+) -> Result<ContextRef> {
     let data = |ring: &_| Data::new(ring, reservation, stats.clone());
-    Context::create(table, slots + 2, data, io)
+    Context::create(table, results, data, io)
 }
