@@ -18,6 +18,8 @@
 
 mod calls;
 mod context;
+mod create;
+mod file;
 mod fsync;
 mod iocb;
 mod poll;

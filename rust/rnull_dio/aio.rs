@@ -12,11 +12,13 @@
 //! sleep ([`finish`]).
 
 mod calls;
+mod complete;
 mod configfs;
 mod context;
 mod control;
 mod finish;
 mod limit;
+mod polls;
 mod reap;
 mod results;
 mod setup;

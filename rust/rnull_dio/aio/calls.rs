@@ -32,12 +32,12 @@ use kernel_ext::{
 
 use super::{
     context::{
-        cancel,
         Context,
         ContextRef,
         Table, //
     },
     limit::Limit,
+    polls::cancel,
     reap,
     setup,
     stats::{

@@ -2,19 +2,11 @@
 
 //! What belongs to a context.
 
-use core::{
-    mem,
-    ptr, //
-};
-
 use kernel::{
     new_mutex,
     prelude::*,
     sync::{
-        atomic::{
-            ordering::Relaxed,
-            Atomic, //
-        },
+        atomic::Atomic,
         new_spinlock_irq,
         Arc,
         Mutex,
@@ -25,11 +17,8 @@ use kernel::{
 use kernel_ext::{
     aio::{
         self as ext,
-        ContextData,
         PollWait,
-        Polls,
         Request,
-        Requests,
         Ring,
         Unfinished, //
     },
@@ -41,9 +30,7 @@ use kernel_ext::{
 };
 
 use super::{
-    finish,
     limit::Reservation,
-    results,
     stats::Stats, //
 };
 
@@ -69,9 +56,9 @@ pub(super) struct Data {
     pub(super) reaping: Mutex<()>,
     /// Requests that wait for events, and can be cancelled.
     #[pin]
-    polls: Mutex<KVec<Arc<PollWait<Data>>>>,
+    pub(super) polls: Mutex<KVec<Arc<PollWait<Data>>>>,
     pub(super) stats: Arc<Stats>,
-    reservation: Reservation,
+    pub(super) reservation: Reservation,
 }
 
 /// The results that are in the ring. User space has copies of these numbers, and may change them.
@@ -96,7 +83,7 @@ impl Data {
         reservation: Reservation,
         stats: Arc<Stats>,
     ) -> impl PinInit<Self, Error> {
-        // A ring that is full cannot be told from an empty one.
+        // A full ring would look like an empty one.
         let slots = ring.capacity() - 1;
         try_pin_init!(Self {
             slots: PerCpuPool::new(slots)?,
@@ -110,66 +97,5 @@ impl Data {
             stats,
             reservation,
         })
-    }
-}
-
-/// Cancels the request at `obj` in user space, if it can be cancelled. Sleeps. Returns whether it
-/// was.
-pub(super) fn cancel(context: &Context, obj: u64) -> bool {
-    let wait = {
-        let polls = context.polls.lock();
-        polls.iter().find(|wait| wait.obj() == obj).cloned()
-    };
-    wait.is_some_and(|wait| wait.cancel())
-}
-
-impl ContextData for Data {
-    type Module = crate::LocalModule;
-
-    fn killed(context: &Context) {
-        context.completed.close();
-        let polls = mem::take(&mut *context.polls.lock());
-        for wait in polls {
-            wait.cancel();
-        }
-        // Not when the context is freed, so that the program can make another one at once.
-        context.reservation.end();
-    }
-}
-
-impl Polls for Data {
-    fn poll_begins(wait: &Arc<PollWait<Self>>) -> Result {
-        let mut polls = wait.context().polls.lock();
-        // Those that are noted before this are cancelled after it.
-        if wait.context().is_dead() {
-            return Err(EINVAL);
-        }
-        wait.index.store(polls.len(), Relaxed);
-        polls.push(wait.clone(), GFP_KERNEL)?;
-        Ok(())
-    }
-
-    fn poll_ends(wait: &PollWait<Self>) {
-        let mut polls = wait.context().polls.lock();
-        let index = wait.index.load(Relaxed);
-        if polls.get(index).is_some_and(|at| ptr::eq(&**at, wait)) {
-            // The caller has a reference of its own.
-            let last = polls.len() - 1;
-            polls.swap(index, last);
-            let _ = polls.pop();
-            if let Some(moved) = polls.get(index) {
-                moved.index.store(index, Relaxed);
-            }
-        }
-    }
-}
-
-impl Requests for Data {
-    fn complete(request: Request<Self>) {
-        results::add(request);
-    }
-
-    fn finish_later(request: Unfinished<Self>) {
-        finish::leave_to_waiter(request);
     }
 }
