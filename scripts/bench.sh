@@ -16,7 +16,7 @@ while [[ ${1:-} == --* ]]; do
 	*) die "usage: bench.sh [--kernel NAME] [--out DIR] [SET]..." ;;
 	esac
 done
-[ $# -gt 0 ] || set -- disk path policies classes reactor live live-cached live-files live-writes
+[ $# -gt 0 ] || set -- disk path policies classes reactor live live-cached live-files live-writes aio
 
 # plugin: builds the QEMU plugin that counts instructions; it is in /build/samples in the root
 plugin() {

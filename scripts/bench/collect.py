@@ -39,7 +39,7 @@ MODULES = {
     "nvme_core": "driver",
 }
 # The parts of our module
-RUST_PARTS = {"dio": "engine", "diofs": "file system", "disk": "driver"}
+RUST_PARTS = {"aio": "aio", "dio": "engine", "diofs": "file system", "disk": "driver"}
 DEFINITION = re.compile(
     r"^(?:SYM_(?:FUNC|CODE|TYPED_FUNC)_START(?:_\w+)?\((\w+)|"
     r"[a-zA-Z_][^;{}()=#]*?\b(\w+)\([^;{}]*\)\n\{)",
@@ -62,7 +62,7 @@ def layer(function: str, layers: dict[str, str]) -> str:
     name, _, module = function.partition(" ")
     module = module.strip("[]")
     if module == "rnull_dio":
-        part = re.search(r"9rnull_dio\d+(diofs|disk|dio)", name)
+        part = re.search(r"9rnull_dio\d+(aio|diofs|disk|dio)", name)
         return RUST_PARTS[part[1]] if part else "engine"
     if module:
         return MODULES.get(module, module)

@@ -4,6 +4,7 @@ suffix of their files. row() returns the row of a point in a table or a picture,
 column, unless the columns are COLUMNS, with the values of figures()."""
 
 from sets import (
+    aio,
     classes,
     disk,
     key,
@@ -20,6 +21,7 @@ from sets import (
 )
 
 SETS = {
+    "aio": aio,
     "classes": classes,
     "disk": disk,
     "key": key,
