@@ -129,14 +129,19 @@ def test_an_unmapped_ring(slow_disk):
     run_in_child(child)
 
 
-def test_another_mapping_in_place_of_the_ring(file):
-    # The id is read from the owner's memory, and events from the ring itself.
+def test_another_mapping_in_place_of_the_ring(file, side):
+    # The kernel reads the id from the owner's memory, and events from the ring itself. A context of
+    # the module ends when its ring is not mapped any more.
     def child(_) -> None:
         context = aio.Context(16)
         good, length = context.header.id, length_of(context)
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_FIXED
         where = aio.call(MMAP, context.id, length, READ_WRITE, flags, -1, 0)
         assert where == context.id
+        if side == "module":
+            assert context.io_submit(read(file)) == "EINVAL"
+            assert context.destroy() == "EINVAL"
+            return
         assert context.io_submit(read(file)) == ("EINVAL" if good else 1)
         context.header.id = good
         assert context.io_submit(read(file, 1), read(file, 2)) == 2
