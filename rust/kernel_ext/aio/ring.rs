@@ -13,6 +13,10 @@ use core::{
 use kernel::{
     page::PAGE_SIZE,
     prelude::*,
+    sync::barrier::{
+        smp_mb,
+        Read, //
+    },
     uaccess::UserPtr, //
 };
 
@@ -158,11 +162,13 @@ impl Ring {
         unsafe { (&raw mut (*self.header()).head).write_volatile(head) };
     }
 
-    /// Returns the index behind the last result, as user space has it. Less than the capacity.
+    /// Returns the index behind the last result, as user space has it. Less than the capacity. The
+    /// results before it are read afterwards.
     #[inline]
     pub fn tail(&self) -> u32 {
         // SAFETY: By the type invariant the header is there.
         let tail = unsafe { (&raw const (*self.header()).tail).read_volatile() };
+        smp_mb(Read);
         tail % self.capacity
     }
 

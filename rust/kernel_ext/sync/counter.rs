@@ -79,8 +79,13 @@ impl WaitCounter {
 
     /// Counts an event. Any context.
     pub fn inc(&self) {
-        // Full order: either the waiter sees the event, or its wanted value is seen here.
-        let value = self.value.fetch_add(1, ordering::Full) + 1;
+        self.add(1);
+    }
+
+    /// Counts events. Any context.
+    pub fn add(&self, events: u64) {
+        // Full order: either the waiter sees the events, or its wanted value is seen here.
+        let value = self.value.fetch_add(events, ordering::Full) + events;
         loop {
             let wanted = self.wanted.load(ordering::Relaxed);
             if value < wanted {

@@ -24,22 +24,22 @@ use super::{
     finish,
     results::{
         distance,
-        fill_and_free,
         next, //
     },
 };
 
-/// The end of a wait.
-struct Deadline {
-    begin: Instant<Monotonic>,
-    limit: Option<i64>,
-}
+/// The end of a wait: when it began, and its limit in ns.
+struct Deadline(Option<(Instant<Monotonic>, i64)>);
 
 impl Deadline {
+    fn new(limit: Option<i64>) -> Self {
+        Self(limit.map(|limit| (Instant::now(), limit)))
+    }
+
     /// Returns what is left of the limit, in ns.
     fn left(&self) -> Option<i64> {
-        self.limit
-            .map(|limit| limit.saturating_sub(self.begin.elapsed().as_nanos()))
+        let (begin, limit) = self.0.as_ref()?;
+        Some(limit.saturating_sub(begin.elapsed().as_nanos()))
     }
 }
 
@@ -60,10 +60,7 @@ pub(super) fn get_events(
 ) -> Result<usize> {
     // CAST: The caller has checked that they are not negative.
     let (min_nr, nr) = (wanted.min_nr as usize, wanted.nr as usize);
-    let deadline = Deadline {
-        begin: Instant::now(),
-        limit,
-    };
+    let deadline = Deadline::new(limit.filter(|&limit| limit > 0));
     let mut got = 0;
     let mut waited = Ok(());
     loop {
@@ -92,7 +89,6 @@ pub(super) fn get_events(
 /// Takes up to `room` results. May sleep.
 fn take_events(context: &Context, room: usize, to: UserPtr) -> Result<usize> {
     let _reaping = context.reaping.lock();
-    fill_and_free(context);
     let ring = context.ring();
     let capacity = ring.capacity();
     // A program that changes them gets what it asks for, as from the kernel.

@@ -21,13 +21,10 @@ use kernel_ext::{
     sync::llist::LockLessList, //
 };
 
-use super::{
-    context::{
-        Context,
-        Data,
-        Filled, //
-    },
-    stats::Event, //
+use super::context::{
+    Context,
+    Data,
+    Filled, //
 };
 
 /// Adds a request that is complete. Any context.
@@ -36,84 +33,64 @@ pub(super) fn add(request: Request<Data>) {
     let context = request.context().clone();
     context.done.push(request);
     fill(&context);
-    context.completed.inc();
 }
 
-/// Puts the results of the list into the ring, unless another task or CPU does. Any context.
+/// Puts the results of the list into the ring, unless another context does, and wakes tasks that have
+/// as many as they wait for. Any context.
 fn fill(context: &Context) {
-    loop {
+    while !context.done.is_empty() {
         let signals = LockLessList::new();
-        {
+        let count = {
             // If it is held, its holder looks at the list again.
             let Some(mut filled) = context.filled.try_lock() else {
                 return;
             };
-            fill_locked(context, &mut filled, &signals);
+            fill_locked(context, &mut filled, &signals)
+        };
+        // After they are in the ring: a task counts on all of these.
+        context.completed.add(count.into());
+        for request in signals.take_all() {
+            if let Some(eventfd) = request.eventfd() {
+                eventfd.signal();
+            }
         }
-        signal_all(&signals);
-        if !has_more(context) {
-            return;
-        }
+        // Either the list is seen to be filled again, or the CPU that adds to it finds the lock free.
+        smp_mb(Full);
     }
 }
 
-/// Puts the results of the list into the ring, and gives back the slots of those that have been
-/// reaped.
-pub(super) fn fill_and_free(context: &Context) {
-    let signals = LockLessList::new();
-    {
-        let mut filled = context.filled.lock();
-        fill_locked(context, &mut filled, &signals);
-        free_slots(context, &mut filled);
-    }
-    signal_all(&signals);
-    if has_more(context) {
-        fill(context);
-    }
-}
-
-/// Returns whether there are results that were added while the lock was held.
-fn has_more(context: &Context) -> bool {
-    // Either the list is seen here, or the CPU that adds to it finds the lock free.
-    smp_mb(Full);
-    !context.done.is_empty()
-}
-
-/// Puts the results of the list into the ring. Requests with an eventfd go to `signals`.
-fn fill_locked(context: &Context, filled: &mut Filled, signals: &LockLessList<Request<Data>>) {
-    if context.done.is_empty() {
-        return;
-    }
+/// Puts the results of the list into the ring. Requests with an eventfd go to `signals`. Returns how
+/// many results there were.
+fn fill_locked(
+    context: &Context,
+    filled: &mut Filled,
+    signals: &LockLessList<Request<Data>>,
+) -> u32 {
     let ring = context.ring();
+    let mut count = 0;
     for request in context.done.take_all() {
         ring.write(filled.tail, request.event());
         filled.tail = next(filled.tail, 1, ring.capacity());
-        filled.unreaped += 1;
+        count += 1;
         if request.eventfd().is_some() {
             signals.push(request);
         }
     }
+    filled.unreaped += count;
     ring.set_tail(filled.tail);
-    context.stats.inc(Event::Fill);
+    count
 }
 
-/// Gives back the slots of results that have been reaped.
+/// Gives back the slots of results that have been reaped. Any context.
 ///
 /// Which these are, user space says: it may say anything, but no slot is given back twice.
-fn free_slots(context: &Context, filled: &mut Filled) {
+pub(super) fn free_slots(context: &Context) {
     let ring = context.ring();
+    let mut filled = context.filled.lock();
     let in_ring = distance(ring.head(), filled.tail, ring.capacity());
     if let Some(reaped @ 1..) = filled.unreaped.checked_sub(in_ring) {
         filled.unreaped = in_ring;
         context.slots.put(reaped);
-    }
-}
-
-fn signal_all(signals: &LockLessList<Request<Data>>) {
-    for request in signals.take_all() {
-        if let Some(eventfd) = request.eventfd() {
-            eventfd.signal();
-        }
     }
 }
 

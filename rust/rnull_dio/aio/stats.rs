@@ -16,8 +16,6 @@ named_enum! {
         Passed = "passed",
         /// A request was submitted.
         Submit = "requests",
-        /// Results were put into a ring, one or more together.
-        Fill = "fills",
         /// A task has waited in `io_getevents(2)`.
         Sleep = "sleeps",
         /// A task that waited has finished the completion of a request.

@@ -27,7 +27,7 @@ use super::{
         ContextRef,
         Data, //
     },
-    results::fill_and_free,
+    results::free_slots,
     stats::Event, //
 };
 
@@ -108,8 +108,8 @@ impl<'a> Slot<'a> {
     /// `EAGAIN`: there is none.
     fn take(context: &'a Context) -> Result<Self> {
         if !context.slots.take() {
-            // User space may have reaped results without a system call.
-            fill_and_free(context);
+            // Reaping gives none back, so as not to write to what submitters write to.
+            free_slots(context);
             if !context.slots.take() {
                 return Err(EAGAIN);
             }
