@@ -2,10 +2,11 @@
 """Data is read as it was written on attached XFS and ext4, for every issuer and kind of block."""
 
 import os
+import subprocess
 
 import pytest
 
-from guest import files, fio, kernel, live
+from guest import files, fio, kernel, live, system
 from guest.live import on_device as attached
 
 SIZE = fio.SIZE
@@ -111,3 +112,17 @@ def test_growth_is_completed_by_io_wq(issuer, disk):
         assert job["error"] == 0
         assert job["write"]["total_ios"] == COUNT
         assert (live.routes()["waiter"] > 0) == (issuer == "io_uring")
+
+
+@pytest.mark.parametrize("kind", ["xfs", "ext4"])
+@pytest.mark.parametrize("options", [[], ["--own"], ["--files"]], ids=" ".join)
+def test_submitters_that_share_a_context_verify_reads(options, kind, device):
+    with attached(kind, device) as mount:
+        sample = [system.SAMPLES / "aio_shared", "--fill", "--size=1048576", "--block=8192"]
+        command = [*sample, *options, mount / "data"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as program:
+            system.wait_for(lambda: sum(live.routes().values()) > 4 * COUNT)
+            program.terminate()
+            result = fio.job_output(program.communicate()[0].decode())
+        assert program.returncode == 0
+        assert result["reads"] > COUNT
