@@ -10,48 +10,9 @@
  *
  * A block that a fault interrupts counts as a whole.
  */
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-/*
- * The part of QEMU's plugin interface, version 4, that is used here, with QEMU's names and types.
- * Debian does not package the header.
- */
-typedef uint64_t qemu_plugin_id_t;
-typedef struct qemu_info_t qemu_info_t;
-struct qemu_plugin_tb;
-struct qemu_plugin_insn;
-struct qemu_plugin_scoreboard;
-typedef struct {
-	struct qemu_plugin_scoreboard *score;
-	size_t offset;
-} qemu_plugin_u64;
-enum qemu_plugin_op { QEMU_PLUGIN_INLINE_ADD_U64 };
-enum qemu_plugin_cb_flags { QEMU_PLUGIN_CB_NO_REGS };
-
-typedef void (*tb_trans_cb)(qemu_plugin_id_t id, struct qemu_plugin_tb *tb);
-void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id, tb_trans_cb cb);
-size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
-uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
-struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t idx);
-size_t qemu_plugin_insn_data(const struct qemu_plugin_insn *insn, void *dest, size_t len);
-void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn,
-					    void (*cb)(unsigned int vcpu, void *data),
-					    enum qemu_plugin_cb_flags flags, void *data);
-void qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(struct qemu_plugin_tb *tb,
-						       enum qemu_plugin_op op,
-						       qemu_plugin_u64 entry, uint64_t imm);
-struct qemu_plugin_scoreboard *qemu_plugin_scoreboard_new(size_t element_size);
-uint64_t qemu_plugin_u64_sum(qemu_plugin_u64 entry);
-
-__attribute__((visibility("default"))) int qemu_plugin_version = 4;
-
-/* nopl MAGIC(%rax,%rax,1) */
-static const uint8_t marker[] = { 0x0f, 0x1f, 0x84, 0x00, 0x6d, 0x61, 0x72, 0x6b };
+#include "plugin.h"
 
 static FILE *out;
 
@@ -121,35 +82,22 @@ static void on_marker(unsigned int vcpu, void *data)
 static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
 	uint64_t address = qemu_plugin_tb_vaddr(tb);
-	size_t index, length = qemu_plugin_tb_n_insns(tb);
-	bool is_kernel = address >> 63;
-	qemu_plugin_u64 entry = counter(is_kernel ? find_block(address, length) : 0);
-	uint8_t code[sizeof(marker)];
+	size_t length = qemu_plugin_tb_n_insns(tb);
+	bool of_kernel = is_kernel(address);
+	qemu_plugin_u64 entry = counter(of_kernel ? find_block(address, length) : 0);
 
 	qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(tb, QEMU_PLUGIN_INLINE_ADD_U64, entry,
-							  is_kernel ? 1 : length);
-	for (index = 0; index < length && !is_kernel; index++) {
-		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, index);
-
-		if (qemu_plugin_insn_data(insn, code, sizeof(code)) == sizeof(code) &&
-		    memcmp(code, marker, sizeof(code)) == 0)
-			qemu_plugin_register_vcpu_insn_exec_cb(insn, on_marker,
-							       QEMU_PLUGIN_CB_NO_REGS, NULL);
-	}
+							  of_kernel ? 1 : length);
+	if (!of_kernel)
+		watch_for_marker(tb, on_marker);
 }
 
-__attribute__((visibility("default"))) int
-qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char **argv)
+PLUGIN_API int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc,
+				   char **argv)
 {
-	if (argc != 1 || strncmp(argv[0], "out=", 4) != 0) {
-		fprintf(stderr, "count.so: the one argument is out=FILE\n");
+	out = open_output(argc, argv);
+	if (!out)
 		return -1;
-	}
-	out = fopen(argv[0] + 4, "w");
-	if (!out) {
-		perror(argv[0] + 4);
-		return -1;
-	}
 	counters = qemu_plugin_scoreboard_new(MAX_BLOCKS * sizeof(uint64_t));
 	qemu_plugin_register_vcpu_tb_trans_cb(id, on_translation);
 	return 0;
