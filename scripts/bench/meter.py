@@ -2,6 +2,7 @@
 """Cost of I/O, in the guest: instructions, context switches, work items, time."""
 
 import bisect
+import contextlib
 import ctypes
 import mmap
 import os
@@ -9,6 +10,7 @@ import re
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -74,9 +76,9 @@ def fio(path: Path, **options: object) -> Command:
     return Command(*guest_fio.command(path, time_based=1, runtime="1h", **options))
 
 
-# How long the transfers of samples/reactor took, in ns: fields of its output
-TIMES = ("mean", "max")
-PROGRAMS = (Path("/usr/bin/fio"), system.SAMPLES / "reactor")
+# Figures in the output of samples: how long transfers took, in ns, and system calls per read
+TIMES = ("mean", "max", "io_submit", "io_getevents")
+PROGRAMS = (Path("/usr/bin/fio"), system.SAMPLES / "reactor", system.SAMPLES / "aio_shared")
 BIN = Path("/run/bin")
 ENVIRONMENT = {"LD_LIBRARY_PATH": str(BIN), "LC_ALL": "C", "HOME": "/"}
 
@@ -150,15 +152,20 @@ class Meter:
         self.mark = Marker()
         self.symbols, self.modules = None, None
 
+    def read_symbols(self) -> None:
+        self.symbols = Symbols()
+
     def current_symbols(self) -> Symbols:
         """Returns the symbols, which are read again only when the list of modules has changed."""
         modules = sorted(path.name for path in Path("/sys/module").iterdir())
         if modules != self.modules:
-            self.symbols, self.modules = Symbols(), modules
+            self.read_symbols()
+            self.modules = modules
         return self.symbols
 
-    def watch(self, command: Command, window: float) -> Window:
-        """Measures WINDOW seconds of a program's I/O."""
+    @contextlib.contextmanager
+    def running(self, command: Command) -> Iterator[subprocess.Popen[bytes]]:
+        """Starts a program, which has done some I/O when the with statement begins."""
         with subprocess.Popen(
             [BIN / command[0], *command[1:]],
             stdout=subprocess.PIPE,
@@ -167,6 +174,11 @@ class Meter:
         ) as program:
             while program.poll() is None and transferred(program.pid) < RAMP:
                 time.sleep(0.002)
+            yield program
+
+    def watch(self, command: Command, window: float) -> Window:
+        """Measures WINDOW seconds of a program's I/O."""
+        with self.running(command) as program:
             self.mark.execute()
             begin = time.monotonic_ns()
             time.sleep(window)
