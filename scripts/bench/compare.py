@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 """Two results of a set side by side: compare.py [--limit PERCENT] BEFORE.json AFTER.json
 
-With a limit, the exit status is not 0 if the instructions per I/O of any point have grown by more
-than that.
+These are the instructions of the kernel per I/O, or in a set without them, the accesses to shared
+memory. With a limit, the exit status is not 0 if those of any point have grown by more than that.
 """
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
@@ -15,19 +16,30 @@ import report
 COMPARABLE = ("kernel", "release", "compiler", "qemu", "machine")
 
 
+def compared(point: dict) -> str:
+    """The name of the figure that is compared."""
+    return "kernel" if "kernel" in point["values"] else "accesses"
+
+
+def figure(point: dict) -> float:
+    return point["values"][compared(point)]
+
+
 def change(before: dict, after: dict) -> float:
     """In percent."""
-    return 100 * (report.instructions(after) / report.instructions(before) - 1)
+    if figure(before) == 0:
+        return 0 if figure(after) == 0 else math.inf
+    return 100 * (figure(after) / figure(before) - 1)
 
 
 def is_noise(before: dict, after: dict) -> bool:
-    spread = max(point["spread"]["kernel"] for point in (before, after))
+    spread = max(point["spread"].get(compared(point), 0) for point in (before, after))
     return abs(change(before, after)) <= 100 * spread
 
 
 def row(before: dict, after: dict) -> list[str]:
     words = " ".join(str(value) for value in before["labels"].values())
-    figures = [f"{report.instructions(point):.0f}" for point in (before, after)]
+    figures = [f"{figure(point):.0f}" for point in (before, after)]
     return [
         words,
         *figures,
