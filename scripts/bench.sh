@@ -18,29 +18,57 @@ while [[ ${1:-} == --* ]]; do
 done
 [ $# -gt 0 ] || set -- disk path policies classes reactor live live-cached live-files live-writes aio
 
-# plugin: builds the QEMU plugin that counts instructions; it is in /build/samples in the root
-plugin() {
-	in_root --bind "$samples:/build:rw" gcc -O2 -Wall -Wextra -Werror -Wno-unused-parameter \
-		-shared -fPIC -fvisibility=hidden -o /build/count.so scripts/bench/count.c
+# plugins: builds the QEMU plugins, which count instructions and accesses to shared memory; they are in
+# /build/samples in the root
+plugins() {
+	local name
+	for name in count sharing; do
+		in_root --bind "$samples:/build:rw" gcc -O2 -Wall -Wextra -Werror -Wno-unused-parameter \
+			-shared -fPIC -fvisibility=hidden -o "/build/$name.so" "scripts/bench/$name.c"
+	done
+}
+
+# plugin_of SET: prints the name of the plugin that measures the set
+plugin_of() {
+	case $1 in
+	sharing) echo sharing ;;
+	*) echo count ;;
+	esac
+}
+
+# cpus_of SET: prints how many CPUs the guest has. It is one, because QEMU interleaves several in a random
+# order, unless it is counted what they share.
+cpus_of() {
+	case $1 in
+	sharing) echo 4 ;;
+	*) echo 1 ;;
+	esac
 }
 
 # clock_of SET: prints QEMU options. With -icount, the guest's clock counts instructions and skips idle
-# time. Sets with an NVMe drive go without, because the drive waits for the host.
+# time. Sets with an NVMe drive go without, because the drive waits for the host, and so do several CPUs.
 clock_of() {
 	case $1 in
-	*nvme*) ;;
+	*nvme* | sharing) ;;
 	*) printf '%s\n' --qemu-opt -icount --qemu-opt shift=0,sleep=off ;;
 	esac
 }
 
-# guest SET RESULTS: measures with one CPU, because QEMU interleaves two of them in a random order
+# background_of SET: prints the kernel's arguments that switch off work at intervals of time
+background_of() {
+	case $1 in
+	sharing) echo tsc=reliable nowatchdog transparent_hugepage=never damon_stat.enabled=0 ;;
+	esac
+}
+
+# guest SET RESULTS: measures
 guest() {
 	local set=$1 results=$2 clock
 	mapfile -t clock < <(clock_of "$set")
-	lab boot --kernel "$kernel" --name "bench-$set-console" --cpus 1 --timeout 1500 \
-		--results "$results" --append kunit.enable=0 --drive bench:size=1G "${clock[@]}" \
-		--qemu-opt -plugin \
-		--qemu-opt file=/build/samples/count.so,out=/results/counts -- \
+	lab boot --kernel "$kernel" --name "bench-$set-console" --cpus "$(cpus_of "$set")" --timeout 1500 \
+		--results "$results" --append "kunit.enable=0 $(background_of "$set")" \
+		--drive bench:size=1G "${clock[@]}" --qemu-opt -plugin \
+		--qemu-opt "file=/build/samples/$(plugin_of "$set").so,out=/results/counts" -- \
 		python3 /src/scripts/bench/measure.py "$set"
 }
 
@@ -53,7 +81,7 @@ identity() {
 	printf '%s\n' "commit=$commit" "kernel=$kernel" "release=$(<"$dir/release")" \
 		"compiler=$(in_root --kernel "$kernel" sh -c 'rustc --version')" \
 		"qemu=$(in_root qemu-system-x86_64 --version | head -n 1)" \
-		"machine=1 CPU, TCG $(clock_of "$1" | tail -n 1)"
+		"machine=$(cpus_of "$1") CPU, TCG $(clock_of "$1" | tail -n 1)"
 }
 
 # measure SET...: measures the sets one after the other
@@ -80,7 +108,7 @@ mkdir -p "$out"
 # The source says which part of the kernel a function belongs to.
 source=$(kernel_source "$kernel")
 lab module "$kernel" >/dev/null
-step bench-plugin "Plugin that counts instructions" plugin
+step bench-plugins "Plugins of QEMU that count" plugins
 
 # Two guests run at a time, because each has one CPU. Only one of them writes to the terminal.
 first=() second=()

@@ -10,7 +10,7 @@
 
 KERNEL=/usr/src/linux
 TRACEPOINTS=rust/helpers/trace.h
-QEMU_PLUGIN=scripts/bench/count.c
+QEMU_PLUGINS=(scripts/bench/count.c scripts/bench/plugin.h scripts/bench/sharing.c)
 
 check_rustfmt() {
 	in_root --kernel test \
@@ -58,18 +58,18 @@ checkpatch() {
 		--no-summary --file "$@"
 }
 
-# Tracepoints and the QEMU plugin break rules of checkpatch that do not suit them.
+# Tracepoints and the QEMU plugins break rules of checkpatch that do not suit them.
 check_checkpatch() {
 	local file status=0 files=()
 	for file in "${C_FILES[@]}"; do
-		[ "$file" = "$TRACEPOINTS" ] || [ "$file" = "$QEMU_PLUGIN" ] || files+=("$file")
+		[[ " $TRACEPOINTS ${QEMU_PLUGINS[*]} " = *" $file "* ]] || files+=("$file")
 	done
 	checkpatch "${files[@]}" || status=1
 	checkpatch --ignore COMPLEX_MACRO,OPEN_ENDED_LINE,PARENTHESIS_ALIGNMENT "$TRACEPOINTS" ||
 		status=1
-	# The plugin uses QEMU's types and declares QEMU's functions.
-	checkpatch --ignore PREFER_KERNEL_TYPES,NEW_TYPEDEFS,AVOID_EXTERNS,BIT_MACRO "$QEMU_PLUGIN" ||
-		status=1
+	# The plugins use QEMU's types and declare QEMU's functions.
+	checkpatch --ignore PREFER_KERNEL_TYPES,NEW_TYPEDEFS,AVOID_EXTERNS,BIT_MACRO \
+		"${QEMU_PLUGINS[@]}" || status=1
 	return "$status"
 }
 

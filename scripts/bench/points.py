@@ -31,6 +31,8 @@ class Point:
     window: float = 0.05
     # The function that is called once for each I/O
     counted_by: str = SUBMISSION
+    # Bytes of an I/O, where I/Os are counted by what was transferred
+    block: int = 4096
 
 
 def job(path: Path, rw: str, **options: object) -> Command:

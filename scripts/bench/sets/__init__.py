@@ -18,6 +18,7 @@ from sets import (
     series_null,
     series_nvme,
     series_readback,
+    sharing,
 )
 
 SETS = {
@@ -35,4 +36,5 @@ SETS = {
     "series-null": series_null,
     "series-nvme": series_nvme,
     "series-readback": series_readback,
+    "sharing": sharing,
 }
