@@ -70,7 +70,7 @@ help:
 	@echo '  check           - rustfmt, clippy, checkpatch, shellcheck, ruff, Sphinx, checks in scripts/check'
 	@echo '  compare         - diofs and attached file systems beside XFS and ext4; needs an idle machine'
 	@echo '  bench           - Cost of I/O, counted: disk, path, policies, classes, reactor, live, live-cached,'
-	@echo '                    live-files, live-writes (SET=disk for one; KERNEL=plain for a kernel built here);'
+	@echo '                    live-files, live-writes, aio (SET=disk for one; KERNEL=plain for a kernel built here);'
 	@echo '                    SET=sharing - Accesses to memory that several CPUs share'
 	@echo '  bench-compare   - Two results of bench side by side, A=FILE B=FILE'
 	@echo '  fmt             - Format the Rust and Python files'
