@@ -20,7 +20,7 @@ use kernel::{
         c_uint, //
     },
     fs::File,
-    impl_has_work, new_work,
+    impl_has_work, new_mutex, new_work,
     prelude::*,
     sync::{
         aref::ARef,
@@ -33,7 +33,8 @@ use kernel::{
             Atomic, //
         },
         Arc,
-        ArcBorrow, //
+        ArcBorrow,
+        Mutex, //
     },
     types::Opaque,
     workqueue::{
@@ -83,7 +84,9 @@ pub struct PollWait<T: Polls> {
     work: Work<Self>,
     // Until nothing refers to this object, whose code is the module's.
     context: ContextRef<T>,
-    file: ARef<File>,
+    /// Until the request is complete.
+    #[pin]
+    file: Mutex<Option<ARef<File>>>,
     /// The events that are waited for (`EPOLL*`).
     events: u32,
     /// The events that the callback has claimed the request for, or 0.
@@ -117,7 +120,7 @@ impl<T: Polls> PollWait<T> {
                 }),
                 work <- new_work!("PollWait::work"),
                 context: request.context().clone(),
-                file,
+                file <- new_mutex!(Some(file)),
                 events,
                 woken: Atomic::new(0),
                 claimed: Atomic::new(false),
@@ -158,6 +161,9 @@ impl<T: Polls> PollWait<T> {
     unsafe fn take(&self) -> Option<Request<T>> {
         self.unqueue();
         T::poll_ends(self);
+        // User space may expect that the file is not in use any more when it has the result.
+        let file = self.file.lock().take();
+        drop(file);
         // SAFETY: By the safety requirements of this function, and the type invariant.
         unsafe { (*self.request.get()).take() }
     }
@@ -187,17 +193,12 @@ impl<T: Polls> PollWait<T> {
 
     /// Adds the entry to the wait queue of the file. Returns the events that there are, and whether
     /// there was one wait queue.
-    fn queue(self: &Arc<Self>) -> (u32, bool) {
+    fn queue(self: &Arc<Self>, file: &File) -> (u32, bool) {
         let mut queues = 0;
         let entry = Arc::into_raw(self.clone());
         // SAFETY: The entry is initialized, and stays as long as it has the reference.
         let mask = unsafe {
-            bindings::ext_poll_add(
-                self.file.as_ptr(),
-                self.entry.get(),
-                self.events,
-                &mut queues,
-            )
+            bindings::ext_poll_add(file.as_ptr(), self.entry.get(), self.events, &mut queues)
         };
         if queues == 0 {
             // SAFETY: No queue got the reference.
@@ -264,8 +265,13 @@ impl<T: Polls> WorkItem for PollWait<T> {
             unsafe { this.complete(woken) };
             return;
         }
+        let Some(file) = this.file.lock().clone() else {
+            // It is complete.
+            return;
+        };
         // SAFETY: The file is open.
-        let mask = unsafe { bindings::ext_poll_again(this.file.as_ptr(), this.events) };
+        let mask = unsafe { bindings::ext_poll_again(file.as_ptr(), this.events) };
+        drop(file);
         if mask != 0 {
             this.end(mask);
         }
@@ -290,9 +296,10 @@ impl<T: Polls> Request<T> {
         };
         // SAFETY: No requirements.
         let events = unsafe { bindings::ext_poll_events(events) };
-        let wait = PollWait::new(self, file, events)?;
+        let wait = PollWait::new(self, file.clone(), events)?;
         T::poll_begins(&wait)?;
-        let (mask, one_queue) = wait.queue();
+        let (mask, one_queue) = wait.queue(&file);
+        drop(file);
         if mask != 0 {
             wait.end(mask);
         } else if !one_queue {
