@@ -63,6 +63,8 @@ long ext_aio_call(const struct pt_regs *regs, enum ext_aio_call call)
 #define EXT_AIO_TRAMPOLINE(name, call)					\
 void name(void);							\
 asm("	.pushsection .text, \"ax\", @progbits\n"			\
+	/* Bit 0 of the address has a meaning for ftrace. */		\
+	"	.balign	16\n"						\
 	"	.type	" #name ", @function\n"				\
 	"	.globl	" #name "\n"					\
 	#name ":\n"							\

@@ -243,6 +243,8 @@ static void __used ext_dio_offsets(void)
  * were. Otherwise returns the taker's result to the caller of iomap_dio_rw().
  */
 asm("	.pushsection .text, \"ax\", @progbits\n"
+	/* Bit 0 of the address has a meaning for ftrace. */
+	"	.balign	16\n"
 	"	.type	ext_dio_rw_trampoline, @function\n"
 	"	.globl	ext_dio_rw_trampoline\n"
 	"ext_dio_rw_trampoline:\n"

@@ -82,6 +82,8 @@ pub struct GetEvents {
 }
 
 impl Call {
+    // Hot path: only the fields of one call are needed, and only in the function that it goes to.
+    #[inline(always)]
     fn new(call: bindings::ext_aio_call, args: &[c_ulong; 6]) -> Option<Self> {
         // CAST: What is narrower is cut, as for C.
         let (ctx, nr) = (args[0] as usize, args[1] as isize);

@@ -165,41 +165,51 @@ impl Calls {
         })
     }
 
-    /// Returns `None` if the context is the kernel's, or if the kernel refuses the arguments
-    /// whatever the context is.
     fn get_events(&self, wanted: &GetEvents, io: &MayIo) -> Option<Result<usize>> {
         let context = self.find(wanted.ctx)?;
-        Some(read_timeout(wanted.timeout, io).and_then(|limit| {
-            if !(0..=wanted.nr).contains(&wanted.min_nr) {
-                return Err(EINVAL);
+        Some(match wait_for_events(&context, wanted, io) {
+            Ok(0) if current!().signal_pending() => Err(EINTR),
+            ret => ret,
+        })
+    }
+
+    fn pget_events(
+        &self,
+        wanted: &GetEvents,
+        sigset: UserPtr,
+        io: &MayIo,
+    ) -> Option<Result<usize>> {
+        // The mask of signals must not be changed for a context of the kernel's.
+        let context = self.find(wanted.ctx)?;
+        Some(read_sigset(sigset, io).and_then(|(mask, size)| {
+            let wait = || wait_for_events(&context, wanted, io);
+            match with_user_sigmask(mask, size, wait)? {
+                (Ok(0), true) => Err(ERESTARTNOHAND),
+                (ret, _) => ret,
             }
-            reap::get_events(&context, wanted, limit, io)
         }))
     }
 }
 
+fn wait_for_events(context: &Context, wanted: &GetEvents, io: &MayIo) -> Result<usize> {
+    let limit = read_timeout(wanted.timeout, io)?;
+    if !(0..=wanted.nr).contains(&wanted.min_nr) {
+        return Err(EINVAL);
+    }
+    reap::get_events(context, wanted, limit, io)
+}
+
 impl SystemCalls for Calls {
+    // Hot path: the call is passed to one of these functions without being stored.
+    #[inline(always)]
     fn call(&self, call: Call, io: &MayIo) -> Option<Result<usize>> {
         match call {
             Call::Setup { nr_events, ctxp } => self.setup(nr_events, ctxp, io),
             Call::Destroy { ctx } => self.destroy(ctx, io),
             Call::Submit { ctx, nr, iocbpp } => self.submit(ctx, nr, iocbpp, io),
             Call::Cancel { ctx, iocb } => self.cancel(ctx, iocb, io),
-            Call::GetEvents(wanted) => Some(match self.get_events(&wanted, io)? {
-                Ok(0) if current!().signal_pending() => Err(EINTR),
-                ret => ret,
-            }),
-            Call::PGetEvents(wanted, sigset) => {
-                // The mask of signals must not be changed for a context of the kernel's.
-                drop(self.find(wanted.ctx)?);
-                Some(read_sigset(sigset, io).and_then(|(mask, size)| {
-                    let wait = || self.get_events(&wanted, io).unwrap_or(Err(EINVAL));
-                    match with_user_sigmask(mask, size, wait)? {
-                        (Ok(0), true) => Err(ERESTARTNOHAND),
-                        (ret, _) => ret,
-                    }
-                }))
-            }
+            Call::GetEvents(wanted) => self.get_events(&wanted, io),
+            Call::PGetEvents(wanted, sigset) => self.pget_events(&wanted, sigset, io),
         }
     }
 }
