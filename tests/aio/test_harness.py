@@ -26,8 +26,8 @@ SECONDS = 300
 
 @pytest.fixture(scope="module")
 def scratch() -> Iterator[Path]:
-    """A directory with what the programs need: an ext4 file system, one with ext2, and one that is
-    full after 64 KiB."""
+    """A directory with what the programs need: an ext4 file system, one with the format of ext2, and
+    one that is full after 64 KiB."""
     disk = {"memory_backed": 1, "blocksize": 512, "irqmode": 2}
     with contextlib.ExitStack() as stack:
         main = stack.enter_context(devices.null_disk("harness", size=128, **disk))
@@ -39,13 +39,13 @@ def scratch() -> Iterator[Path]:
             (testdir / name).chmod(mode)
         large = stack.enter_context(devices.null_disk("harness-ext2", size=16, **disk))
         system.run("mke2fs", "-q", "-F", "-b", "4096", large)
-        (where / "testdir.ext2").symlink_to(stack.enter_context(filesystems.mounted("ext2", large)))
+        (where / "testdir.ext2").symlink_to(stack.enter_context(filesystems.mounted("ext4", large)))
         small = stack.enter_context(devices.null_disk("harness-full", size=1, **disk))
         with files.buffered(small) as fd:
             image = (HARNESS / "ext2-enospc.img").read_bytes()
             assert os.pwrite(fd, image, 0) == len(image)
         (where / "testdir.enospc").symlink_to(
-            stack.enter_context(filesystems.mounted("ext2", small))
+            stack.enter_context(filesystems.mounted("ext4", small))
         )
         yield where
 
