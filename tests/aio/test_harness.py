@@ -26,8 +26,8 @@ SECONDS = 300
 
 @pytest.fixture(scope="module")
 def scratch() -> Iterator[Path]:
-    """A directory with what the programs need: an ext4 file system, one with the format of ext2, and
-    one that is full after 64 KiB."""
+    """A directory with what the programs need: an ext4 file system, one with ext2's format, and one
+    that is full after 64 KiB."""
     disk = {"memory_backed": 1, "blocksize": 512, "irqmode": 2}
     with contextlib.ExitStack() as stack:
         main = stack.enter_context(devices.null_disk("harness", size=128, **disk))

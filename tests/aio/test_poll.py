@@ -6,8 +6,6 @@ import select
 import signal
 import tty
 
-import pytest
-
 from guest import aio, system
 from guest.tasks import Child, run_in_child
 
