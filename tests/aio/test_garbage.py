@@ -137,6 +137,8 @@ def test_anything_anywhere_by_another_thread(disk):
 def test_pages_of_the_ring_move_in_memory(context, disk):
     # Compaction moves pages while events are written to them.
     compact = Path("/proc/sys/vm/compact_memory")
+    if not compact.exists():
+        pytest.skip("the kernel moves no pages")
     stopped = threading.Event()
 
     def keep_compacting() -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from guest import aio
+from guest import aio, system
 from guest.memory import address, aligned
 from guest.tasks import Call, run_in_child
 
@@ -112,7 +112,9 @@ def test_all_slots_are_used(one_cpu, pipe, nr):  # noqa: ARG001
         assert context.io_submit(aio.request(99, 1000)) == "EAGAIN"
         assert context.io_submit(aio.request(aio.POLL, receive, reserved2=1)) == "EINVAL"
         os.write(send, b"x")
-        # The events are in the ring, so that there are still no slots.
+        # A worker of the module puts the events into the ring.
+        system.wait_for(lambda: context.header.tail == count)
+        # They are there, so that there are still no slots.
         assert fill(context, receive) == 0
         events = context.io_getevents(count, count + 1, timeout=0)
         assert sorted(event.data for event in events) == list(range(count))
@@ -124,9 +126,10 @@ def test_slots_become_free_in_the_ring(one_cpu, pipe):  # noqa: ARG001
     receive, send = pipe
     with aio.Context(1) as context:
         count = fill(context, receive)
-        os.write(send, b"x")
-        os.read(receive, 8)
         header = context.header
+        os.write(send, b"x")
+        system.wait_for(lambda: header.tail == count)
+        os.read(receive, 8)
         for some in (1, 5, 2):
             header.head = (header.head + some) % header.nr
             # These cannot complete yet, so that each has a slot.
