@@ -90,6 +90,7 @@ int ext_put_user_u32(u32 value, void __user *to)
 
 void ext_store_release_u32(u32 *to, u32 value)
 {
+	/* Pairs with the load of a caller that looks at what was stored before. */
 	smp_store_release(to, value);
 }
 

@@ -41,6 +41,16 @@ void ext_aio_unset_taker(void);
 const char *ext_aio_call_name(enum ext_aio_call call);
 void *ext_aio_trampoline(enum ext_aio_call call);
 
+/* Not static, because assembly refers to them by their names. */
+struct pt_regs;
+long ext_aio_call(const struct pt_regs *regs, enum ext_aio_call call);
+void ext_aio_setup_trampoline(void);
+void ext_aio_destroy_trampoline(void);
+void ext_aio_submit_trampoline(void);
+void ext_aio_cancel_trampoline(void);
+void ext_aio_getevents_trampoline(void);
+void ext_aio_pgetevents_trampoline(void);
+
 /* aio.c */
 
 /* What a ring begins with behind its indices, and the magic of its file system */

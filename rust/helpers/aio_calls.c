@@ -34,12 +34,7 @@ void ext_aio_unset_taker(void)
 }
 
 #ifdef CONFIG_X86_64
-/*
- * Called by the trampolines, with the only argument of the kernel's function.
- * Not static, because they refer to it by its name.
- */
-long ext_aio_call(const struct pt_regs *regs, enum ext_aio_call call);
-
+/* Called by the trampolines, with the only argument of the kernel's function. */
 long ext_aio_call(const struct pt_regs *regs, enum ext_aio_call call)
 {
 	struct ext_aio_taker *taker = READ_ONCE(ext_aio_taker);
@@ -61,7 +56,6 @@ long ext_aio_call(const struct pt_regs *regs, enum ext_aio_call call)
  * EXT_AIO_PASSED. Otherwise returns its result to the caller.
  */
 #define EXT_AIO_TRAMPOLINE(name, call)					\
-void name(void);							\
 asm("	.pushsection .text, \"ax\", @progbits\n"			\
 	/* Bit 0 of the address has a meaning for ftrace. */		\
 	"	.balign	16\n"						\

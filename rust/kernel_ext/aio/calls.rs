@@ -86,8 +86,8 @@ impl Call {
     #[inline(always)]
     fn new(call: bindings::ext_aio_call, args: &[c_ulong; 6]) -> Option<Self> {
         // CAST: What is narrower is cut, as for C.
-        let (ctx, nr) = (args[0] as usize, args[1] as isize);
-        let user = |arg: usize| UserPtr::from_addr(args[arg] as usize);
+        let (ctx, nr) = (args[0], args[1] as isize);
+        let user = |arg: usize| UserPtr::from_addr(args[arg]);
         let get_events = GetEvents {
             ctx,
             min_nr: nr,
@@ -251,7 +251,7 @@ unsafe extern "C" fn call<T: SystemCalls>(
 }
 
 /// The result that leaves a call to the kernel's own function.
-const PASSED: isize = bindings::EXT_AIO_CALL_PASSED as isize;
+const PASSED: isize = bindings::EXT_AIO_CALL_PASSED;
 
 /// Returns the arguments of a `struct __aio_sigset` in user space: the mask and its size. May sleep.
 ///

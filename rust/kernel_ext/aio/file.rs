@@ -106,11 +106,11 @@ impl<T: ContextData> VTable<T> {
         unsafe {
             let this = Self::of_vma(vma);
             let range = (*vma).__bindgen_anon_1.__bindgen_anon_1;
-            let size = (range.vm_end - range.vm_start) as usize;
+            let size = range.vm_end - range.vm_start;
             if (*vma).vm_mm != this.owner || this.is_dead() || size != this.ring.size() {
                 return EINVAL.to_errno();
             }
-            this.address.store(range.vm_start as usize, Relaxed);
+            this.address.store(range.vm_start, Relaxed);
         }
         0
     }
