@@ -261,4 +261,4 @@ def test_refusals_that_need_another_kernel(disk):
             (errno.ENOSPC, "too many file systems"),
             (errno.ENOMEM, "Cannot allocate memory"),
         ):
-            assert words in module.why_refused(number, mount, {})
+            assert words in module.live.why_refused(number, mount, {})
