@@ -121,7 +121,8 @@ def test_submitters_that_share_a_context_verify_reads(options, kind, device):
         sample = [system.SAMPLES / "aio_shared", "--fill", "--size=1048576", "--block=8192"]
         command = [*sample, *options, mount / "data"]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as program:
-            system.wait_for(lambda: sum(live.routes().values()) > 4 * COUNT)
+            # Filling the files takes up to 4 * COUNT writes.
+            system.wait_for(lambda: sum(live.routes().values()) > 8 * COUNT)
             program.terminate()
             result = fio.job_output(program.communicate()[0].decode())
         assert program.returncode == 0
