@@ -106,7 +106,7 @@ def bindings(text):
         constants="".join(
             constant.replace("EXT_", "RUST_CONST_HELPER_EXT_", 1)
             for constant in constants
-            if "RNULL_DIO" not in constant and "EXT_DIO_" not in constant
+            if not re.search("RNULL_DIO|EXT_DIO_|EXT_AIO_", constant)
         ),
     )
 
