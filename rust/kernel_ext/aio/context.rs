@@ -176,7 +176,7 @@ impl<T: ContextData> Context<T> {
 
     /// Kills all contexts of the process, so that they need not be waited for one after the other.
     fn kill_others(&self) {
-        let mut others = KVec::new();
+        let mut others = KVVec::new();
         self.table.for_each_of(self.owner.addr(), |other| {
             // Without memory, it is killed when its mapping goes.
             let _ = others.push(other, GFP_KERNEL);

@@ -56,7 +56,7 @@ pub(super) struct Data {
     pub(super) reaping: Mutex<()>,
     /// Requests that wait for events, and can be cancelled.
     #[pin]
-    pub(super) polls: Mutex<KVec<Arc<PollWait<Data>>>>,
+    pub(super) polls: Mutex<KVVec<Arc<PollWait<Data>>>>,
     pub(super) stats: Arc<Stats>,
     pub(super) reservation: Reservation,
 }
@@ -93,7 +93,7 @@ impl Data {
             completed <- WaitCounter::new(),
             filled <- new_spinlock_irq!(Filled { tail: 0, unreaped: 0 }),
             reaping <- new_mutex!(()),
-            polls <- new_mutex!(KVec::new()),
+            polls <- new_mutex!(KVVec::new()),
             stats,
             reservation,
         })
