@@ -236,6 +236,15 @@ def status() -> str:
     return tools.run(tools.RNULL_DIO, "aio", "status").stdout
 
 
+def length_of(context: Context) -> int:
+    """Returns how many bytes of a ring its header and its slots are."""
+    return 32 + 32 * context.header.nr
+
+
+def data_of(events: list[Event]) -> list[int]:
+    return [event.data for event in events]
+
+
 @contextlib.contextmanager
 def taken_over(*options: object) -> Iterator[None]:
     """Has io_setup() make contexts of the module for the time of the with statement."""

@@ -22,21 +22,13 @@ def read(fd: int, data: int = 0, **more: int) -> aio.Iocb:
     return aio.request(aio.PREAD, fd, aligned(512), 512 * (data % 128), data=data, **more)
 
 
-def length_of(context: aio.Context) -> int:
-    return 32 + 32 * context.header.nr
-
-
-def data_of(events: list[aio.Event]) -> list[int]:
-    return [event.data for event in events]
-
-
 def check_works(context: aio.Context, fd: int) -> None:
     """Checks what all requests of one context read, more than there are slots."""
     for _ in range(3):
         iocbs = [read(fd, number) for number in range(60)]
         assert context.io_submit(*iocbs) == 60
         events = context.io_getevents(60, 100, timeout=30)
-        assert sorted(data_of(events)) == list(range(60))
+        assert sorted(aio.data_of(events)) == list(range(60))
         assert all(
             iocb.memory[:] == pattern(1 << 16)[512 * iocb.data : 512 * iocb.data + 512]
             for iocb in iocbs
@@ -88,7 +80,7 @@ def test_anything_anywhere_during_io(disk, seed):
         chance = random.Random(seed)
         counter = os.eventfd(0)
         context = aio.Context(60)
-        good, length = context.header.id, length_of(context)
+        good, length = context.header.id, aio.length_of(context)
         submitted = 0
         for turn in range(ROUNDS):
             iocbs = [read(disk, turn, flags=aio.RESFD, resfd=counter) for _ in range(4)]
@@ -112,7 +104,7 @@ def test_anything_anywhere_by_another_thread(disk):
     def child(_) -> None:
         chance = random.Random(4)
         context = aio.Context(60)
-        length, stopped = length_of(context), threading.Event()
+        length, stopped = aio.length_of(context), threading.Event()
         good = context.header.id
 
         def keep_overwriting() -> None:
@@ -154,4 +146,4 @@ def test_pages_of_the_ring_move_in_memory(context, disk):
     stopped.set()
     assert call.result() > 0
     assert context.io_submit(read(disk, 5)) == 1
-    assert data_of(context.io_getevents(1, 1)) == [5]
+    assert aio.data_of(context.io_getevents(1, 1)) == [5]

@@ -21,14 +21,6 @@ def read(fd: int, data: int = 0, **more: int) -> aio.Iocb:
     return aio.request(aio.PREAD, fd, aligned(512), 512 * (data % 128), data=data, **more)
 
 
-def length_of(context: aio.Context) -> int:
-    return 32 + 32 * context.header.nr
-
-
-def data_of(events: list[aio.Event]) -> list[int]:
-    return [event.data for event in events]
-
-
 def test_another_id(context, file):
     iocb, event = read(file), aio.Event()
     with aio.Context(4) as other:
@@ -51,7 +43,7 @@ def test_fields_that_the_kernel_does_not_read(context, file):
         header.nr = header.magic = header.compat_features = value
         header.incompat_features = header.header_length = value
         assert context.io_submit(*(read(file, n) for n in range(9))) == 9
-        assert data_of(context.io_getevents(9, 9)) == list(range(9))
+        assert aio.data_of(context.io_getevents(9, 9)) == list(range(9))
         assert header.nr == header.magic == header.header_length == value
     context.header.nr = before
 
@@ -63,31 +55,31 @@ def test_another_tail(context, file):
     # The next completion says how many events there really are.
     assert context.io_submit(read(file, 2)) == 1
     assert context.header.tail == 2
-    assert data_of(context.io_getevents(1, 8)) == [1, 2]
+    assert aio.data_of(context.io_getevents(1, 8)) == [1, 2]
 
 
 def test_a_tail_behind_the_ring(context, file):
     assert context.io_submit(read(file, 1)) == 1
     nr = context.header.nr
     context.header.tail += 3 * nr
-    assert data_of(context.io_getevents(1, 8)) == [1]
+    assert aio.data_of(context.io_getevents(1, 8)) == [1]
     assert (context.header.head, context.header.tail) == (1, 1 + 3 * nr)
     # Both are the same modulo the number of slots.
     assert context.io_getevents(0, 8) == []
     assert context.io_submit(read(file, 2)) == 1
     assert context.header.tail == 2
-    assert data_of(context.io_getevents(1, 8)) == [2]
+    assert aio.data_of(context.io_getevents(1, 8)) == [2]
 
 
 def test_another_head(context, file):
     nr = context.header.nr
     assert context.io_submit(read(file, 1), read(file, 2)) == 2
     context.header.head = 5 * nr + 1
-    assert data_of(context.io_getevents(1, 8)) == [2]
+    assert aio.data_of(context.io_getevents(1, 8)) == [2]
     assert context.header.head == 2
     # Events that were taken already are taken again.
     context.header.head = 0
-    assert data_of(context.io_getevents(1, 8)) == [1, 2]
+    assert aio.data_of(context.io_getevents(1, 8)) == [1, 2]
     # Behind the tail, all of the ring is there.
     context.header.head = 3
     assert len(context.io_getevents(1, 2 * nr)) == nr - 1
@@ -97,7 +89,7 @@ def test_another_head(context, file):
 def test_exit_with_a_ring_that_is_overwritten(slow_disk):
     def child(_) -> None:
         context = aio.Context(60)
-        length = length_of(context)
+        length = aio.length_of(context)
         assert context.io_submit(*(read(slow_disk, n) for n in range(4))) == 4
         ctypes.memset(context.id, 0xFF, length)
 
@@ -105,21 +97,21 @@ def test_exit_with_a_ring_that_is_overwritten(slow_disk):
 
 
 def test_a_protected_ring(context, file):
-    length = length_of(context)
+    length = aio.length_of(context)
     protect(context.id, length, 0)
     assert context.io_submit(read(file)) == "EINVAL"
     assert context.io_getevents(0, 1) == "EINVAL"
     protect(context.id, length, mmap.PROT_READ)
     # The kernel writes through a mapping of its own.
     assert context.io_submit(read(file, 5)) == 1
-    assert data_of(context.io_getevents(1, 1)) == [5]
+    assert aio.data_of(context.io_getevents(1, 1)) == [5]
     protect(context.id, length, READ_WRITE)
 
 
 def test_an_unmapped_ring(slow_disk):
     def child(_) -> None:
         context = aio.Context(16)
-        length = length_of(context)
+        length = aio.length_of(context)
         iocb = read(slow_disk)
         assert context.io_submit(iocb) == 1
         assert aio.call(MUNMAP, context.id, length) == 0
@@ -134,7 +126,7 @@ def test_another_mapping_in_place_of_the_ring(file, side):
     # the module ends when its ring is not mapped any more.
     def child(_) -> None:
         context = aio.Context(16)
-        good, length = context.header.id, length_of(context)
+        good, length = context.header.id, aio.length_of(context)
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_FIXED
         where = aio.call(MMAP, context.id, length, READ_WRITE, flags, -1, 0)
         assert where == context.id
@@ -146,7 +138,7 @@ def test_another_mapping_in_place_of_the_ring(file, side):
         context.header.id = good
         assert context.io_submit(read(file, 1), read(file, 2)) == 2
         assert context.header.tail == 0
-        assert data_of(context.io_getevents(2, 8)[-2:]) == [1, 2]
+        assert aio.data_of(context.io_getevents(2, 8)[-2:]) == [1, 2]
         assert context.destroy() == 0
         # What was mapped there goes away.
         assert f"{where:x}-" not in Path("/proc/self/maps").read_text()

@@ -9,13 +9,13 @@ import errno
 import json
 import os
 
+from rnull_dio_tool import system
 from rnull_dio_tool.system import (
     CONFIGFS,
     DEBUGFS,
     FailureError,
     add_command,
     check_debugfs,
-    check_module,
     counters,
     read,
     write,
@@ -81,13 +81,7 @@ def program(text):
 
 
 def checked(run):
-    """Return a command that fails if the module cannot make contexts at all."""
-
-    def run_checked(args):
-        check_module(DIRECTORY, "make contexts of AIO")
-        run(args)
-
-    return run_checked
+    return system.checked(run, DIRECTORY, "make contexts of AIO")
 
 
 def add_commands(commands):

@@ -15,6 +15,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from rnull_dio_tool import system
 from rnull_dio_tool.system import (
     CONFIGFS,
     DEBUGFS,
@@ -22,7 +23,6 @@ from rnull_dio_tool.system import (
     Mount,
     add_command,
     check_debugfs,
-    check_module,
     counters,
     mount_of,
     read,
@@ -280,13 +280,7 @@ def interval(text):
 
 
 def checked(run):
-    """Return a command that fails if file systems cannot be attached at all."""
-
-    def run_checked(args):
-        check_module(ITEMS, "attach file systems")
-        run(args)
-
-    return run_checked
+    return system.checked(run, ITEMS, "attach file systems")
 
 
 def add_commands(commands):

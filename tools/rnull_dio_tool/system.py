@@ -92,6 +92,16 @@ def check_module(directory, what):
         raise FailureError(f"the module rnull_dio that is loaded cannot {what}")
 
 
+def checked(run, directory, what):
+    """Return a command that fails if the module cannot do WHAT, see check_module()."""
+
+    def run_checked(args):
+        check_module(directory, what)
+        run(args)
+
+    return run_checked
+
+
 def check_debugfs():
     if not is_mounted("debugfs", DEBUGFS):
         raise FailureError(f"debugfs is not mounted: mount -t debugfs debugfs {DEBUGFS}")

@@ -3,8 +3,8 @@
 //! From a completion to the ring.
 //!
 //! A request that is complete is added to a list, which takes no lock, and the results of the whole
-//! list are put into the ring by one of the contexts that have added to it. A completion never spins
-//! for another one. The ring is filled at once, because a program may look there without a system
+//! list are put into the ring by one of the completions that have added to it. None spins
+//! for another. The ring is filled at once, because a program may look there without a system
 //! call. Tasks that sleep in `io_getevents(2)` are woken when as many requests are complete as they
 //! wait for.
 
