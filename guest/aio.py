@@ -7,10 +7,14 @@ import errno
 import math
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
-from guest import tools, uring
+from guest import files, system, tools, uring
 from guest.memory import address
+
+# Delays of the module's code, for tests; only on kernels that check locks
+DELAYS = Path("/sys/kernel/config/rnull_dio_aio/delays")
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 LIBC.syscall.restype = ctypes.c_long
@@ -253,3 +257,28 @@ def taken_over(*options: object) -> Iterator[None]:
         yield
     finally:
         switch_off()
+
+
+def delays() -> dict[str, tuple[int, int]]:
+    """Returns for each place in the module's code its delay in ms, and how often it was passed."""
+    lines = (line.split() for line in files.read(DELAYS).splitlines())
+    return {point: (int(delay), int(passed)) for point, delay, passed in lines}
+
+
+@contextlib.contextmanager
+def delayed(point: str, milliseconds: int) -> Iterator[Callable[[], None]]:
+    """Has tasks wait at a place in the module's code. Gives a function that waits until another task
+    comes there. One must come."""
+    files.write(DELAYS, f"{point} {milliseconds}")
+    seen = 0
+
+    def wait_for_another() -> None:
+        nonlocal seen
+        system.wait_for(lambda: delays()[point][1] > seen)
+        seen = delays()[point][1]
+
+    try:
+        yield wait_for_another
+        assert delays()[point][1] > 0, f"nothing has passed {point}"
+    finally:
+        files.write(DELAYS, f"{point} 0")

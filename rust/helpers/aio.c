@@ -34,9 +34,9 @@ int ext_aio_users_init(struct ext_aio_users *users)
 	return percpu_ref_init(&users->ref, ext_aio_users_gone, 0, GFP_KERNEL);
 }
 
-bool ext_aio_users_tryget(struct ext_aio_users *users)
+bool ext_aio_users_tryget_rcu(struct ext_aio_users *users)
 {
-	return percpu_ref_tryget_live(&users->ref);
+	return percpu_ref_tryget_live_rcu(&users->ref);
 }
 
 /* For a caller that is a user. */
@@ -67,6 +67,12 @@ void ext_aio_users_exit(struct ext_aio_users *users)
 	percpu_ref_exit(&users->ref);
 }
 
+struct kmem_cache *ext_kmem_cache_create(const char *name, unsigned int size,
+					 unsigned int align)
+{
+	return kmem_cache_create(name, size, align, SLAB_HWCACHE_ALIGN, NULL);
+}
+
 struct mm_struct *ext_current_mm(void)
 {
 	return current->mm;
@@ -78,9 +84,9 @@ bool ext_mm_has_users(struct mm_struct *mm)
 	return atomic_read(&mm->mm_users);
 }
 
-int ext_get_user_u32(u32 *value, const void __user *from)
+int ext_get_user_ulong(unsigned long *value, const void __user *from)
 {
-	return get_user(*value, (const u32 __user *)from);
+	return get_user(*value, (const unsigned long __user *)from);
 }
 
 int ext_put_user_u32(u32 value, void __user *to)
@@ -210,11 +216,6 @@ bool ext_file_is_regular(const struct file *file)
 	return S_ISREG(file_inode(file)->i_mode);
 }
 
-size_t ext_iov_iter_count(const struct iov_iter *iter)
-{
-	return iov_iter_count(iter);
-}
-
 /* Call the function of the file that reads or writes. */
 ssize_t ext_call_iter(struct kiocb *iocb, struct iov_iter *iter, bool write)
 {
@@ -268,8 +269,6 @@ int ext_set_user_sigmask(const void __user *mask, size_t size)
 {
 	sigset_t set;
 
-	if (!mask)
-		return 0;
 	if (size != sizeof(set))
 		return -EINVAL;
 	if (copy_from_user(&set, mask, sizeof(set)))

@@ -14,36 +14,45 @@
 #include <linux/mm_types.h>
 #include <linux/percpu-refcount.h>
 #include <linux/poll.h>
+#include <linux/slab.h>
 #include <linux/wait.h>
 
-/* The system calls, in the order of the table in aio_calls.c. */
-enum ext_aio_call {
-	EXT_AIO_SETUP,
-	EXT_AIO_DESTROY,
-	EXT_AIO_SUBMIT,
-	EXT_AIO_CANCEL,
-	EXT_AIO_GETEVENTS,
-	EXT_AIO_PGETEVENTS,
-	EXT_AIO_CALLS,
-};
-
-/* What takes the system calls, with their arguments and itself. */
+/* What takes the system calls, with their arguments behind itself. */
 struct ext_aio_taker {
-	long (*call)(enum ext_aio_call call, const unsigned long *args,
-		     struct ext_aio_taker *taker);
+	long (*setup)(struct ext_aio_taker *taker, unsigned int nr_events,
+		      void __user *ctxp);
+	long (*destroy)(struct ext_aio_taker *taker, unsigned long ctx);
+	long (*submit)(struct ext_aio_taker *taker, unsigned long ctx, long nr,
+		       void __user *iocbpp);
+	long (*cancel)(struct ext_aio_taker *taker, unsigned long ctx,
+		       void __user *iocb);
+	long (*getevents)(struct ext_aio_taker *taker, unsigned long ctx,
+			  long min_nr, long nr, void __user *events,
+			  void __user *timeout);
+	long (*pgetevents)(struct ext_aio_taker *taker, unsigned long ctx,
+			   long min_nr, long nr, void __user *events,
+			   void __user *timeout, void __user *usig);
 };
 
 /* The result of a taker that leaves a call to the kernel's own function. */
 #define EXT_AIO_PASSED	LONG_MIN
 
+/* How many system calls there are. */
+#define EXT_AIO_CALLS	6
+
 int ext_aio_set_taker(struct ext_aio_taker *taker);
 void ext_aio_unset_taker(void);
-const char *ext_aio_call_name(enum ext_aio_call call);
-void *ext_aio_trampoline(enum ext_aio_call call);
+const char *ext_aio_call_name(unsigned int call);
+void *ext_aio_trampoline(unsigned int call);
 
 /* Not static, because assembly refers to them by their names. */
 struct pt_regs;
-long ext_aio_call(const struct pt_regs *regs, enum ext_aio_call call);
+long ext_aio_call_setup(const struct pt_regs *regs);
+long ext_aio_call_destroy(const struct pt_regs *regs);
+long ext_aio_call_submit(const struct pt_regs *regs);
+long ext_aio_call_cancel(const struct pt_regs *regs);
+long ext_aio_call_getevents(const struct pt_regs *regs);
+long ext_aio_call_pgetevents(const struct pt_regs *regs);
 void ext_aio_setup_trampoline(void);
 void ext_aio_destroy_trampoline(void);
 void ext_aio_submit_trampoline(void);
@@ -67,16 +76,18 @@ struct ext_aio_users {
 };
 
 int ext_aio_users_init(struct ext_aio_users *users);
-bool ext_aio_users_tryget(struct ext_aio_users *users);
+bool ext_aio_users_tryget_rcu(struct ext_aio_users *users);
 void ext_aio_users_get(struct ext_aio_users *users);
 void ext_aio_users_put(struct ext_aio_users *users);
 void ext_aio_users_kill(struct ext_aio_users *users);
 void ext_aio_users_wait(struct ext_aio_users *users);
 void ext_aio_users_exit(struct ext_aio_users *users);
 
+struct kmem_cache *ext_kmem_cache_create(const char *name, unsigned int size,
+					 unsigned int align);
 struct mm_struct *ext_current_mm(void);
 bool ext_mm_has_users(struct mm_struct *mm);
-int ext_get_user_u32(u32 *value, const void __user *from);
+int ext_get_user_ulong(unsigned long *value, const void __user *from);
 int ext_put_user_u32(u32 value, void __user *to);
 void ext_store_release_u32(u32 *to, u32 value);
 struct file *ext_aio_getfile(const struct file_operations *fops, void *private,
@@ -88,7 +99,6 @@ vm_fault_t ext_vmalloc_fault(struct vm_fault *vmf, const void *memory,
 int ext_kiocb_set_rw_flags(struct kiocb *iocb, int flags, bool write);
 int ext_ioprio_check(int ioprio);
 bool ext_file_is_regular(const struct file *file);
-size_t ext_iov_iter_count(const struct iov_iter *iter);
 ssize_t ext_call_iter(struct kiocb *iocb, struct iov_iter *iter, bool write);
 void ext_eventfd_signal(struct eventfd_ctx *eventfd);
 const struct cred *ext_get_current_cred(void);

@@ -34,26 +34,38 @@ void ext_aio_unset_taker(void)
 }
 
 #ifdef CONFIG_X86_64
-/* Called by the trampolines, with the only argument of the kernel's function. */
-long ext_aio_call(const struct pt_regs *regs, enum ext_aio_call call)
-{
-	struct ext_aio_taker *taker = READ_ONCE(ext_aio_taker);
-	unsigned long args[] = {
-		regs->di, regs->si, regs->dx, regs->r10, regs->r8, regs->r9,
-	};
-
-	if (!taker)
-		return EXT_AIO_PASSED;
-	return taker->call(call, args, taker);
+/*
+ * Functions that the trampolines call, with the only argument of the kernel's
+ * function.
+ */
+#define EXT_AIO_CALL(name, ...)						\
+long ext_aio_call_##name(const struct pt_regs *regs)			\
+{									\
+	struct ext_aio_taker *taker = READ_ONCE(ext_aio_taker);		\
+									\
+	if (!taker)							\
+		return EXT_AIO_PASSED;					\
+	return taker->name(taker, __VA_ARGS__);				\
 }
+
+#define EXT_AIO_USER(arg)	((void __user *)(arg))
+
+EXT_AIO_CALL(setup, regs->di, EXT_AIO_USER(regs->si))
+EXT_AIO_CALL(destroy, regs->di)
+EXT_AIO_CALL(submit, regs->di, regs->si, EXT_AIO_USER(regs->dx))
+EXT_AIO_CALL(cancel, regs->di, EXT_AIO_USER(regs->si))
+EXT_AIO_CALL(getevents, regs->di, regs->si, regs->dx, EXT_AIO_USER(regs->r10),
+	     EXT_AIO_USER(regs->r8))
+EXT_AIO_CALL(pgetevents, regs->di, regs->si, regs->dx, EXT_AIO_USER(regs->r10),
+	     EXT_AIO_USER(regs->r8), EXT_AIO_USER(regs->r9))
 
 /*
  * A function that is called at the entry of the kernel's function for a system
  * call. The stack then has the address in the kernel's function where it goes
  * on, and the address of its caller.
  *
- * Returns to the kernel's function, with its argument, if ext_aio_call() returns
- * EXT_AIO_PASSED. Otherwise returns its result to the caller.
+ * Returns to the kernel's function, with its argument, if the function that takes
+ * the call returns EXT_AIO_PASSED. Otherwise returns its result to the caller.
  */
 #define EXT_AIO_TRAMPOLINE(name, call)					\
 asm("	.pushsection .text, \"ax\", @progbits\n"			\
@@ -67,8 +79,7 @@ asm("	.pushsection .text, \"ax\", @progbits\n"			\
 	"	movq	%rsp, %rbp\n"					\
 	CALL_DEPTH_ACCOUNT						\
 	"	pushq	%rdi\n"						\
-	"	movl	$" __stringify(call) ", %esi\n"			\
-	"	call	ext_aio_call\n"					\
+	"	call	" #call "\n"					\
 	/* Overflows for EXT_AIO_PASSED only */				\
 	"	cmpq	$1, %rax\n"					\
 	"	jo	1f\n"						\
@@ -83,42 +94,42 @@ asm("	.pushsection .text, \"ax\", @progbits\n"			\
 	"	.size	" #name ", .-" #name "\n"			\
 	"	.popsection\n")
 
-EXT_AIO_TRAMPOLINE(ext_aio_setup_trampoline, 0);
-EXT_AIO_TRAMPOLINE(ext_aio_destroy_trampoline, 1);
-EXT_AIO_TRAMPOLINE(ext_aio_submit_trampoline, 2);
-EXT_AIO_TRAMPOLINE(ext_aio_cancel_trampoline, 3);
-EXT_AIO_TRAMPOLINE(ext_aio_getevents_trampoline, 4);
-EXT_AIO_TRAMPOLINE(ext_aio_pgetevents_trampoline, 5);
+EXT_AIO_TRAMPOLINE(ext_aio_setup_trampoline, ext_aio_call_setup);
+EXT_AIO_TRAMPOLINE(ext_aio_destroy_trampoline, ext_aio_call_destroy);
+EXT_AIO_TRAMPOLINE(ext_aio_submit_trampoline, ext_aio_call_submit);
+EXT_AIO_TRAMPOLINE(ext_aio_cancel_trampoline, ext_aio_call_cancel);
+EXT_AIO_TRAMPOLINE(ext_aio_getevents_trampoline, ext_aio_call_getevents);
+EXT_AIO_TRAMPOLINE(ext_aio_pgetevents_trampoline, ext_aio_call_pgetevents);
 
 static const struct {
 	const char *name;
 	void (*trampoline)(void);
 } ext_aio_calls[EXT_AIO_CALLS] = {
-	[EXT_AIO_SETUP] = { "__x64_sys_io_setup", ext_aio_setup_trampoline },
-	[EXT_AIO_DESTROY] = { "__x64_sys_io_destroy", ext_aio_destroy_trampoline },
-	[EXT_AIO_SUBMIT] = { "__x64_sys_io_submit", ext_aio_submit_trampoline },
-	[EXT_AIO_CANCEL] = { "__x64_sys_io_cancel", ext_aio_cancel_trampoline },
-	[EXT_AIO_GETEVENTS] = { "__x64_sys_io_getevents", ext_aio_getevents_trampoline },
-	[EXT_AIO_PGETEVENTS] = { "__x64_sys_io_pgetevents", ext_aio_pgetevents_trampoline },
+	{ "__x64_sys_io_setup", ext_aio_setup_trampoline },
+	{ "__x64_sys_io_destroy", ext_aio_destroy_trampoline },
+	{ "__x64_sys_io_submit", ext_aio_submit_trampoline },
+	{ "__x64_sys_io_cancel", ext_aio_cancel_trampoline },
+	{ "__x64_sys_io_getevents", ext_aio_getevents_trampoline },
+	{ "__x64_sys_io_pgetevents", ext_aio_pgetevents_trampoline },
 };
 
 /* Returns the name of the kernel's function. */
-const char *ext_aio_call_name(enum ext_aio_call call)
+const char *ext_aio_call_name(unsigned int call)
 {
 	return ext_aio_calls[call].name;
 }
 
-void *ext_aio_trampoline(enum ext_aio_call call)
+void *ext_aio_trampoline(unsigned int call)
 {
 	return ext_aio_calls[call].trampoline;
 }
 #else
-const char *ext_aio_call_name(enum ext_aio_call call)
+const char *ext_aio_call_name(unsigned int call)
 {
 	return "";
 }
 
-void *ext_aio_trampoline(enum ext_aio_call call)
+void *ext_aio_trampoline(unsigned int call)
 {
 	return NULL;
 }

@@ -113,6 +113,9 @@ int ext_wait_until_reached(struct wait_queue_head *waiters, const u64 *counter,
 	if (!seen)
 		return wait_event_hrtimeout(*waiters,
 			reached(counter, wanted, value), limit);
+	if (limit == KTIME_MAX)
+		return wait_event_interruptible(*waiters,
+			reached(counter, wanted, value) || READ_ONCE(*kicks) != *seen);
 	return wait_event_interruptible_hrtimeout(*waiters,
 		reached(counter, wanted, value) || READ_ONCE(*kicks) != *seen,
 		limit);

@@ -44,6 +44,7 @@ pub struct MaySleep(NotThreadSafe);
 
 impl MaySleep {
     /// Creates the value, in a function that the kernel calls in a task.
+    #[inline]
     #[track_caller]
     pub(crate) fn new() -> Self {
         might_sleep();
@@ -57,6 +58,7 @@ pub struct MayIo(MaySleep);
 impl MayIo {
     /// Creates the value, in a function that the kernel calls in a task which no other I/O waits
     /// for.
+    #[inline]
     #[track_caller]
     pub(crate) fn new() -> Self {
         Self(MaySleep::new())

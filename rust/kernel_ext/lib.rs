@@ -48,6 +48,7 @@ pub mod percpu;
 pub mod percpu_pool;
 pub mod percpu_ref;
 pub mod signal;
+pub(crate) mod slab;
 pub mod sync;
 pub mod sysctl;
 pub mod task;

@@ -14,10 +14,8 @@ use kernel::{
 use crate::bindings;
 
 /// Runs `f` while the task blocks the signals of `mask`, of `size` bytes in user space, in place of
-/// those that it blocks. If `mask` is NULL, nothing changes.
-///
-/// Returns what `f` returns, and whether the task has a signal then. If it has, the other mask stays
-/// until its handler begins.
+/// those that it blocks. Returns what `f` returns, and whether the task has a signal then. If it has,
+/// the other mask stays until the handler of the signal begins.
 ///
 /// # Errors
 ///
@@ -33,9 +31,7 @@ pub fn with_user_sigmask<R>(
     to_result(unsafe { bindings::ext_set_user_sigmask(mask.as_const_ptr(), size) })?;
     let ret = f();
     let interrupted = current!().signal_pending();
-    if !mask.as_const_ptr().is_null() {
-        // SAFETY: It has been set above.
-        unsafe { bindings::ext_restore_sigmask(interrupted) };
-    }
+    // SAFETY: It has been set above.
+    unsafe { bindings::ext_restore_sigmask(interrupted) };
     Ok((ret, interrupted))
 }

@@ -10,11 +10,24 @@ use core::marker::PhantomPinned;
 
 use kernel::{
     error::to_result,
-    ffi::c_ulong,
+    ffi::{
+        c_long,
+        c_uint,
+        c_ulong,
+        c_void, //
+    },
     prelude::*,
     uaccess::UserPtr, //
 };
 
+use super::{
+    context::{
+        Context,
+        ContextRef,
+        Contexts, //
+    },
+    request::Requests, //
+};
 use crate::{
     bindings,
     context::{
@@ -26,51 +39,15 @@ use crate::{
         find_function,
         Redirect, //
     },
-    percpu_ref::Counted,
+    percpu_ref::{
+        Counted,
+        Users, //
+    },
 };
-
-/// A system call, with its arguments. A context is an address in user space.
-#[derive(Clone, Copy)]
-pub enum Call {
-    /// `io_setup(2)`.
-    Setup {
-        /// How many requests the program wants to have under way.
-        nr_events: u32,
-        /// Where the address of the context goes.
-        ctxp: UserPtr,
-    },
-    /// `io_destroy(2)`.
-    Destroy {
-        /// The context.
-        ctx: usize,
-    },
-    /// `io_submit(2)`.
-    Submit {
-        /// The context.
-        ctx: usize,
-        /// The number of requests.
-        nr: isize,
-        /// An array of pointers to `struct iocb`.
-        iocbpp: UserPtr,
-    },
-    /// `io_cancel(2)`.
-    Cancel {
-        /// The context.
-        ctx: usize,
-        /// A request.
-        iocb: UserPtr,
-    },
-    /// `io_getevents(2)`.
-    GetEvents(GetEvents),
-    /// `io_pgetevents(2)`.
-    PGetEvents(GetEvents, UserPtr),
-}
 
 /// The arguments that `io_getevents(2)` and `io_pgetevents(2)` have in common.
 #[derive(Clone, Copy)]
 pub struct GetEvents {
-    /// The context.
-    pub ctx: usize,
     /// How many results are waited for.
     pub min_nr: isize,
     /// How many there is room for.
@@ -81,49 +58,49 @@ pub struct GetEvents {
     pub timeout: UserPtr,
 }
 
-impl Call {
-    // Hot path: only the fields of one call are needed, and only in the function that it goes to.
-    #[inline(always)]
-    fn new(call: bindings::ext_aio_call, args: &[c_ulong; 6]) -> Option<Self> {
-        // CAST: What is narrower is cut, as for C.
-        let (ctx, nr) = (args[0], args[1] as isize);
-        let user = |arg: usize| UserPtr::from_addr(args[arg]);
-        let get_events = GetEvents {
-            ctx,
-            min_nr: nr,
-            nr: args[2] as isize,
-            events: user(3),
-            timeout: user(4),
-        };
-        Some(match call {
-            bindings::ext_aio_call_EXT_AIO_SETUP => Self::Setup {
-                nr_events: args[0] as u32,
-                ctxp: user(1),
-            },
-            bindings::ext_aio_call_EXT_AIO_DESTROY => Self::Destroy { ctx },
-            bindings::ext_aio_call_EXT_AIO_SUBMIT => Self::Submit {
-                ctx,
-                nr,
-                iocbpp: user(2),
-            },
-            bindings::ext_aio_call_EXT_AIO_CANCEL => Self::Cancel { ctx, iocb: user(1) },
-            bindings::ext_aio_call_EXT_AIO_GETEVENTS => Self::GetEvents(get_events),
-            bindings::ext_aio_call_EXT_AIO_PGETEVENTS => Self::PGetEvents(get_events, user(5)),
-            _ => return None,
-        })
-    }
-}
-
 /// What gets the system calls.
 pub trait SystemCalls: Send + Sync + Sized + 'static {
-    /// Carries out a call, and returns its result; or returns `None` if the kernel has to do it,
-    /// before anything of it has been done.
-    fn call(&self, call: Call, io: &MayIo) -> Option<Result<usize>>;
+    /// What belongs to a context.
+    type Data: Requests;
+
+    /// Returns the contexts, always the same ones.
+    fn contexts(&self) -> &Contexts<Self::Data>;
+
+    /// Carries out `io_setup(2)`, for `nr_events` requests; the address of the context goes to `ctxp`.
+    /// Or returns `None` if the kernel has to do it, before anything of it has been done.
+    fn setup(&self, nr_events: u32, ctxp: UserPtr, io: &MayIo) -> Option<Result<usize>>;
+
+    /// Carries out `io_submit(2)`, of `nr` requests; pointers to their `struct iocb` are at `iocbpp`.
+    fn submit(
+        context: &ContextRef<Self::Data>,
+        nr: isize,
+        iocbpp: UserPtr,
+        io: &MayIo,
+    ) -> Result<usize>;
+
+    /// Carries out `io_cancel(2)`, of the request at `iocb`.
+    fn cancel(context: &ContextRef<Self::Data>, iocb: UserPtr, io: &MayIo) -> Result<usize>;
+
+    /// Carries out `io_getevents(2)`.
+    fn get_events(
+        context: &ContextRef<Self::Data>,
+        wanted: &GetEvents,
+        io: &MayIo,
+    ) -> Result<usize>;
+
+    /// Carries out `io_pgetevents(2)`, with a `struct __aio_sigset` at `sigset`.
+    fn pget_events(
+        context: &ContextRef<Self::Data>,
+        wanted: &GetEvents,
+        sigset: UserPtr,
+        io: &MayIo,
+    ) -> Result<usize>;
 }
 
 /// The redirection of the system calls, until this is dropped. There is one.
 ///
-/// The drop sleeps until no task is in [`SystemCalls::call`] any more.
+/// The drop sleeps until no task is in [`SystemCalls::setup`] any more. Tasks may be in other calls:
+/// those keep their contexts, see [`LastTasks`].
 pub struct Interception<T: SystemCalls> {
     redirects: KVec<Redirect>,
     inner: Pin<KBox<Inner<T>>>,
@@ -155,19 +132,24 @@ impl<T: SystemCalls> Interception<T> {
         let inner = KBox::pin(
             Inner {
                 taker: bindings::ext_aio_taker {
-                    call: Some(call::<T>),
+                    setup: Some(setup::<T>),
+                    destroy: Some(destroy::<T>),
+                    submit: Some(submit::<T>),
+                    cancel: Some(cancel::<T>),
+                    getevents: Some(get_events::<T>),
+                    pgetevents: Some(pget_events::<T>),
                 },
                 calls: KBox::try_pin_init(Counted::new(calls), GFP_KERNEL)?,
                 _pin: PhantomPinned,
             },
             GFP_KERNEL,
         )?;
-        let redirects = KVec::with_capacity(CALLS, GFP_KERNEL)?;
+        let redirects = KVec::with_capacity(bindings::EXT_AIO_CALL_COUNT as usize, GFP_KERNEL)?;
         // SAFETY: The object does not move, and is unset before it is freed: by the drop of this.
         to_result(unsafe { bindings::ext_aio_set_taker((&raw const inner.taker).cast_mut()) })?;
         let mut this = Self { redirects, inner };
-        for number in 0..CALLS {
-            this.redirects.push(redirect(number)?, GFP_KERNEL)?;
+        for call in 0..bindings::EXT_AIO_CALL_COUNT {
+            this.redirects.push(redirect(call)?, GFP_KERNEL)?;
         }
         Ok(this)
     }
@@ -178,13 +160,8 @@ impl<T: SystemCalls> Interception<T> {
     }
 }
 
-/// The number of system calls.
-const CALLS: usize = bindings::ext_aio_call_EXT_AIO_CALLS as usize;
-
 /// Redirects one of them.
-fn redirect(number: usize) -> Result<Redirect> {
-    // CAST: It is small.
-    let call = number as bindings::ext_aio_call;
+fn redirect(call: u32) -> Result<Redirect> {
     // SAFETY: The call is one of those of the table, whose strings end with a NUL.
     let name = unsafe { CStr::from_char_ptr(bindings::ext_aio_call_name(call)) };
     let function = find_function(name)?;
@@ -218,88 +195,162 @@ impl Drop for LastTasks {
     }
 }
 
-/// Has `taker` carry out a call.
+/// Returns what the calls go to.
 ///
 /// # Safety
 ///
-/// For the trampolines of the system calls, with the arguments of the latter, and a `taker` that is
+/// `taker` must be that of an [`Inner<T>`] that is there. The result is valid until the task sleeps.
+unsafe fn calls_of<'a, T: SystemCalls>(taker: *mut bindings::ext_aio_taker) -> &'a Counted<T> {
+    // SAFETY: By the safety requirements of this function: the drop of an [`Interception`] waits until
+    // all tasks that have read the address have slept.
+    unsafe { &(*taker.cast::<Inner<T>>()).calls }
+}
+
+/// Carries out `io_setup(2)`.
+///
+/// # Safety
+///
+/// For the trampolines of the system calls, with the arguments of the latter, and the `taker` that is
 /// in an [`Inner<T>`].
-unsafe extern "C" fn call<T: SystemCalls>(
-    call: bindings::ext_aio_call,
-    args: *const c_ulong,
+unsafe extern "C" fn setup<T: SystemCalls>(
     taker: *mut bindings::ext_aio_taker,
+    nr_events: c_uint,
+    ctxp: *mut c_void,
 ) -> isize {
     // SAFETY: By the safety requirements of this function. It stays until this task sleeps, and from
     // the count of this user on until that is dropped.
-    let (calls, args) = unsafe {
-        let calls: *const Counted<T> = &*(*taker.cast::<Inner<T>>()).calls;
-        (calls, &*args.cast::<[c_ulong; 6]>())
-    };
+    let calls: *const Counted<T> = unsafe { calls_of(taker) };
     // SAFETY: As above.
     let users = unsafe { Counted::users_of(Counted::inner(calls)) };
     // SAFETY: As above.
     if !unsafe { (*users).tryget() } {
         return PASSED;
     }
-    let ret = Call::new(call, args).and_then(|call| {
-        // SAFETY: It stays, because it has a user.
-        unsafe { (*calls).call(call, &MayIo::new()) }
-    });
+    // SAFETY: It stays, because it has a user.
+    let ret = unsafe { (*calls).setup(nr_events, UserPtr::from_ptr(ctxp), &MayIo::new()) };
     // SAFETY: It has been counted above, and is not accessed after this.
-    unsafe { crate::percpu_ref::Users::put(users) };
+    unsafe { Users::put(users) };
     ret.map_or(PASSED, to_ki_result)
+}
+
+/// Calls `f` with the context at `ctx`. If it is not one of this module's, the kernel has to carry out
+/// the call.
+///
+/// # Safety
+///
+/// As for [`setup`].
+// Hot path: `f` is one call, which is inlined.
+#[inline(always)]
+unsafe fn with_context<T: SystemCalls>(
+    taker: *mut bindings::ext_aio_taker,
+    ctx: c_ulong,
+    f: impl FnOnce(ContextRef<T::Data>, &MayIo) -> Result<usize>,
+) -> isize {
+    // SAFETY: By the safety requirements of this function. It is not used after the lookup, which does
+    // not sleep. From then on, this user of the context keeps the module.
+    let contexts = unsafe { calls_of::<T>(taker) }.contexts();
+    match Context::find(contexts, ctx) {
+        Some(context) => to_ki_result(f(context, &MayIo::new())),
+        None => PASSED,
+    }
+}
+
+/// Carries out `io_destroy(2)`.
+///
+/// # Safety
+///
+/// As for [`setup`].
+unsafe extern "C" fn destroy<T: SystemCalls>(
+    taker: *mut bindings::ext_aio_taker,
+    ctx: c_ulong,
+) -> isize {
+    // SAFETY: By the safety requirements of this function.
+    unsafe { with_context::<T>(taker, ctx, |context, io| context.destroy(io).map(|()| 0)) }
+}
+
+/// Carries out `io_submit(2)`.
+///
+/// # Safety
+///
+/// As for [`setup`].
+unsafe extern "C" fn submit<T: SystemCalls>(
+    taker: *mut bindings::ext_aio_taker,
+    ctx: c_ulong,
+    nr: c_long,
+    iocbpp: *mut c_void,
+) -> isize {
+    let submit =
+        |context: ContextRef<_>, io: &MayIo| T::submit(&context, nr, UserPtr::from_ptr(iocbpp), io);
+    // SAFETY: By the safety requirements of this function.
+    unsafe { with_context::<T>(taker, ctx, submit) }
+}
+
+/// Carries out `io_cancel(2)`.
+///
+/// # Safety
+///
+/// As for [`setup`].
+unsafe extern "C" fn cancel<T: SystemCalls>(
+    taker: *mut bindings::ext_aio_taker,
+    ctx: c_ulong,
+    iocb: *mut c_void,
+) -> isize {
+    let cancel =
+        |context: ContextRef<_>, io: &MayIo| T::cancel(&context, UserPtr::from_ptr(iocb), io);
+    // SAFETY: By the safety requirements of this function.
+    unsafe { with_context::<T>(taker, ctx, cancel) }
+}
+
+/// Carries out `io_getevents(2)`.
+///
+/// # Safety
+///
+/// As for [`setup`].
+unsafe extern "C" fn get_events<T: SystemCalls>(
+    taker: *mut bindings::ext_aio_taker,
+    ctx: c_ulong,
+    min_nr: c_long,
+    nr: c_long,
+    events: *mut c_void,
+    timeout: *mut c_void,
+) -> isize {
+    let wanted = GetEvents {
+        min_nr,
+        nr,
+        events: UserPtr::from_ptr(events),
+        timeout: UserPtr::from_ptr(timeout),
+    };
+    let get_events = |context: ContextRef<_>, io: &MayIo| T::get_events(&context, &wanted, io);
+    // SAFETY: By the safety requirements of this function.
+    unsafe { with_context::<T>(taker, ctx, get_events) }
+}
+
+/// Carries out `io_pgetevents(2)`.
+///
+/// # Safety
+///
+/// As for [`setup`].
+unsafe extern "C" fn pget_events<T: SystemCalls>(
+    taker: *mut bindings::ext_aio_taker,
+    ctx: c_ulong,
+    min_nr: c_long,
+    nr: c_long,
+    events: *mut c_void,
+    timeout: *mut c_void,
+    sigset: *mut c_void,
+) -> isize {
+    let wanted = GetEvents {
+        min_nr,
+        nr,
+        events: UserPtr::from_ptr(events),
+        timeout: UserPtr::from_ptr(timeout),
+    };
+    let pget_events = |context: ContextRef<_>, io: &MayIo| {
+        T::pget_events(&context, &wanted, UserPtr::from_ptr(sigset), io)
+    };
+    // SAFETY: By the safety requirements of this function.
+    unsafe { with_context::<T>(taker, ctx, pget_events) }
 }
 
 /// The result that leaves a call to the kernel's own function.
 const PASSED: isize = bindings::EXT_AIO_CALL_PASSED;
-
-/// Returns the arguments of a `struct __aio_sigset` in user space: the mask and its size. May sleep.
-///
-/// # Errors
-///
-/// `EFAULT`.
-pub fn read_sigset(from: UserPtr, _ctx: &MaySleep) -> Result<(UserPtr, usize)> {
-    if from.as_const_ptr().is_null() {
-        return Ok((from, 0));
-    }
-    let mut reader = kernel::uaccess::UserSlice::new(from, 2 * size_of::<usize>()).reader();
-    Ok((UserPtr::from_addr(reader.read()?), reader.read()?))
-}
-
-/// Returns the timeout in ns that `from` points to in user space, or `None` for NULL and, as the
-/// kernel, for negative times. May sleep.
-///
-/// # Errors
-///
-/// `EFAULT`.
-pub fn read_timeout(from: UserPtr, _ctx: &MaySleep) -> Result<Option<i64>> {
-    if from.as_const_ptr().is_null() {
-        return Ok(None);
-    }
-    let mut ns = 0;
-    // SAFETY: `ns` is valid for writes; the kernel checks the address.
-    to_result(unsafe { bindings::ext_get_timeout(from.as_const_ptr(), &mut ns) })?;
-    Ok((0..i64::MAX).contains(&ns).then_some(ns))
-}
-
-/// Puts the address of a context where user space wants it. May sleep.
-///
-/// # Errors
-///
-/// `EFAULT`.
-pub fn write_address(address: usize, to: UserPtr, _ctx: &MaySleep) -> Result {
-    kernel::uaccess::UserSlice::new(to, size_of::<usize>())
-        .writer()
-        .write(&address)
-}
-
-/// Reads an address from user space. May sleep.
-///
-/// # Errors
-///
-/// `EFAULT`.
-pub fn read_address(from: UserPtr, _ctx: &MaySleep) -> Result<usize> {
-    kernel::uaccess::UserSlice::new(from, size_of::<usize>())
-        .reader()
-        .read()
-}

@@ -9,11 +9,13 @@
 //!   users any more, it drops its own reference to the file.
 //! - The release of the file frees the context.
 //!
+//! A context is found by its process and the address of its ring, which the mapping tells. User space
+//! is not read for it.
+//!
 //! It is killed once: by `io_destroy(2)`, or when its mapping goes, which is also how the exit of
 //! its process ends it. No count and no lifetime depends on what user space can write.
 
 use core::{
-    ffi::c_void,
     marker::PhantomPinned,
     ops::Deref,
     ptr::NonNull, //
@@ -49,6 +51,7 @@ use crate::{
         MayIo,
         MaySleep, //
     },
+    slab::SlabCache, //
 };
 
 /// What belongs to a context besides its ring.
@@ -61,27 +64,37 @@ pub trait ContextData: Sized + Send + Sync + 'static {
     fn killed(context: &Context<Self>);
 }
 
+/// The contexts of all processes, and the memory for their requests. There can be one at a time.
+///
+/// # Invariants
+///
+/// The objects of `requests` have the layout of what is in the memory of a request.
+#[pin_data]
+pub struct Contexts<T: ContextData> {
+    #[pin]
+    pub(super) table: Table<Context<T>>,
+    pub(super) requests: SlabCache,
+}
+
 /// A context.
 ///
 /// # Invariants
 ///
-/// - It is in `table`, unless it is `dead`. The owner in the table is `owner`.
+/// - It is in the table of `contexts` from its mapping until it is `dead`. The owner there is `owner`.
 /// - `file` has this object as its private data.
 /// - `owner` was the memory of the process that has mapped the ring. It may be gone if `dead`.
 #[pin_data]
-pub struct Context<T> {
+pub struct Context<T: ContextData> {
     #[pin]
     pub(super) users: Users,
     pub(super) ring: Ring,
     pub(super) owner: *mut bindings::mm_struct,
-    /// Where the ring is mapped, in bytes.
-    pub(super) address: Atomic<usize>,
     /// The number of mappings of the ring in `owner`: one, unless it is being moved or was split.
     pub(super) vmas: Atomic<usize>,
     pub(super) dead: Atomic<bool>,
     pub(super) file: Atomic<*mut bindings::file>,
     pub(super) link: Link<Self>,
-    pub(super) table: Arc<Table<Self>>,
+    pub(super) contexts: Arc<Contexts<T>>,
     #[pin]
     pub(super) data: T,
     #[pin]
@@ -104,31 +117,24 @@ unsafe impl<T: ContextData> Linked for Context<T> {
 
 impl<T: ContextData> Context<T> {
     /// Returns the context whose ring is mapped at `address` in the current process, unless it has
-    /// been killed. May sleep.
+    /// been killed. Does not sleep.
     #[inline]
-    pub fn find(table: &Table<Self>, address: usize) -> Option<ContextRef<T>> {
-        let mut id = 0;
-        // SAFETY: `id` is valid for writes; the kernel checks the address.
-        if unsafe { bindings::ext_get_user_u32(&mut id, address as *const c_void) } != 0 {
-            return None;
-        }
+    pub(super) fn find(contexts: &Contexts<T>, address: usize) -> Option<ContextRef<T>> {
         // SAFETY: No requirements.
         let owner = unsafe { bindings::ext_current_mm() };
-        table.find(owner.addr(), id, |context| {
+        contexts.table.find(owner.addr(), address, |context| {
             // SAFETY: It was in the table, so that it is valid.
             let this = unsafe { context.as_ref() };
-            if this.address() == address && this.users.tryget() {
-                // INVARIANT: It has just been counted.
-                Some(ContextRef(context))
-            } else {
-                None
-            }
+            // SAFETY: This is an RCU read-side critical section.
+            let counted = unsafe { this.users.tryget_rcu() };
+            // INVARIANT: It has just been counted.
+            counted.then(|| ContextRef(context))
         })
     }
 
     /// Returns the address of the ring, by which user space names the context.
     pub fn address(&self) -> usize {
-        self.address.load(Relaxed)
+        self.link.address()
     }
 
     /// Returns the ring.
@@ -148,8 +154,8 @@ impl<T: ContextData> Context<T> {
         if self.dead.xchg(true, Full) {
             return false;
         }
-        // SAFETY: By the type invariant it was in the table until now.
-        unsafe { self.table.remove(NonNull::from(self)) };
+        // SAFETY: It is in no other table.
+        unsafe { self.contexts.table.remove(NonNull::from(self)) };
         T::killed(self);
         // SAFETY: `dead` is set once. The file was set before it was cleared.
         unsafe { self.users.kill() };
@@ -177,7 +183,8 @@ impl<T: ContextData> Context<T> {
     /// Kills all contexts of the process, so that they need not be waited for one after the other.
     fn kill_others(&self) {
         let mut others = KVVec::new();
-        self.table.for_each_of(self.owner.addr(), |other| {
+        let table = &self.contexts.table;
+        table.for_each_of(self.owner.addr(), |other| {
             // Without memory, it is killed when its mapping goes.
             let _ = others.push(other, GFP_KERNEL);
         });
@@ -189,7 +196,7 @@ impl<T: ContextData> Context<T> {
     }
 }
 
-impl<T> Deref for Context<T> {
+impl<T: ContextData> Deref for Context<T> {
     type Target = T;
 
     #[inline]

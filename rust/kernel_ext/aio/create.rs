@@ -3,6 +3,7 @@
 //! Making contexts.
 
 use core::{
+    alloc::Layout,
     ffi::c_void,
     marker::PhantomPinned,
     ptr::{
@@ -28,9 +29,11 @@ use super::{
     context::{
         Context,
         ContextData,
-        ContextRef, //
+        ContextRef,
+        Contexts, //
     },
     file::VTable,
+    memory::Inner,
     ring::Ring,
     table::{
         Link,
@@ -40,11 +43,26 @@ use super::{
 };
 use crate::{
     bindings,
-    context::MayIo, //
+    context::MayIo,
+    slab::SlabCache, //
 };
 
-/// An address that no ring has.
-const NOWHERE: usize = usize::MAX;
+impl<T: ContextData> Contexts<T> {
+    /// Creates the object, without contexts. Sleeps.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn new() -> Result<Arc<Self>> {
+        Arc::try_pin_init(
+            try_pin_init!(Self {
+                table <- Table::new(),
+                requests: SlabCache::new(c"rnull_dio_aio_request", Layout::new::<Inner<T>>())?,
+            }? Error),
+            GFP_KERNEL,
+        )
+    }
+}
 
 impl<T: ContextData> Context<T> {
     /// Creates a context with a ring for at least `events` results, which is mapped into the current
@@ -56,7 +74,7 @@ impl<T: ContextData> Context<T> {
     /// - `EINTR`: the task is being killed.
     /// - Those of `data`.
     pub fn create<I: PinInit<T, Error>>(
-        table: &Arc<Table<Self>>,
+        contexts: &Arc<Contexts<T>>,
         events: u32,
         data: impl FnOnce(&Ring) -> I,
         _io: &MayIo,
@@ -70,20 +88,18 @@ impl<T: ContextData> Context<T> {
                 users <- Users::new(),
                 ring,
                 owner,
-                address: Atomic::new(NOWHERE),
                 vmas: Atomic::new(0),
-                // INVARIANT: It is not in the table yet.
-                dead: Atomic::new(true),
+                // INVARIANT: It is not mapped yet.
+                dead: Atomic::new(false),
                 file: Atomic::new(null_mut()),
                 link: Link::new(owner.addr()),
-                table: table.clone(),
+                contexts: contexts.clone(),
                 data <- data,
                 _pin: PhantomPinned,
             }? Error),
             GFP_KERNEL,
         )?;
         let this = Self::open(context)?;
-        this.enter();
         this.map()?;
         Ok(this)
     }
@@ -119,17 +135,8 @@ impl<T: ContextData> Context<T> {
         Ok(ContextRef(NonNull::from(this)))
     }
 
-    /// Enters the context into the table, with an address that no lookup gives.
-    fn enter(&self) {
-        // SAFETY: It stays until it has no users. It is removed before users are let in no more, and
-        // there are some for an RCU grace period after that.
-        unsafe { self.table.insert(NonNull::from(self)) };
-        self.ring.set_id(self.link.id());
-        // INVARIANT: It is in the table.
-        self.dead.store(false, Relaxed);
-    }
-
-    /// Maps the ring into the current process.
+    /// Maps the ring into the current process. If another task has unmapped it when this returns, the
+    /// context is dead.
     fn map(&self) -> Result {
         // SAFETY: The file is open, because this is a user.
         let address = unsafe {
@@ -147,8 +154,6 @@ impl<T: ContextData> Context<T> {
             self.kill();
             return Err(if err == EINTR { EINTR } else { ENOMEM });
         }
-        // If another task has unmapped it, the context is dead.
-        self.address.store(address, Relaxed);
         Ok(())
     }
 }

@@ -2,23 +2,27 @@
 
 //! The files of contexts, and their mappings.
 
-use core::marker::PhantomData;
+use core::{
+    marker::PhantomData,
+    ops::Range,
+    ptr::NonNull, //
+};
 
 use kernel::{
     ffi::c_int,
     module::this_module,
     prelude::*,
-    sync::atomic::ordering::{
-        Full,
-        Relaxed, //
-    },
+    sync::atomic::ordering::Full, //
 };
 
 use super::context::{
     Context,
     ContextData, //
 };
-use crate::bindings;
+use crate::{
+    bindings,
+    context::MaySleep, //
+};
 
 /// The operations of files whose private data is a context, and of their mappings.
 pub(super) struct VTable<T>(PhantomData<T>);
@@ -52,7 +56,7 @@ impl<T: ContextData> VTable<T> {
         unsafe { &*(*(*vma).vm_file).private_data.cast::<Context<T>>() }
     }
 
-    /// Maps the ring. There is one mapping.
+    /// Maps the ring, once. From now on the context is found.
     ///
     /// # Safety
     ///
@@ -64,9 +68,21 @@ impl<T: ContextData> VTable<T> {
         // SAFETY: By the safety requirements of this function.
         unsafe {
             let this = &*(*file).private_data.cast::<Context<T>>();
-            if (*vma).vm_mm != this.owner || this.vmas.cmpxchg(0, 1, Full).is_err() {
+            if (*vma).vm_mm != this.owner
+                || this.is_dead()
+                || this.vmas.cmpxchg(0, 1, Full).is_err()
+            {
                 return EINVAL.to_errno();
             }
+            // It stays until it has no users. It is removed before users are let in no more, and there
+            // are some for an RCU grace period after that. It cannot have been killed already: only
+            // what has found it does that, or who unmaps it, and the latter waits for the same lock of
+            // the memory that this task holds.
+            //
+            // INVARIANT: It is in the table.
+            this.contexts
+                .table
+                .insert(NonNull::from(this), Self::range(vma).start);
             bindings::ext_vma_set_ring_flags(vma);
             (*vma).vm_ops = &Self::VM;
         }
@@ -96,6 +112,17 @@ impl<T: ContextData> VTable<T> {
         unsafe { Self::of_vma(vma).unmapped((*vma).vm_mm) };
     }
 
+    /// Returns the addresses of a mapping.
+    ///
+    /// # Safety
+    ///
+    /// `vma` must be valid.
+    unsafe fn range(vma: *const bindings::vm_area_struct) -> Range<usize> {
+        // SAFETY: By the safety requirements of this function.
+        let range = unsafe { (*vma).__bindgen_anon_1.__bindgen_anon_1 };
+        range.vm_start..range.vm_end
+    }
+
     /// Notes where the ring has been moved to.
     ///
     /// # Safety
@@ -105,12 +132,13 @@ impl<T: ContextData> VTable<T> {
         // SAFETY: By the safety requirements of this function.
         unsafe {
             let this = Self::of_vma(vma);
-            let range = (*vma).__bindgen_anon_1.__bindgen_anon_1;
-            let size = range.vm_end - range.vm_start;
-            if (*vma).vm_mm != this.owner || this.is_dead() || size != this.ring.size() {
+            let range = Self::range(vma);
+            if (*vma).vm_mm != this.owner || this.is_dead() || range.len() != this.ring.size() {
                 return EINVAL.to_errno();
             }
-            this.address.store(range.vm_start, Relaxed);
+            this.contexts
+                .table
+                .move_to(NonNull::from(this), range.start, &MaySleep::new());
         }
         0
     }

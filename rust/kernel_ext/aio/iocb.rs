@@ -111,6 +111,7 @@ impl Iocb {
     /// # Errors
     ///
     /// `EFAULT`.
+    #[inline]
     pub fn read(from: UserPtr, _ctx: &MaySleep) -> Result<Self> {
         UserSlice::new(from, size_of::<Self>()).reader().read()
     }
@@ -131,10 +132,14 @@ impl Iocb {
     /// # Errors
     ///
     /// `EFAULT`.
+    #[inline]
     pub fn set_key(to: UserPtr, _ctx: &MaySleep) -> Result {
-        UserSlice::new(Self::key_at(to), size_of::<u32>())
-            .writer()
-            .write(&Self::KEY)
+        let key = Self::key_at(to);
+        // SAFETY: The kernel checks the address.
+        if unsafe { bindings::ext_put_user_u32(Self::KEY, key.as_mut_ptr()) } != 0 {
+            return Err(EFAULT);
+        }
+        Ok(())
     }
 
     /// The key of all requests.

@@ -124,7 +124,7 @@ impl<T: Polls> PollWait<T> {
                 events,
                 woken: Atomic::new(0),
                 claimed: Atomic::new(false),
-                obj: request.event().obj,
+                obj: request.obj(),
                 index: Atomic::new(0),
                 request: UnsafeCell::new(Some(request)),
             }),

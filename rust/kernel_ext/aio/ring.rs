@@ -38,7 +38,8 @@ pub struct Event {
 
 const _: () = assert!(size_of::<Event>() == 32);
 
-/// The header. libaio checks `magic` and `incompat_features`, and reads and writes `head`.
+/// The header. libaio checks `magic` and `incompat_features`, and reads and writes `head`. The kernel
+/// finds its contexts by `id`; nothing reads that of this module's.
 #[repr(C)]
 struct Header {
     id: u32,
@@ -106,7 +107,7 @@ impl Ring {
         // SAFETY: By the type invariant the header is there; nothing else accesses it yet.
         unsafe {
             self.header().write(Header {
-                id: u32::MAX,
+                id: 0,
                 nr: self.capacity(),
                 head: 0,
                 tail: 0,
@@ -134,16 +135,21 @@ impl Ring {
         unsafe { bindings::ext_vmalloc_fault(vmf, self.memory.as_ptr(), self.pages) }
     }
 
-    /// Sets the number that user space finds the context by.
-    pub(super) fn set_id(&self, id: u32) {
-        // SAFETY: By the type invariant the header is there.
-        unsafe { (&raw mut (*self.header()).id).write_volatile(id) };
-    }
-
     /// Returns how many results there is room for.
     #[inline]
     pub fn capacity(&self) -> u32 {
         self.capacity.get()
+    }
+
+    /// Returns whether the ring looks empty to a program.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        let header = self.header();
+        // SAFETY: By the type invariant the header is there.
+        unsafe {
+            (&raw const (*header).head).read_volatile()
+                == (&raw const (*header).tail).read_volatile()
+        }
     }
 
     /// Returns the index of the first result that has not been reaped, as user space has it. Less
@@ -185,9 +191,9 @@ impl Ring {
     ///
     /// If there is no room of this index.
     #[inline]
-    pub fn write(&self, index: u32, event: Event) {
+    pub fn write(&self, index: u32, event: &Event) {
         // SAFETY: The room is there.
-        unsafe { self.event(index).write_volatile(event) };
+        unsafe { self.event(index).write_volatile(*event) };
     }
 
     /// Copies `count` results to user space, from the one at `index` on. May sleep.
@@ -199,6 +205,7 @@ impl Ring {
     /// # Panics
     ///
     /// If there are no such indices.
+    #[inline]
     pub fn copy_to_user(&self, index: u32, count: u32, to: UserPtr) -> Result {
         if count == 0 {
             return Ok(());
@@ -219,6 +226,7 @@ impl Ring {
         Ok(())
     }
 
+    #[inline]
     fn event(&self, index: u32) -> *mut Event {
         assert!(index < self.capacity());
         // By the type invariant it is in the allocation.

@@ -59,6 +59,7 @@ struct UserMemory {
 
 impl UserMemory {
     /// Describes the memory of `iocb`, which has one range, or several if `vectored`.
+    #[inline]
     fn import(iocb: &Iocb, transfer: Transfer, vectored: bool) -> Result<Self> {
         let source = match transfer {
             Transfer::Read => bindings::ITER_DEST,
@@ -72,11 +73,12 @@ impl UserMemory {
         }
     }
 
+    #[inline]
     fn import_range(source: c_int, buf: u64, bytes: u64) -> Result<Self> {
         let mut iter = MaybeUninit::uninit();
         // SAFETY: `iter` is valid for writes. The kernel checks what user space has given.
         unsafe {
-            to_result(bindings::import_ubuf(
+            check(bindings::import_ubuf(
                 source,
                 buf as *mut c_void,
                 bytes as usize,
@@ -147,12 +149,12 @@ impl<T: Requests> Request<T> {
         let inner = self.inner_mut();
         let raw = inner.kiocb.as_raw();
         // SAFETY: The kiocb and its file are valid, and so is the iterator.
-        to_result(unsafe {
+        check(unsafe {
             bindings::rw_verify_area(
                 c_int::from(write),
                 (*raw).ki_filp,
                 &raw const (*raw).ki_pos,
-                bindings::ext_iov_iter_count(&memory.iter),
+                memory.iter.__bindgen_anon_1.__bindgen_anon_1.as_ref().count,
             )
         })?;
         if write {
@@ -195,7 +197,9 @@ impl<T: Requests> Request<T> {
                 bindings::ext_get_current_ioprio()
             };
             let write = transfer == Transfer::Write;
-            to_result(bindings::ext_kiocb_set_rw_flags(raw, iocb.rw_flags, write))?;
+            if iocb.rw_flags != 0 {
+                to_result(bindings::ext_kiocb_set_rw_flags(raw, iocb.rw_flags, write))?;
+            }
             let (mode, has_function) = match transfer {
                 Transfer::Read => (
                     bindings::EXT_FMODE_READ,
@@ -215,6 +219,15 @@ impl<T: Requests> Request<T> {
         }
         Ok(())
     }
+}
+
+/// As `to_result`, which is not inlined.
+#[inline]
+fn check(ret: c_int) -> Result {
+    if ret < 0 {
+        return Err(Error::from_errno(ret));
+    }
+    Ok(())
 }
 
 /// Returns the result for a call that is not restarted after a signal, because other requests of

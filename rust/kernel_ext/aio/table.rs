@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Objects of processes, by the process and a number.
+//! Objects of processes, by the process and an address in its memory.
 
 use core::{
     marker::PhantomData,
@@ -27,11 +27,16 @@ use kernel::{
     },
 };
 
+use crate::{
+    bindings,
+    context::MaySleep, //
+};
+
 /// What an object needs to be in a table.
-pub struct Link<E> {
+pub(super) struct Link<E> {
     /// The address of something that stands for the process.
     owner: usize,
-    id: Atomic<u32>,
+    address: Atomic<usize>,
     /// The next object of the bucket.
     next: Atomic<*mut E>,
 }
@@ -40,20 +45,20 @@ impl<E> Link<E> {
     pub(super) fn new(owner: usize) -> Self {
         Self {
             owner,
-            id: Atomic::new(0),
+            address: Atomic::new(0),
             next: Atomic::new(null_mut()),
         }
     }
 
-    /// Returns the number, once the object is in a table.
+    /// Returns the address, once the object has been in a table.
     #[inline]
-    pub(super) fn id(&self) -> u32 {
-        self.id.load(Relaxed)
+    pub(super) fn address(&self) -> usize {
+        self.address.load(Relaxed)
     }
 
     #[inline]
-    fn is(&self, owner: usize, id: u32) -> bool {
-        self.owner == owner && self.id() == id
+    fn is(&self, owner: usize, address: usize) -> bool {
+        self.owner == owner && self.address() == address
     }
 }
 
@@ -62,19 +67,20 @@ impl<E> Link<E> {
 /// # Safety
 ///
 /// `link` must always return the same one.
-pub unsafe trait Linked: Sized {
+pub(super) unsafe trait Linked: Sized {
     /// Returns the link.
     fn link(&self) -> &Link<Self>;
 }
 
-/// Objects by their processes and numbers, which are looked up without a lock.
+/// Objects by their processes and addresses, which are looked up without a lock and without access
+/// to user space.
 ///
 /// # Invariants
 ///
 /// Each bucket starts a chain of valid objects, which is ended by null. An object that has been
 /// removed stays valid for an RCU grace period.
 #[pin_data]
-pub struct Table<E> {
+pub(super) struct Table<E> {
     buckets: KVec<Atomic<*mut E>>,
     /// Held by the task that changes the table.
     #[pin]
@@ -97,7 +103,7 @@ impl<E: Linked> Table<E> {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub fn new() -> impl PinInit<Self, Error> {
+    pub(super) fn new() -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             // INVARIANT: Null is the empty chain.
             buckets: {
@@ -113,53 +119,89 @@ impl<E: Linked> Table<E> {
     }
 
     #[inline]
-    fn bucket(&self, owner: usize, id: u32) -> &Atomic<*mut E> {
+    fn bucket(&self, owner: usize, address: usize) -> &Atomic<*mut E> {
         /// A prime near 2^64 divided by the golden ratio.
         const FACTOR: u64 = 0x9e37_79b9_7f4a_7c55;
-        let hash = (owner as u64 ^ u64::from(id)).wrapping_mul(FACTOR);
+        let hash = ((owner ^ address) as u64).wrapping_mul(FACTOR);
         // CAST: The upper bits, which are as many as an index has.
         &self.buckets[(hash >> (u64::BITS - BUCKETS.ilog2())) as usize]
     }
 
-    /// Adds an object, with the lowest number that its process has free. Sleeps.
+    /// Adds an object at `address`. Sleeps.
     ///
     /// # Safety
     ///
-    /// `entry` must stay valid until an RCU grace period has ended since it was removed.
-    pub(super) unsafe fn insert(&self, entry: NonNull<E>) {
+    /// `entry` must not be in the table, and stay valid until an RCU grace period has ended since it
+    /// was removed.
+    pub(super) unsafe fn insert(&self, entry: NonNull<E>, address: usize) {
+        let _changing = self.changing.lock();
+        // SAFETY: By the safety requirements of this function.
+        unsafe { self.link_in(entry, address) };
+    }
+
+    /// Removes an object. Sleeps. Returns whether it was in the table.
+    ///
+    /// # Safety
+    ///
+    /// It must be valid, and have been in no other table.
+    pub(super) unsafe fn remove(&self, entry: NonNull<E>) -> bool {
+        let _changing = self.changing.lock();
+        // SAFETY: By the safety requirements of this function.
+        unsafe { self.unlink(entry) }
+    }
+
+    /// Changes the address of an object, if it is in the table. Sleeps for an RCU grace period. In the
+    /// meantime the object is not found.
+    ///
+    /// # Safety
+    ///
+    /// As for [`remove`](Self::remove).
+    pub(super) unsafe fn move_to(&self, entry: NonNull<E>, address: usize, _ctx: &MaySleep) {
+        let _changing = self.changing.lock();
+        // SAFETY: By the safety requirements of this function.
+        if unsafe { self.unlink(entry) } {
+            // Tasks that are at this object go on in the chain that it was in.
+            // SAFETY: No requirements.
+            unsafe { bindings::synchronize_rcu() };
+            // SAFETY: It was in the table.
+            unsafe { self.link_in(entry, address) };
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`insert`](Self::insert), for the holder of the lock.
+    unsafe fn link_in(&self, entry: NonNull<E>, address: usize) {
         // SAFETY: By the safety requirements of this function.
         let link = unsafe { entry.as_ref() }.link();
-        let _changing = self.changing.lock();
-        let mut id = 0;
-        while !self.lookup(link.owner, id).is_null() {
-            id += 1;
-        }
-        link.id.store(id, Relaxed);
-        let bucket = self.bucket(link.owner, id);
+        let bucket = self.bucket(link.owner, address);
+        link.address.store(address, Relaxed);
         link.next.store(bucket.load(Relaxed), Relaxed);
         // INVARIANT: The object is valid, by the safety requirements of this function, and begins the
         // chain that was there.
         bucket.store(entry.as_ptr(), Release);
     }
 
-    /// Removes an object. Sleeps.
+    /// Takes an object out of its chain. Returns whether it was there.
     ///
     /// # Safety
     ///
-    /// It must be in the table.
-    pub(super) unsafe fn remove(&self, entry: NonNull<E>) {
-        // SAFETY: By the type invariant.
+    /// As for [`remove`](Self::remove), for the holder of the lock.
+    unsafe fn unlink(&self, entry: NonNull<E>) -> bool {
+        // SAFETY: By the safety requirements of this function.
         let link = unsafe { entry.as_ref() }.link();
-        let _changing = self.changing.lock();
-        let mut place = self.bucket(link.owner, link.id());
-        while place.load(Relaxed) != entry.as_ptr() {
-            // SAFETY: By the safety requirements of this function the chain has `entry`, which is
-            // behind this object. Only the holder of the lock changes it.
-            place = unsafe { &(*place.load(Relaxed)).link().next };
+        let mut place = self.bucket(link.owner, link.address());
+        while let Some(at) = NonNull::new(place.load(Relaxed)) {
+            if at == entry {
+                // INVARIANT: The chain goes on behind the object. The link of that stays, for tasks
+                // that are looking at it.
+                place.store(link.next.load(Relaxed), Release);
+                return true;
+            }
+            // SAFETY: By the type invariant. Only the holder of the lock changes the chain.
+            place = unsafe { &(*at.as_ptr()).link().next };
         }
-        // INVARIANT: The chain goes on behind the object. The link of that stays, for tasks that are
-        // looking at it.
-        place.store(link.next.load(Relaxed), Release);
+        false
     }
 
     /// Calls `f` with all objects of a process, while the table does not change. Sleeps.
@@ -180,32 +222,26 @@ impl<E: Linked> Table<E> {
         }
     }
 
-    /// Returns an object or null, for a caller that holds the lock or is in an RCU read-side
-    /// critical section.
-    #[inline]
-    fn lookup(&self, owner: usize, id: u32) -> *mut E {
-        let mut entry = self.bucket(owner, id).load(Acquire);
-        // SAFETY: By the type invariant it is valid, and so are those behind it.
-        while let Some(link) = unsafe { entry.as_ref() }.map(Linked::link) {
-            if link.is(owner, id) {
-                break;
-            }
-            entry = link.next.load(Acquire);
-        }
-        entry
-    }
-
-    /// Calls `f` with the object of a number, if there is one. It was in the table after the call
-    /// began, and an RCU grace period does not end before `f` returns.
+    /// Calls `f` with the object at an address, if there is one, in an RCU read-side critical section.
+    /// It was in the table after the call began. Any context.
     #[inline]
     pub(super) fn find<R>(
         &self,
         owner: usize,
-        id: u32,
+        address: usize,
         f: impl FnOnce(NonNull<E>) -> Option<R>,
     ) -> Option<R> {
         let _rcu = rcu::read_lock();
-        NonNull::new(self.lookup(owner, id)).and_then(f)
+        let mut entry = self.bucket(owner, address).load(Acquire);
+        loop {
+            let found = NonNull::new(entry)?;
+            // SAFETY: By the type invariant it is valid, and so are those behind it.
+            let link = unsafe { found.as_ref() }.link();
+            if link.is(owner, address) {
+                return f(found);
+            }
+            entry = link.next.load(Acquire);
+        }
     }
 }
 
@@ -222,44 +258,65 @@ mod tests {
         }
     }
 
-    fn found(table: &Table<Entry>, owner: usize, id: u32) -> bool {
-        table.find(owner, id, Some).is_some()
+    fn found(table: &Table<Entry>, owner: usize, address: usize) -> bool {
+        let is = |entry: NonNull<Entry>| {
+            // SAFETY: The tests free entries after the table.
+            Some(unsafe { entry.as_ref() }.0.is(owner, address))
+        };
+        table.find(owner, address, is) == Some(true)
     }
 
+    /// Of two processes, which have objects at the same addresses.
     #[test]
-    fn numbers_are_the_lowest_that_are_free() -> Result {
+    fn objects_are_found_by_process_and_address() -> Result {
         // More than buckets.
-        const COUNT: u32 = 2000;
+        const COUNT: usize = 2000;
+        const PAGE: usize = 0x1000;
         let table = KBox::try_pin_init(Table::new(), GFP_KERNEL)?;
-        let mut entries = KVec::new();
-        for index in 0..2 * COUNT as usize {
+        let mut entries = KVVec::new();
+        for index in 0..2 * COUNT {
             let entry = KBox::new(Entry(Link::new(index % 2 + 1)), GFP_KERNEL)?;
             // SAFETY: It is freed after the table, which only this task uses.
-            unsafe { table.insert(NonNull::from(&*entry)) };
-            assert_eq!(entry.0.id() as usize, index / 2);
+            unsafe { table.insert(NonNull::from(&*entry), index / 2 * PAGE) };
             entries.push(entry, GFP_KERNEL)?;
         }
-        for id in [COUNT - 1, 7, 0] {
-            let entry = &entries[2 * id as usize];
-            // SAFETY: It is in the table.
-            unsafe { table.remove(NonNull::from(&**entry)) };
-            assert!(!found(&table, 1, id));
-            assert!(found(&table, 2, id));
-        }
-        for id in [0, 7, COUNT - 1, COUNT] {
-            let entry = KBox::new(Entry(Link::new(1)), GFP_KERNEL)?;
+        for at in [COUNT - 1, 7, 0] {
+            let entry = NonNull::from(&*entries[2 * at]);
+            // SAFETY: It is valid.
+            assert!(unsafe { table.remove(entry) });
             // SAFETY: As above.
-            unsafe { table.insert(NonNull::from(&*entry)) };
-            assert_eq!(entry.0.id(), id);
-            entries.push(entry, GFP_KERNEL)?;
+            assert!(!unsafe { table.remove(entry) });
+            assert!(!found(&table, 1, at * PAGE));
+            assert!(found(&table, 2, at * PAGE));
         }
-        for id in 0..=COUNT {
-            assert!(found(&table, 1, id));
-            assert_eq!(found(&table, 2, id), id < COUNT);
+        for at in 0..=COUNT {
+            let removed = [COUNT - 1, 7, 0, COUNT].contains(&at);
+            assert_eq!(found(&table, 1, at * PAGE), !removed);
+            assert_eq!(found(&table, 2, at * PAGE), at < COUNT);
         }
         assert!(!found(&table, 3, 0));
         drop(table);
         drop(entries);
+        Ok(())
+    }
+
+    #[test]
+    fn an_object_that_has_moved_is_at_its_new_address() -> Result {
+        let table = KBox::try_pin_init(Table::new(), GFP_KERNEL)?;
+        let entry = KBox::new(Entry(Link::new(1)), GFP_KERNEL)?;
+        let raw = NonNull::from(&*entry);
+        let ctx = MaySleep::new();
+        // SAFETY: It is freed after the table, which only this task uses.
+        unsafe {
+            table.insert(raw, 1);
+            table.move_to(raw, 2, &ctx);
+            assert!(!found(&table, 1, 1) && found(&table, 1, 2));
+            table.remove(raw);
+            table.move_to(raw, 3, &ctx);
+        }
+        assert!(!found(&table, 1, 2) && !found(&table, 1, 3));
+        drop(table);
+        drop(entry);
         Ok(())
     }
 }

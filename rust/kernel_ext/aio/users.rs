@@ -60,10 +60,14 @@ impl Users {
 
     /// Counts a user, unless [`kill`](Self::kill) has been called. Returns whether it did. Any
     /// context.
+    ///
+    /// # Safety
+    ///
+    /// For an RCU read-side critical section.
     #[inline]
-    pub(super) fn tryget(&self) -> bool {
-        // SAFETY: By the type invariant.
-        unsafe { bindings::ext_aio_users_tryget(self.inner.get()) }
+    pub(super) unsafe fn tryget_rcu(&self) -> bool {
+        // SAFETY: By the type invariant, and the safety requirements of this function.
+        unsafe { bindings::ext_aio_users_tryget_rcu(self.inner.get()) }
     }
 
     /// Counts one more user, for a caller that is one. Any context.

@@ -124,6 +124,8 @@ impl DeferringKiocb {
     ///
     /// `file` must stay valid until the request is complete. It and the kiocb must also stay valid
     /// until the function of the file has returned that the request is issued to.
+    // Inlined, so that the object is built where it stays.
+    #[inline(always)]
     pub(crate) unsafe fn new(
         file: *mut bindings::file,
         pos: bindings::loff_t,

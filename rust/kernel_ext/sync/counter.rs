@@ -78,6 +78,7 @@ impl WaitCounter {
     }
 
     /// Counts an event. Any context.
+    #[inline]
     pub fn inc(&self) {
         self.add(1);
     }
@@ -106,12 +107,14 @@ impl WaitCounter {
     }
 
     /// Returns how often [`kick`](Self::kick) has been called.
+    #[inline]
     pub fn kicks(&self) -> u64 {
         self.kicks.load(ordering::Acquire)
     }
 
     /// Returns the number of events so far. What was done before they were counted is seen
     /// afterwards.
+    #[inline]
     pub fn get(&self) -> u64 {
         self.value.load(ordering::Acquire)
     }

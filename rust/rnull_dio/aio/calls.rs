@@ -20,7 +20,6 @@ use kernel_ext::{
         read_sigset,
         read_timeout,
         write_address,
-        Call,
         GetEvents,
         Iocb,
         SystemCalls, //
@@ -34,7 +33,8 @@ use super::{
     context::{
         Context,
         ContextRef,
-        Table, //
+        Contexts,
+        Data, //
     },
     limit::Limit,
     polls::cancel,
@@ -73,16 +73,16 @@ impl Programs {
 pub(super) struct Calls {
     #[pin]
     programs: Mutex<Programs>,
-    table: Arc<Table>,
+    contexts: Arc<Contexts>,
     limit: Arc<Limit>,
     stats: Arc<Stats>,
 }
 
 impl Calls {
-    pub(super) fn new(stats: Arc<Stats>) -> impl PinInit<Self, Error> {
+    pub(super) fn new(contexts: Arc<Contexts>, stats: Arc<Stats>) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             programs <- new_mutex!(Programs::None),
-            table: Arc::try_pin_init(Table::new(), GFP_KERNEL)?,
+            contexts,
             limit: Limit::new()?,
             stats,
         })
@@ -98,8 +98,32 @@ impl Calls {
         self.limit.reserved()
     }
 
-    fn find(&self, ctx: usize) -> Option<ContextRef> {
-        Context::find(&self.table, ctx)
+    /// Tells the program where its context is.
+    fn publish(&self, context: ContextRef, ctxp: UserPtr, io: &MayIo) -> Result<usize> {
+        if let Err(err) = write_address(context.address(), ctxp, io) {
+            // If another task has destroyed it, it is gone as well.
+            let _ = context.destroy(io);
+            return Err(err);
+        }
+        self.stats.inc(Event::Setup);
+        Ok(0)
+    }
+}
+
+fn wait_for_events(context: &Context, wanted: &GetEvents, io: &MayIo) -> Result<usize> {
+    let limit = read_timeout(wanted.timeout, io)?;
+    if !(0..=wanted.nr).contains(&wanted.min_nr) {
+        return Err(EINVAL);
+    }
+    reap::get_events(context, wanted, limit, io)
+}
+
+impl SystemCalls for Calls {
+    type Data = Data;
+
+    #[inline]
+    fn contexts(&self) -> &Contexts {
+        &self.contexts
     }
 
     fn setup(&self, nr_events: u32, ctxp: UserPtr, io: &MayIo) -> Option<Result<usize>> {
@@ -120,7 +144,7 @@ impl Calls {
         let reserved = args.and_then(|results| Ok((results, self.limit.reserve(nr_events, io)?)));
         drop(programs);
         let made = reserved.and_then(|(results, reservation)| {
-            setup::new_context(results, reservation, &self.table, &self.stats, io)
+            setup::new_context(results, reservation, &self.contexts, &self.stats, io)
         });
         match made {
             Ok(context) => Some(self.publish(context, ctxp, io)),
@@ -130,86 +154,48 @@ impl Calls {
         }
     }
 
-    /// Tells the program where its context is.
-    fn publish(&self, context: ContextRef, ctxp: UserPtr, io: &MayIo) -> Result<usize> {
-        if let Err(err) = write_address(context.address(), ctxp, io) {
-            // If another task has destroyed it, it is gone as well.
-            let _ = context.destroy(io);
-            return Err(err);
+    #[inline]
+    fn submit(context: &ContextRef, nr: isize, iocbpp: UserPtr, io: &MayIo) -> Result<usize> {
+        submit::submit(context, nr, iocbpp, io)
+    }
+
+    fn cancel(context: &ContextRef, iocb: UserPtr, io: &MayIo) -> Result<usize> {
+        if Iocb::key_of(iocb, io)? == Iocb::KEY
+            && cancel(context, iocb.as_const_ptr().addr() as u64)
+        {
+            // The result gets into the ring.
+            Err(EINPROGRESS)
+        } else {
+            Err(EINVAL)
         }
-        self.stats.inc(Event::Setup);
-        Ok(0)
     }
 
-    fn submit(&self, ctx: usize, nr: isize, iocbpp: UserPtr, io: &MayIo) -> Option<Result<usize>> {
-        // The kernel refuses a negative number, whatever the context is.
-        let nr = usize::try_from(nr).ok()?;
-        let context = self.find(ctx)?;
-        Some(submit::submit(&context, nr, iocbpp, io))
-    }
-
-    fn destroy(&self, ctx: usize, io: &MayIo) -> Option<Result<usize>> {
-        let context = self.find(ctx)?;
-        Some(context.destroy(io).map(|()| 0))
-    }
-
-    fn cancel(&self, ctx: usize, iocb: UserPtr, io: &MayIo) -> Option<Result<usize>> {
-        let context = self.find(ctx)?;
-        Some(match Iocb::key_of(iocb, io) {
-            Err(err) => Err(err),
-            Ok(Iocb::KEY) if cancel(&context, iocb.as_const_ptr().addr() as u64) => {
-                // The result gets into the ring.
-                Err(EINPROGRESS)
-            }
-            Ok(_) => Err(EINVAL),
-        })
-    }
-
-    fn get_events(&self, wanted: &GetEvents, io: &MayIo) -> Option<Result<usize>> {
-        let context = self.find(wanted.ctx)?;
-        Some(match wait_for_events(&context, wanted, io) {
+    #[inline]
+    fn get_events(context: &ContextRef, wanted: &GetEvents, io: &MayIo) -> Result<usize> {
+        match wait_for_events(context, wanted, io) {
             Ok(0) if current!().signal_pending() => Err(EINTR),
             ret => ret,
-        })
+        }
     }
 
+    #[inline]
     fn pget_events(
-        &self,
+        context: &ContextRef,
         wanted: &GetEvents,
         sigset: UserPtr,
         io: &MayIo,
-    ) -> Option<Result<usize>> {
-        // The mask of signals must not be changed for a context of the kernel's.
-        let context = self.find(wanted.ctx)?;
-        Some(read_sigset(sigset, io).and_then(|(mask, size)| {
-            let wait = || wait_for_events(&context, wanted, io);
-            match with_user_sigmask(mask, size, wait)? {
-                (Ok(0), true) => Err(ERESTARTNOHAND),
-                (ret, _) => ret,
-            }
-        }))
-    }
-}
-
-fn wait_for_events(context: &Context, wanted: &GetEvents, io: &MayIo) -> Result<usize> {
-    let limit = read_timeout(wanted.timeout, io)?;
-    if !(0..=wanted.nr).contains(&wanted.min_nr) {
-        return Err(EINVAL);
-    }
-    reap::get_events(context, wanted, limit, io)
-}
-
-impl SystemCalls for Calls {
-    // Hot path: the call is passed to one of these functions without being stored.
-    #[inline(always)]
-    fn call(&self, call: Call, io: &MayIo) -> Option<Result<usize>> {
-        match call {
-            Call::Setup { nr_events, ctxp } => self.setup(nr_events, ctxp, io),
-            Call::Destroy { ctx } => self.destroy(ctx, io),
-            Call::Submit { ctx, nr, iocbpp } => self.submit(ctx, nr, iocbpp, io),
-            Call::Cancel { ctx, iocb } => self.cancel(ctx, iocb, io),
-            Call::GetEvents(wanted) => self.get_events(&wanted, io),
-            Call::PGetEvents(wanted, sigset) => self.pget_events(&wanted, sigset, io),
+    ) -> Result<usize> {
+        let (mask, size) = read_sigset(sigset, io)?;
+        let wait = || wait_for_events(context, wanted, io);
+        let (ret, interrupted) = if mask.as_const_ptr().is_null() {
+            let ret = wait();
+            (ret, ret == Ok(0) && current!().signal_pending())
+        } else {
+            with_user_sigmask(mask, size, wait)?
+        };
+        match ret {
+            Ok(0) if interrupted => Err(ERESTARTNOHAND),
+            ret => ret,
         }
     }
 }

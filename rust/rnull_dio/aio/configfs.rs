@@ -28,6 +28,8 @@ use kernel_ext::{
 
 use crate::debugfs::Dir;
 
+#[cfg(CONFIG_PROVE_LOCKING)]
+use super::delays;
 use super::{
     control::Control,
     stats::Stats, //
@@ -35,12 +37,23 @@ use super::{
 
 /// Returns the initializer of the subsystem, whose counters are in `debugfs`.
 pub(crate) fn subsystem(debugfs: Dir) -> impl PinInit<Subsystem<Root>, Error> {
+    #[cfg(not(CONFIG_PROVE_LOCKING))]
     let item_type = configfs_attrs! {
         container: Subsystem<Root>,
         data: Root,
         attributes: [
             enabled: 0,
             comm: 1,
+        ],
+    };
+    #[cfg(CONFIG_PROVE_LOCKING)]
+    let item_type = configfs_attrs! {
+        container: Subsystem<Root>,
+        data: Root,
+        attributes: [
+            enabled: 0,
+            comm: 1,
+            delays: 2,
         ],
     };
 
@@ -111,5 +124,22 @@ impl AttributeOperations<1> for Root {
 
     fn store(this: &Root, page: &[u8]) -> Result {
         this.control.set_names(page.trim_ascii_end())
+    }
+}
+
+/// The file `delays`, for tests.
+#[cfg(CONFIG_PROVE_LOCKING)]
+#[vtable]
+impl AttributeOperations<2> for Root {
+    type Data = Root;
+
+    fn show(_this: &Root, page: &mut [u8; PAGE_SIZE]) -> Result<usize> {
+        let mut f = Formatter::new(page);
+        delays::show(&mut f)?;
+        Ok(f.bytes_written())
+    }
+
+    fn store(_this: &Root, page: &[u8]) -> Result {
+        delays::set(page.trim_ascii())
     }
 }

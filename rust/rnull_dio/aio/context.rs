@@ -7,18 +7,18 @@ use kernel::{
     prelude::*,
     sync::{
         atomic::Atomic,
-        new_spinlock_irq,
+        new_spinlock,
         Arc,
         Mutex,
-        SpinLockIrq, //
+        SpinLock, //
     },
 };
 
 use kernel_ext::{
     aio::{
         self as ext,
+        Completed,
         PollWait,
-        Request,
         Ring,
         Unfinished, //
     },
@@ -30,6 +30,7 @@ use kernel_ext::{
 };
 
 use super::{
+    filled::Filled,
     limit::Reservation,
     stats::Stats, //
 };
@@ -40,8 +41,8 @@ pub(super) struct Data {
     /// Slots that are free. A request has one until its result has been reaped. Every request that
     /// has a slot has room for its result in the ring.
     pub(super) slots: PerCpuPool,
-    /// Requests that are complete, whose results are not in the ring yet.
-    pub(super) done: LockLessList<Request<Data>>,
+    /// Requests whose results another context puts into the ring, which holds `filled`.
+    pub(super) done: LockLessList<Completed<Data>>,
     /// Requests whose completion a task that waits for results has to finish.
     pub(super) unfinished: LockLessList<Unfinished<Data>>,
     /// How many tasks wait, which finish all of these before they do anything else.
@@ -50,7 +51,7 @@ pub(super) struct Data {
     #[pin]
     pub(super) completed: WaitCounter,
     #[pin]
-    pub(super) filled: SpinLockIrq<Filled>,
+    pub(super) filled: SpinLock<Filled>,
     /// Held by the task that takes results from the ring.
     #[pin]
     pub(super) reaping: Mutex<()>,
@@ -61,20 +62,12 @@ pub(super) struct Data {
     pub(super) reservation: Reservation,
 }
 
-/// The results that are in the ring. User space has copies of these numbers, and may change them.
-pub(super) struct Filled {
-    /// The index behind the last one.
-    pub(super) tail: u32,
-    /// How many were put there and have not given their slots back.
-    pub(super) unreaped: u32,
-}
-
 /// A context.
 pub(super) type Context = ext::Context<Data>;
 /// A user of a context.
 pub(super) type ContextRef = ext::ContextRef<Data>;
-/// The numbers of contexts.
-pub(super) type Table = ext::Table<Context>;
+/// The contexts of all processes.
+pub(super) type Contexts = ext::Contexts<Data>;
 
 impl Data {
     /// Creates what belongs to a context with `ring`.
@@ -91,7 +84,7 @@ impl Data {
             unfinished: LockLessList::new(),
             waiting: Atomic::new(0),
             completed <- WaitCounter::new(),
-            filled <- new_spinlock_irq!(Filled { tail: 0, unreaped: 0 }),
+            filled <- new_spinlock!(Filled::new()),
             reaping <- new_mutex!(()),
             polls <- new_mutex!(KVVec::new()),
             stats,

@@ -22,6 +22,7 @@ use super::{
         Calls,
         Programs, //
     },
+    context::Contexts,
     stats::Stats, //
 };
 
@@ -37,11 +38,20 @@ struct State {
     /// The names of the programs, if not all.
     names: KVec<[u8; COMM_LEN]>,
     enabled: bool,
+    /// Made when this is switched on for the first time. Contexts may keep it, and there is one.
+    contexts: Option<Arc<Contexts>>,
     /// The redirection of the system calls, as long as there may be contexts.
     interception: Option<Interception<Calls>>,
 }
 
 impl State {
+    fn contexts(&mut self) -> Result<Arc<Contexts>> {
+        Ok(match &self.contexts {
+            Some(contexts) => contexts.clone(),
+            None => self.contexts.insert(Contexts::new()?).clone(),
+        })
+    }
+
     fn programs(&self) -> Result<Programs> {
         Ok(if !self.enabled {
             Programs::None
@@ -69,6 +79,7 @@ impl Control {
             state <- new_mutex!(State {
                 names: KVec::new(),
                 enabled: false,
+                contexts: None,
                 interception: None,
             }),
         })
@@ -83,7 +94,9 @@ impl Control {
     pub(super) fn enable(&self) -> Result {
         let mut state = self.state.lock();
         if state.interception.is_none() {
-            let interception = Interception::new(Calls::new(self.stats.clone()))
+            let interception = state
+                .contexts()
+                .and_then(|contexts| Interception::new(Calls::new(contexts, self.stats.clone())))
                 .inspect_err(|&err| pr_err!("aio: enabled refused: {}\n", reason(err)))?;
             state.interception = Some(interception);
         }

@@ -26,6 +26,10 @@ use super::{
         Context,
         Data, //
     },
+    delays::{
+        self,
+        Point, //
+    },
     stats::Event, //
 };
 
@@ -34,6 +38,7 @@ pub(super) fn leave_to_waiter(request: Unfinished<Data>) {
     // The request may be freed as soon as it is in the list.
     let context = request.context().clone();
     context.unfinished.push(request);
+    delays::pass(Point::Leave);
     // Full order, also of this one, which changes nothing: either the task takes the request from
     // the list when it has stopped waiting, or it is not counted here any more.
     if context.waiting.fetch_add(0, Full) > 0 {
@@ -54,8 +59,10 @@ pub(super) fn leave_to_waiter(request: Unfinished<Data>) {
 /// - `ERESTARTSYS`: the task has a signal.
 pub(super) fn wait(context: &Context, enough: u64, limit: Option<i64>, io: &MayIo) -> Result {
     context.stats.inc(Event::Sleep);
+    delays::pass(Point::Reap);
     context.waiting.fetch_add(1, Full);
     let kicks = context.completed.kicks();
+    delays::pass(Point::Sleep);
     // What is not in the list yet is followed by a kick.
     let ret = if context.unfinished.is_empty() {
         context

@@ -21,9 +21,15 @@ use kernel_ext::aio::{
     Polls, //
 };
 
-use super::context::{
-    Context,
-    Data, //
+use super::{
+    context::{
+        Context,
+        Data, //
+    },
+    delays::{
+        self,
+        Point, //
+    },
 };
 
 /// Cancels the request at `obj` in user space, if it can be cancelled. Sleeps. Returns whether it
@@ -33,6 +39,7 @@ pub(super) fn cancel(context: &Context, obj: u64) -> bool {
         let polls = context.polls.lock();
         polls.iter().find(|wait| wait.obj() == obj).cloned()
     };
+    delays::pass(Point::Cancel);
     wait.is_some_and(|wait| wait.cancel())
 }
 
@@ -40,6 +47,7 @@ impl ContextData for Data {
     type Module = crate::LocalModule;
 
     fn killed(context: &Context) {
+        delays::pass(Point::Kill);
         context.completed.close();
         let polls = mem::take(&mut *context.polls.lock());
         for wait in polls {

@@ -21,11 +21,11 @@ use kernel_ext::{
 
 use super::{
     context::Context,
-    finish,
-    results::{
+    filled::{
         distance,
         next, //
     },
+    finish,
 };
 
 /// The end of a wait: when it began, and its limit in ns.
@@ -70,10 +70,13 @@ pub(super) fn get_events(
             Ok(count) => got += count,
             Err(err) => return if got > 0 { Ok(got) } else { Err(err) },
         }
-        if context.is_dead() && got == 0 {
-            return Err(EINVAL);
+        if got > 0 && got >= min_nr {
+            return Ok(got);
         }
-        if got >= min_nr || waited.is_err() || limit == Some(0) || context.is_dead() {
+        if context.is_dead() {
+            return if got > 0 { Ok(got) } else { Err(EINVAL) };
+        }
+        if min_nr == 0 || waited.is_err() || limit == Some(0) {
             return Ok(got);
         }
         // All that were complete are in user space, so that these many more are needed. A task that
@@ -88,8 +91,11 @@ pub(super) fn get_events(
 
 /// Takes up to `room` results. May sleep.
 fn take_events(context: &Context, room: usize, to: UserPtr) -> Result<usize> {
-    let _reaping = context.reaping.lock();
     let ring = context.ring();
+    if ring.is_empty() {
+        return Ok(0);
+    }
+    let _reaping = context.reaping.lock();
     let capacity = ring.capacity();
     // A program that changes them gets what it asks for, as from the kernel.
     let (mut head, tail) = (ring.head(), ring.tail());

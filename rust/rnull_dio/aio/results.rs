@@ -2,133 +2,116 @@
 
 //! From a completion to the ring.
 //!
-//! A request that is complete is added to a list, which takes no lock, and the results of the whole
-//! list are put into the ring by one of the completions that have added to it. None spins
-//! for another. The ring is filled at once, because a program may look there without a system
-//! call. Tasks that sleep in `io_getevents(2)` are woken when as many requests are complete as they
-//! wait for.
+//! A completion puts its result into the ring at once, because a program may look there without a
+//! system call. It needs a lock for that, which it does not wait for: if the lock is held, the
+//! request is added to a list, and the holder of the lock puts the results of the whole list into
+//! the ring when it has released it. Tasks that sleep in `io_getevents(2)` are woken when as many
+//! requests are complete as they wait for.
 
-use kernel::{
-    prelude::*,
-    sync::{
-        atomic::ordering::Full,
-        barrier::smp_mb, //
-    },
+use kernel::sync::{
+    atomic::ordering::Full,
+    barrier::smp_mb, //
 };
 
 use kernel_ext::{
-    aio::Request,
+    aio::Completed,
     sync::llist::LockLessList, //
 };
 
-use super::context::{
-    Context,
-    Data,
-    Filled, //
+use super::{
+    context::{
+        Context,
+        Data, //
+    },
+    delays::{
+        self,
+        Point, //
+    },
 };
 
-/// Adds a request that is complete. Any context.
-pub(super) fn add(request: Request<Data>) {
+/// Puts the result of a request into the ring, or has another context do it, and wakes tasks that have
+/// as many as they wait for. Any context.
+pub(super) fn add(request: Completed<Data>) {
+    let context = request.context();
+    let Some(mut filled) = context.filled.try_lock() else {
+        add_to_list(request);
+        return;
+    };
+    filled.write(context.ring(), request.event());
+    filled.show(context.ring());
+    delays::pass(Point::Fill);
+    drop(filled);
+    // After it is in the ring: a task counts on it.
+    context.completed.inc();
+    signal(&request);
+    fill(context);
+}
+
+/// For a request that found the lock held.
+#[cold]
+fn add_to_list(request: Completed<Data>) {
     // The request may be freed as soon as it is in the list.
     let context = request.context().clone();
     context.done.push(request);
     fill(&context);
 }
 
-/// Puts the results of the list into the ring, unless another context does, and wakes tasks that have
-/// as many as they wait for. Any context.
+/// Puts the results of the list into the ring, unless another context does. Any context. Must follow
+/// each release of the lock.
+#[inline]
 fn fill(context: &Context) {
-    while !context.done.is_empty() {
-        let signals = LockLessList::new();
-        let count = {
-            // If it is held, its holder looks at the list again.
-            let Some(mut filled) = context.filled.try_lock() else {
-                return;
-            };
-            fill_locked(context, &mut filled, &signals)
-        };
-        // After they are in the ring: a task counts on all of these.
-        context.completed.add(count.into());
-        for request in signals.take_all() {
-            if let Some(eventfd) = request.eventfd() {
-                eventfd.signal();
-            }
-        }
-        // Either the list is seen to be filled again, or the CPU that adds to it finds the lock free.
+    loop {
+        // Either the list is seen to be filled, or the CPU that adds to it finds the lock free.
         smp_mb(Full);
+        if context.done.is_empty() || !try_fill(context) {
+            return;
+        }
     }
 }
 
+/// Puts the results of the list into the ring. Returns whether it did: not if the lock is held, whose
+/// holder looks at the list again.
+#[cold]
+fn try_fill(context: &Context) -> bool {
+    let signals = LockLessList::new();
+    let Some(count) = fill_locked(context, &signals) else {
+        return false;
+    };
+    context.completed.add(count);
+    signals.take_all().for_each(|request| signal(&request));
+    true
+}
+
 /// Puts the results of the list into the ring. Requests with an eventfd go to `signals`. Returns how
-/// many results there were.
-fn fill_locked(
-    context: &Context,
-    filled: &mut Filled,
-    signals: &LockLessList<Request<Data>>,
-) -> u32 {
-    let ring = context.ring();
+/// many results there were, or `None` if the lock is held.
+fn fill_locked(context: &Context, signals: &LockLessList<Completed<Data>>) -> Option<u64> {
+    let mut filled = context.filled.try_lock()?;
     let mut count = 0;
     for request in context.done.take_all() {
-        ring.write(filled.tail, request.event());
-        filled.tail = next(filled.tail, 1, ring.capacity());
+        filled.write(context.ring(), request.event());
         count += 1;
         if request.eventfd().is_some() {
             signals.push(request);
         }
     }
-    filled.unreaped += count;
-    ring.set_tail(filled.tail);
-    count
+    filled.show(context.ring());
+    Some(count)
 }
 
-/// Gives back the slots of results that have been reaped. Any context.
+/// Signals the eventfd of a request whose result is in the ring.
+fn signal(request: &Completed<Data>) {
+    if let Some(eventfd) = request.eventfd() {
+        eventfd.signal();
+    }
+}
+
+/// Gives back the slots of results that have been reaped. Any context but a hard interrupt.
 ///
 /// Which these are, user space says: it may say anything, but no slot is given back twice.
 pub(super) fn free_slots(context: &Context) {
-    let ring = context.ring();
     let mut filled = context.filled.lock();
-    let in_ring = distance(ring.head(), filled.tail, ring.capacity());
-    if let Some(reaped @ 1..) = filled.unreaped.checked_sub(in_ring) {
-        filled.unreaped = in_ring;
-        context.slots.put(reaped);
-    }
-}
-
-/// Returns the index that lies `count` behind `index` in a ring. Both are at most the capacity.
-pub(super) fn next(index: u32, count: u32, capacity: u32) -> u32 {
-    let next = index + count;
-    if next >= capacity {
-        next - capacity
-    } else {
-        next
-    }
-}
-
-/// Returns how many results are from `head` to `tail`.
-pub(super) fn distance(head: u32, tail: u32, capacity: u32) -> u32 {
-    if head <= tail {
-        tail - head
-    } else {
-        capacity - (head - tail)
-    }
-}
-
-#[kunit_tests(rnull_dio_aio_results)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn indices_begin_again_behind_the_last() {
-        for (index, count, expected) in [(0, 1, 1), (2, 1, 3), (3, 1, 0), (2, 4, 2), (3, 0, 3)] {
-            assert_eq!(next(index, count, 4), expected);
-        }
-    }
-
-    #[test]
-    fn results_are_counted_across_the_end() {
-        for (head, tail, expected) in [(0, 0, 0), (1, 3, 2), (3, 1, 2), (3, 3, 0), (1, 0, 3)] {
-            assert_eq!(distance(head, tail, 4), expected);
-            assert_eq!(next(head, expected, 4), tail);
-        }
-    }
+    delays::pass(Point::FreeSlots);
+    context.slots.put(filled.forget_reaped(context.ring()));
+    drop(filled);
+    fill(context);
 }

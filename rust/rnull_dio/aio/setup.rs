@@ -17,8 +17,8 @@ use super::{
     context::{
         Context,
         ContextRef,
-        Data,
-        Table, //
+        Contexts,
+        Data, //
     },
     limit::Reservation,
     stats::Stats, //
@@ -58,10 +58,10 @@ pub(super) fn results_for(nr_events: u32) -> Result<u32> {
 pub(super) fn new_context(
     results: u32,
     reservation: Reservation,
-    table: &Arc<Table>,
+    contexts: &Arc<Contexts>,
     stats: &Arc<Stats>,
     io: &MayIo,
 ) -> Result<ContextRef> {
     let data = |ring: &_| Data::new(ring, reservation, stats.clone());
-    Context::create(table, results, data, io)
+    Context::create(contexts, results, data, io)
 }

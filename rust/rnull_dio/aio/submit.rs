@@ -2,8 +2,6 @@
 
 //! `io_submit(2)`.
 
-use core::mem;
-
 use kernel::{
     prelude::*,
     uaccess::UserPtr, //
@@ -23,11 +21,13 @@ use kernel_ext::{
 
 use super::{
     context::{
-        Context,
         ContextRef,
         Data, //
     },
-    results::free_slots,
+    delays::{
+        self,
+        Point, //
+    },
     stats::Event, //
 };
 
@@ -39,13 +39,16 @@ const PLUG_THRESHOLD: usize = 2;
 ///
 /// # Errors
 ///
-/// That of the first one, if none has been submitted.
+/// - `EINVAL`: the number is negative.
+/// - That of the first one, if none has been submitted.
 pub(super) fn submit(
     context: &ContextRef,
-    nr: usize,
+    nr: isize,
     iocbpp: UserPtr,
     io: &MayIo,
 ) -> Result<usize> {
+    delays::pass(Point::Submit);
+    let nr = usize::try_from(nr).map_err(|_| EINVAL)?;
     let nr = nr.min(context.ring().capacity() as usize);
     if nr > PLUG_THRESHOLD {
         with_plug(|| submit_all(context, nr, iocbpp, io))
@@ -74,13 +77,10 @@ fn submit_one(context: &ContextRef, user_iocb: UserPtr, io: &MayIo) -> Result {
     if iocb.reserved2 != 0 || (iocb.nbytes as isize) < 0 {
         return Err(EINVAL);
     }
-    let slot = Slot::take(context)?;
-    let request = Request::new(context.clone(), &iocb, user_iocb)?;
+    let request = Request::new(context.clone(), &iocb, user_iocb, io)?;
     Iocb::set_key(user_iocb, io)?;
     issue(request, &iocb, io)?;
     context.stats.inc(Event::Submit);
-    // The result gives it back.
-    mem::forget(slot);
     Ok(())
 }
 
@@ -94,32 +94,5 @@ fn issue(request: Request<Data>, iocb: &Iocb, io: &MayIo) -> Result {
         Some(Command::Fsync { data_only }) if iocb.has_no_range() => request.fsync(data_only),
         Some(Command::Poll) if iocb.has_only_events() => request.poll(iocb),
         _ => Err(EINVAL),
-    }
-}
-
-/// A slot, which is given back when this is dropped.
-struct Slot<'a>(&'a Context);
-
-impl<'a> Slot<'a> {
-    /// Takes a slot.
-    ///
-    /// # Errors
-    ///
-    /// `EAGAIN`: there is none.
-    fn take(context: &'a Context) -> Result<Self> {
-        if !context.slots.take() {
-            // Reaping gives none back, so as not to write to what submitters write to.
-            free_slots(context);
-            if !context.slots.take() {
-                return Err(EAGAIN);
-            }
-        }
-        Ok(Self(context))
-    }
-}
-
-impl Drop for Slot<'_> {
-    fn drop(&mut self) {
-        self.0.slots.put(1);
     }
 }
