@@ -18,7 +18,8 @@ DELAY = 0.4
 # What the kernel does is tested on the stock kernel only.
 SIDES = ["module"] if kernel.IS_DEBUG else ["kernel", "module"]
 
-OUTCOMES = pytest.StashKey[dict[tuple[int, str], str]]()
+# Files with tests of programs, whose outcomes are printed as a table
+TESTS_OF_PROGRAMS = {"test_harness", "test_fio"}
 
 
 @pytest.fixture(params=SIDES, scope="module", autouse=True)
@@ -92,18 +93,28 @@ def max_nr() -> Iterator[Path]:
     files.write(path, before)
 
 
-@pytest.fixture
-def outcomes(request: pytest.FixtureRequest) -> dict[tuple[int, str], str]:
-    """The outcomes of libaio's programs by their numbers and by the side, for the table."""
-    return request.config.stash.setdefault(OUTCOMES, {})
+def outcomes_of(reports: list[pytest.TestReport]) -> dict[str, dict[str, str]]:
+    """Returns what the tests of programs have reported: for each test, the outcome on each side. A
+    test may have recorded one as a property."""
+    found: dict[str, dict[str, str]] = {}
+    for report in reports:
+        path, _, name = report.location
+        if Path(path).stem in TESTS_OF_PROGRAMS and (report.when == "call" or report.failed):
+            test, _, parameters = name.removesuffix("]").removeprefix("test_").partition("[")
+            side, _, variant = parameters.partition("-")
+            row = found.setdefault(f"{test.replace('_', ' ')} {variant}", {})
+            row[side] = dict(report.user_properties).get("outcome", report.outcome)
+    return found
 
 
-def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
-    """Prints the outcomes of libaio's programs, the sides beside each other."""
-    if not (outcomes := config.stash.get(OUTCOMES, {})):
+def pytest_terminal_summary(terminalreporter) -> None:
+    """Prints the outcomes of the tests of programs, the sides beside each other."""
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    if not (outcomes := outcomes_of(reports)):
         return
-    terminalreporter.section("test programs of libaio")
-    terminalreporter.line(f"{'case':<8}" + "".join(f"{side:<16}" for side in SIDES))
-    for case in sorted({case for case, _ in outcomes}):
-        columns = (outcomes.get((case, side), "not run") for side in SIDES)
-        terminalreporter.line(f"{case:<8}" + "".join(f"{text:<16}" for text in columns).rstrip())
+    terminalreporter.section("programs that use Linux AIO")
+    width = max(map(len, outcomes)) + 2
+    for title, row in {"": {side: side for side in SIDES}, **outcomes}.items():
+        columns = (row.get(side, "not run") for side in SIDES)
+        line = f"{title:<{width}}" + "".join(f"{text:<16}" for text in columns)
+        terminalreporter.line(line.rstrip())

@@ -50,8 +50,14 @@ def scratch() -> Iterator[Path]:
         yield where
 
 
+@pytest.fixture(scope="session")
+def outcomes() -> dict[tuple[int, str], str]:
+    """The outcomes by the number of the program and by the side."""
+    return {}
+
+
 @pytest.mark.parametrize("case", CASES)
-def test_programs_of_libaio(case, side, scratch, outcomes, max_nr):
+def test_programs_of_libaio(case, side, scratch, outcomes, max_nr, record_property):
     # Case 20 makes as many contexts as that.
     files.write(max_nr, 4096)
     program = HARNESS / "cases" / f"{case}.p"
@@ -60,5 +66,6 @@ def test_programs_of_libaio(case, side, scratch, outcomes, max_nr):
     )
     outcome = OUTCOMES.get(result.returncode, f"failed: {result.returncode}")
     outcomes[case, side] = outcome
+    record_property("outcome", outcome)
     assert outcome == outcomes.get((case, "kernel"), "passed"), result.stdout + result.stderr
     assert result.returncode in OUTCOMES, result.stdout + result.stderr
