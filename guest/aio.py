@@ -3,6 +3,7 @@
 
 import contextlib
 import ctypes
+import dataclasses
 import errno
 import math
 import os
@@ -10,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from guest import files, system, tools, uring
+from guest import counters, files, system, tools, tracing, uring
 from guest.memory import address
 
 # Delays of the module's code, for tests; only on kernels that check locks
@@ -26,6 +27,7 @@ IO_GETEVENTS = 208
 IO_SUBMIT = 209
 IO_CANCEL = 210
 IO_PGETEVENTS = 333
+IO_URING_ENTER = 426
 
 # IOCB_CMD_*
 PREAD = 0
@@ -238,6 +240,43 @@ def switch_off() -> None:
 def status() -> str:
     """Returns what "aio status" prints."""
     return tools.run(tools.RNULL_DIO, "aio", "status").stdout
+
+
+def events() -> dict[str, int]:
+    """Returns the module's counters."""
+    return counters.parse((counters.DEBUGFS / "aio/events").read_text())
+
+
+@dataclasses.dataclass
+class Use:
+    """How programs have used AIO: calls of io_submit(), and requests of the module's contexts."""
+
+    calls: int = 0
+    requests: int = 0
+
+
+@contextlib.contextmanager
+def used(side: str, others: str = "", most: int = 0) -> Iterator[Use]:
+    """Checks that programs use the AIO of SIDE within the with statement, and the other side's not
+    at all; gives how much, which is filled in at the end. They may make no call of io_uring's that
+    starts I/O, and system calls for which the condition OTHERS holds, MOST times."""
+    use, before = Use(), events()
+    condition = f"id == {IO_URING_ENTER}" + (f" || ({others})" if others else "")
+    with (
+        tracing.counted("raw_syscalls/sys_enter", f"id == {IO_SUBMIT}", "submits") as submits,
+        tracing.counted("raw_syscalls/sys_enter", condition, "others") as elsewhere,
+    ):
+        yield use
+        use.calls, other_calls = tracing.number_in(submits), tracing.number_in(elsewhere)
+    grown = counters.grown(events(), before)
+    use.requests = grown.get("requests", 0)
+    assert other_calls <= most
+    assert use.calls > 0
+    if side == "kernel":
+        assert not grown
+    else:
+        assert use.requests >= use.calls
+        assert "passed" not in grown
 
 
 def length_of(context: Context) -> int:

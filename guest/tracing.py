@@ -55,10 +55,10 @@ def trace_lines(*switches: str) -> Iterator[list[str]]:
 
 
 @contextlib.contextmanager
-def counted(event: str, condition: str) -> Iterator[list[Path]]:
-    """Counts an event, for which a filter's condition holds, in a trace buffer that is not read:
-    gives the files with the counts, see number_counted()."""
-    instance = TRACING / "instances" / "count"
+def counted(event: str, condition: str, name: str = "count") -> Iterator[list[Path]]:
+    """Counts an event, for which a filter's condition holds, in a trace buffer of that NAME which
+    is not read: gives the files with the counts, see number_counted() and number_in()."""
+    instance = TRACING / "instances" / name
     instance.mkdir()
     try:
         # Old events are overwritten, and counted as overrun.
@@ -74,6 +74,12 @@ def counted(event: str, condition: str) -> Iterator[list[Path]]:
 def number_counted(counts: Mapping[str, int]) -> int:
     """Returns the number of events from the sums of the counters in counted()'s files."""
     return counts["entries"] + counts["overrun"]
+
+
+def number_in(stats: list[Path]) -> int:
+    """Returns the number of events from counted()'s files, before its with statement ends."""
+    text = "\n".join(path.read_text() for path in stats)
+    return sum(map(int, re.findall(r"^(?:entries|overrun): (\d+)", text, re.MULTILINE)))
 
 
 @contextlib.contextmanager

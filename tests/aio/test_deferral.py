@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from guest import aio, counters, files, fio, live, policies, system
+from guest import aio, files, fio, live, policies, system
 from guest.memory import aligned
 
 BLOCK = 4096
@@ -39,7 +39,7 @@ def data(request, null_disk):
 
 
 def finished() -> int:
-    return counters.parse((counters.DEBUGFS / "aio/events").read_text())["finished"]
+    return aio.events()["finished"]
 
 
 def block(number: int):
