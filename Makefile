@@ -7,8 +7,8 @@ KDIR ?= /lib/modules/$(shell uname -r)/build
 RUSTC ?= rustc
 
 KBUILD_TARGETS := modules modules_install rust-analyzer clean
-LAB_TARGETS := run test kunit stress deadlock powercut check compare shell docs samples kernel \
-	fmt bench bench-compare patches-check patches-bench export-patches
+LAB_TARGETS := run test kunit stress deadlock powercut programs check compare shell docs samples \
+	kernel fmt bench bench-compare patches-check patches-bench export-patches
 
 .PHONY: default help distclean tree source-tree $(KBUILD_TARGETS) $(LAB_TARGETS)
 
@@ -28,7 +28,7 @@ source-tree:
 	@[ -n '$(wildcard $(KDIR)/scripts/generate_rust_analyzer.py $(KDIR)/source/scripts/generate_rust_analyzer.py)' ] || \
 		{ echo 'KDIR=$(KDIR): rust-analyzer needs a tree with all of its source' >&2; exit 1; }
 
-run shell check compare stress deadlock powercut patches-check patches-bench export-patches:
+run shell check compare stress deadlock powercut programs patches-check patches-bench export-patches:
 	@scripts/$@.sh
 
 test:
@@ -67,6 +67,7 @@ help:
 	@echo '  stress          - All kinds of I/O at once, on the test kernel, for MINUTES=10'
 	@echo '  deadlock        - A task that waits for its own writes, for ROUNDS=100000 rounds'
 	@echo '  powercut        - Durable writes, a guest that is stopped, and a check in another guest'
+	@echo '  programs        - Programs that use Linux AIO, MariaDB among them, with it by the kernel and the module'
 	@echo '  check           - rustfmt, clippy, checkpatch, shellcheck, ruff, Sphinx, checks in scripts/check'
 	@echo '  compare         - diofs and attached file systems beside XFS and ext4; needs an idle machine'
 	@echo '  bench           - Cost of I/O, counted: disk, path, policies, classes, reactor, live, live-cached,'

@@ -19,7 +19,7 @@ DELAY = 0.4
 SIDES = ["module"] if kernel.IS_DEBUG else ["kernel", "module"]
 
 # Files with tests of programs, whose outcomes are printed as a table
-TESTS_OF_PROGRAMS = {"test_harness", "test_fio", "test_qemu"}
+TESTS_OF_PROGRAMS = {"test_harness", "test_fio", "test_qemu", "test_mariadb"}
 
 
 @pytest.fixture(params=SIDES, scope="module", autouse=True)
