@@ -46,6 +46,9 @@ OPCODES = {uring.READ_FILE: PREAD, uring.WRITE_FILE: PWRITE}
 RESFD = 1 << 0
 IOPRIO = 1 << 1
 
+# The switch, for tests that must not call the tool
+ENABLED = Path("/sys/kernel/config/rnull_dio_aio/enabled")
+
 # What the header of a ring begins with, see libaio's user_io_getevents()
 MAGIC = 0xA10A10A1
 
@@ -277,6 +280,14 @@ def used(side: str, others: str = "", most: int = 0) -> Iterator[Use]:
     else:
         assert use.requests >= use.calls
         assert "passed" not in grown
+
+
+def ring_devices(pid: int | str = "self") -> list[int]:
+    """Returns the minor numbers of the devices of a process's rings. All rings of the kernel have
+    one, and those of the module another."""
+    lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    devices = [line.split()[3] for line in lines if line.endswith("/[aio] (deleted)")]
+    return [int(device.partition(":")[2], 16) for device in devices]
 
 
 def length_of(context: Context) -> int:

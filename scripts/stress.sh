@@ -8,10 +8,10 @@
 
 MINUTES=${MINUTES:-10}
 
-# The time limit leaves 20 minutes for everything but the load, because it is slow under emulation.
+# The time limit leaves 30 minutes for everything but the load, because it is slow under emulation.
 guest() {
 	lab boot --kernel test --name stress-console --cpus 4 --memory 1G \
-		--timeout $((MINUTES * 60 + 1200)) --drive scratch --drive spare \
+		--timeout $((MINUTES * 60 + 1800)) --drive scratch --drive spare \
 		--append 'kunit.enable=0 kmemleak=on' -- \
 		/src/scripts/stress/main.py "$MINUTES"
 }

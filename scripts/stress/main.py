@@ -9,10 +9,13 @@ kmemleak must find nothing.
 import sys
 
 from guest import kernel, memory, system
-from tests.stress import stress
+from tests.stress import aio_load, stress
 
 # Which file systems are tested at the same time. All of them would leave a job too little time.
-GROUPS = (("diofs",), ("xfs", "ext4"))
+GROUPS = (("diofs", "raw"), ("xfs", "ext4"))
+
+# The parts of a run: a group, and the side that the contexts of fio's jobs are of
+PARTS = [(kinds, side) for kinds in GROUPS for side in aio_load.SIDES]
 
 
 def say(text: str) -> None:
@@ -24,8 +27,9 @@ def main() -> int:
     pins = memory.pins()
     kernel.load_module()
     try:
-        for kinds in GROUPS:
-            stress.run(kinds, float(sys.argv[1]) * 60 / len(GROUPS), say)
+        for kinds, side in PARTS:
+            say(f"{', '.join(kinds)}; fio's contexts of AIO are of the {side}")
+            stress.run(kinds, side, float(sys.argv[1]) * 60 / len(PARTS), say)
     except stress.StressError as failure:
         say(str(failure))
         return 1

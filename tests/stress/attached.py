@@ -179,7 +179,8 @@ def made_on(kind: str, device: Path) -> Iterator[Attached]:
 
 
 def prepare(target: Attached) -> None:
-    """Makes the file, of holes, unwritten blocks and data."""
+    """Makes the file, of holes, unwritten blocks and data. The programs that use AIO have data, so
+    that completions need no I/O and can be left to tasks that wait."""
     with files.opened(target.data, os.O_RDWR | os.O_CREAT | os.O_DIRECT) as fd:
         os.ftruncate(fd, target.end())
         for index in range(len(target.jobs)):
@@ -187,3 +188,4 @@ def prepare(target: Attached) -> None:
                 os.posix_fallocate(fd, index * AREA, AREA)
             elif index % 3 == 2:
                 os.pwrite(fd, pattern(AREA), index * AREA)
+        os.pwrite(fd, pattern(AREA), target.offset_of_programs())

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from guest import files, fio
 from guest.fio import Options
+from tests.stress import aio_load
 from tests.stress.disturbances import GRACE, Disturbance
 
 RESULT = "result.json"
@@ -101,6 +102,10 @@ class Target(abc.ABC):
     fio: subprocess.Popen[bytes] | None = None
     # Jobs that have not read anything yet, or have not got errors from bad blocks
     idle: set[str] = field(default_factory=set)
+    programs: aio_load.Programs = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.programs = aio_load.Programs(self.name, self.work)
 
     @property
     def name(self) -> str:
@@ -114,9 +119,13 @@ class Target(abc.ABC):
     def offset(self, job: str) -> int:
         return list(self.jobs).index(job) * AREA
 
+    def offset_of_programs(self) -> int:
+        """Returns where the area of the programs that use AIO begins, which is the last one."""
+        return len(self.jobs) * AREA
+
     def end(self) -> int:
         """Returns where the last area ends."""
-        return len(self.jobs) * AREA
+        return self.offset_of_programs() + AREA
 
     @abc.abstractmethod
     def routes(self) -> dict[str, int]:
@@ -126,15 +135,24 @@ class Target(abc.ABC):
         return sum(self.routes().values())
 
     def has_ended(self) -> bool:
-        """Returns whether fio has ended, which it does by itself only after a failure."""
-        return self.fio.poll() is not None
+        """Returns whether fio or the programs have ended, which they do by themselves only after a
+        failure."""
+        return self.fio.poll() is not None or self.programs.has_ended()
 
     def is_under_way(self) -> bool:
-        """Returns whether fio does I/O, or has ended already."""
-        return self.requests() > 0 or self.has_ended()
+        """Returns whether fio does I/O and has its contexts of AIO, and there are programs that use
+        AIO; or whether one of them has ended already."""
+        return self.has_ended() or (
+            self.requests() > 0 and self.has_contexts() and self.programs.ended().total() > 0
+        )
+
+    def has_contexts(self) -> bool:
+        """Returns whether fio has the contexts of all jobs that use AIO."""
+        users = [job for job in self.jobs.values() if job["ioengine"] == "libaio"]
+        return len(aio_load.sides_of(self.fio.pid)) == len(users)
 
     def report(self) -> str:
-        return f"{self.name}: requests by route: {self.routes()}"
+        return f"{self.name}: requests by route: {self.routes()}; {self.programs.report()}"
 
     def disturbance(self, name: str, pause: float, step: Callable[[], None]) -> Disturbance:
         return Disturbance(self.name, name, pause, step)
@@ -169,11 +187,13 @@ def start(target: Target) -> None:
             stdout=messages,
             stderr=messages,
         )
+    target.programs.start(target.data, target.offset_of_programs(), AREA)
 
 
 def finish(target: Target) -> Iterator[str]:
-    """Stops fio, unless it has ended. Gives a line for each failure."""
-    stopped = not target.has_ended()
+    """Stops fio and the programs, unless they have ended. Gives a line for each failure."""
+    yield from target.programs.finish()
+    stopped = target.fio.poll() is None
     if stopped:
         # fio may hang if it is interrupted while it writes its status, so it is not asked for that.
         target.fio.send_signal(signal.SIGINT)

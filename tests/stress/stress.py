@@ -4,7 +4,8 @@
 Each issuer reads and writes an area of its own, on diofs and on attached XFS and ext4, on several
 devices at the same time, and what it reads is verified. CPUs go offline and online, memory is
 short, the page cache is filled and dropped, the policy of completions changes, file systems are
-detached and frozen, and so on: see disturbances.py, and disturbances() of each kind of target.
+detached and frozen, the module's AIO is switched on and off, and so on: see disturbances.py, and
+disturbances() of each kind of target.
 "make stress" runs this for long, the end-to-end tests for less than a minute.
 """
 
@@ -14,8 +15,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from guest import devices, files, memory, system
-from tests.stress import attached, diofs, disturbances, load
+from guest import aio, counters, devices, files, memory, system
+from tests.stress import aio_load, attached, diofs, disturbances, load, raw
 from tests.stress.disturbances import GRACE, MACHINE, Disturbance
 from tests.stress.load import Target
 
@@ -55,6 +56,8 @@ def made(kinds: Iterable[str], say: Say) -> Iterator[list[Target]]:
         if "diofs" in kinds:
             targets += [stack.enter_context(diofs.made_on(each, say)) for each in (scratch, disk)]
             diofs.add_failing(targets[-1])
+        if "raw" in kinds:
+            targets.append(stack.enter_context(raw.made()))
         yield targets
 
 
@@ -98,21 +101,26 @@ def watch(seconds: float, targets: list[Target], running: list[Disturbance], say
 def progress(targets: list[Target], running: list[Disturbance]) -> str:
     """Returns a line for the machine, and one for each target."""
     lines = {MACHINE: f"{memory.available() >> 20} MiB left"}
-    lines |= {target.name: f"requests {target.requests()}" for target in targets}
+    for target in targets:
+        programs = target.programs.ended().total()
+        lines[target.name] = f"requests {target.requests()}, programs {programs}"
     for each in running:
         lines[each.where] += f", {each.name} {each.count}"
     return "".join(f"\n  {where}: {line}" for where, line in lines.items())
 
 
-def run(kinds: Iterable[str], seconds: float, say: Say = print, every_job: bool = True) -> None:
+def run(
+    kinds: Iterable[str], side: str, seconds: float, say: Say = print, every_job: bool = True
+) -> None:
     """Runs the load and the disturbances, and again for at most MORE while there is a job that has
-    not verified anything, or if not EVERY_JOB, a target with no job that has. Raises StressError if
-    anything fails or does not end."""
+    not verified anything, or if not EVERY_JOB, a target with no job that has. The contexts of fio's
+    jobs are of SIDE. Raises StressError if anything fails or does not end."""
+    aio_load.kernel_device()
     with made(kinds, say) as targets:
         for target in targets:
             target.idle = {*target.jobs, *target.readers}
         for period in (seconds, *MORE):
-            if failures := run_on(targets, period, say):
+            if failures := run_on(targets, side, period, say):
                 raise StressError("\n".join(failures))
             idle = [name for target in targets for name in target.without_result(every_job)]
             if not idle:
@@ -123,13 +131,15 @@ def run(kinds: Iterable[str], seconds: float, say: Say = print, every_job: bool 
             say(target.report())
 
 
-def run_on(targets: list[Target], seconds: float, say: Say) -> list[str]:
+def run_on(targets: list[Target], side: str, seconds: float, say: Say) -> list[str]:
     """Returns what has failed."""
     failures: list[str] = []
-    running = [*disturbances.of_machine()]
+    before = aio.events()
+    running = [*disturbances.of_machine(), aio_load.switching()]
     for target in targets:
         running += target.disturbances()
     try:
+        aio_load.switch(side)
         for target in targets:
             load.start(target)
         system.wait_for(lambda: all(target.is_under_way() for target in targets), GRACE)
@@ -143,4 +153,7 @@ def run_on(targets: list[Target], seconds: float, say: Say) -> list[str]:
         disturbances.no_tracing()
         for target in targets:
             failures += load.finish(target)
+        aio_load.switch("kernel")
+    failures += aio_load.unused(before, side)
+    say(f"AIO: {counters.grown(aio.events(), before)}")
     return failures

@@ -5,9 +5,9 @@ verify something."""
 from tests.stress import stress
 
 
-def test_diofs():
-    stress.run(["diofs"], 45, every_job=False)
+def test_diofs_and_raw_disk():
+    stress.run(["diofs", "raw"], "module", 45, every_job=False)
 
 
 def test_attached_file_systems():
-    stress.run(["xfs", "ext4"], 45, every_job=False)
+    stress.run(["xfs", "ext4"], "module", 45, every_job=False)
