@@ -2,11 +2,11 @@
 /*
  * Short-lived programs that use Linux AIO, one after the other.
  *
- * Each program is a process with a context of its own. It submits writes that an eventfd counts, and
- * polls of a pipe. It waits for all of them, or ends in another way while requests are in flight.
- * When the process is gone, all that it has submitted must have been written. After each program,
- * prints a line: the side that the context belonged to, and how the program has ended. SIGTERM ends
- * this.
+ * Each program is a process with a context of its own. It submits writes that an eventfd
+ * counts, and polls of a pipe. It waits for all of them, or ends in another way while
+ * requests are in flight. When the process is gone, all that it has submitted must have been
+ * written. After each program, a line is printed: the side that the context belonged to, and
+ * how the program has ended. SIGTERM ends this.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +14,7 @@
 #include <linux/types.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -88,7 +89,7 @@ static int fd;
 /* The file, opened for buffered I/O; -1 if it has none */
 static int cached_fd;
 static char *back;
-static volatile sig_atomic_t is_over;
+static atomic_bool is_over;
 
 static void parse(int argc, char **argv)
 {
@@ -127,7 +128,7 @@ static bool overlaps(unsigned long count, unsigned long offset)
 	return false;
 }
 
-/* Choose what the next program writes. Each word has the number of the program, and its position. */
+/* Choose what the next program writes. Each word has its number, and the position. */
 static void choose_writes(unsigned long number)
 {
 	unsigned long i, word;
@@ -357,7 +358,7 @@ static void end(struct program *program, enum way way)
 	_exit(0);
 }
 
-/* Run in a process of its own. Write a byte to @report, which says whether the side is the kernel's. */
+/* Run in a process of its own. Write to @report whether the context is the kernel's. */
 static void run(enum way way, int report)
 {
 	struct program program = { };
