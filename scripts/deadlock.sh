@@ -3,8 +3,10 @@
 #
 # deadlock.sh: runs samples/deadlock on the stock kernel, on diofs and on attached XFS and ext4, under
 # every policy, with each system call that waits for the task's own writes, for ROUNDS (100000) rounds
-# each. Prints how many writes were handed over to the waiting task. With PATCHED=1, also runs the
-# selftest of the patches on XFS and ext4, on a kernel with the patches and without debugging aids.
+# each. Prints how many writes were handed over to the waiting task. Also with the module's AIO, where
+# writes are left to a task that waits for results; with ONLY=aio, nothing else. With PATCHED=1, also
+# runs the selftest of the patches on XFS and ext4, on a kernel with the patches and without debugging
+# aids.
 
 # shellcheck source=scripts/lab/lib.sh
 . "$(dirname "$0")/lab/lib.sh"
@@ -12,8 +14,9 @@
 ROUNDS=${ROUNDS:-100000}
 
 KERNEL='stock'
-TESTS=(/src/tests/engine/test_completion.py /src/tests/live/test_deadlock.py)
-SELECTION=waits_for_its_own_writes
+TESTS=(/src/tests/aio/test_deferral.py)
+[ "${ONLY:-}" = aio ] || TESTS+=(/src/tests/engine/test_completion.py /src/tests/live/test_deadlock.py)
+SELECTION='waits_for_its_own_writes or waits_for_the_write'
 if [ -n "${PATCHED:-}" ]; then
 	KERNEL=plain-patched
 	TESTS+=(/src/tests/patches/test_patches.py)
