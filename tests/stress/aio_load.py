@@ -33,7 +33,8 @@ def switching() -> Disturbance:
 
 @functools.cache
 def kernel_device() -> int:
-    """Returns the minor number of the device of the kernel's rings. At the first call, AIO must be off."""
+    """Returns the minor number of the device of the kernel's rings. At the first call, AIO must be
+    switched off."""
     with aio.Context(1):
         (device,) = aio.ring_devices()
     return device
@@ -65,14 +66,14 @@ class Programs:
     process: subprocess.Popen[bytes] | None = None
 
     def start(self, data: Path, offset: int, length: int) -> None:
+        # The disturbances have priority.
+        command = ["nice", "-n", "10", system.SAMPLES / "aio_programs"]
         part = [f"--offset={offset}", f"--length={length}", f"--kernel={kernel_device()}"]
         with (
             (self.work / "programs").open("ab") as ended,
             (self.work / "programs-messages").open("wb") as messages,
         ):
-            self.process = subprocess.Popen(
-                [system.SAMPLES / "aio_programs", *part, data], stdout=ended, stderr=messages
-            )
+            self.process = subprocess.Popen([*command, *part, data], stdout=ended, stderr=messages)
 
     def ended(self) -> Counter[str]:
         """Returns how many programs of each side have ended in each way."""
@@ -84,6 +85,9 @@ class Programs:
 
     def finish(self) -> Iterator[str]:
         """Stops them. Gives a line for each failure."""
+        if not self.process:
+            yield f"{self.name}: no program that uses AIO has been started"
+            return
         self.process.send_signal(signal.SIGTERM)
         try:
             status = self.process.wait(GRACE)

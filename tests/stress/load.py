@@ -140,11 +140,8 @@ class Target(abc.ABC):
         return self.fio.poll() is not None or self.programs.has_ended()
 
     def is_under_way(self) -> bool:
-        """Returns whether fio does I/O and has its contexts of AIO, and there are programs that use
-        AIO; or whether one of them has ended already."""
-        return self.has_ended() or (
-            self.requests() > 0 and self.has_contexts() and self.programs.ended().total() > 0
-        )
+        """Returns whether fio does I/O and has its contexts of AIO, or has ended already."""
+        return self.fio.poll() is not None or (self.requests() > 0 and self.has_contexts())
 
     def has_contexts(self) -> bool:
         """Returns whether fio has the contexts of all jobs that use AIO."""
@@ -187,6 +184,10 @@ def start(target: Target) -> None:
             stdout=messages,
             stderr=messages,
         )
+
+
+def start_programs(target: Target) -> None:
+    """Starts the programs that use AIO."""
     target.programs.start(target.data, target.offset_of_programs(), AREA)
 
 

@@ -143,6 +143,9 @@ def run_on(targets: list[Target], side: str, seconds: float, say: Say) -> list[s
         for target in targets:
             load.start(target)
         system.wait_for(lambda: all(target.is_under_way() for target in targets), GRACE)
+        # Not before, because fio starts slowly beside others.
+        for target in targets:
+            load.start_programs(target)
         for disturbance in running:
             disturbance.thread.start()
         watch(seconds, targets, running, say)
