@@ -65,7 +65,7 @@ background_of() {
 guest() {
 	local set=$1 results=$2 clock
 	mapfile -t clock < <(clock_of "$set")
-	lab boot --kernel "$kernel" --name "bench-$set-console" --cpus "$(cpus_of "$set")" --timeout 1500 \
+	lab boot --kernel "$kernel" --name "bench-$set-console" --cpus "$(cpus_of "$set")" --timeout 3000 \
 		--results "$results" --append "kunit.enable=0 $(background_of "$set")" \
 		--drive bench:size=1G "${clock[@]}" --qemu-opt -plugin \
 		--qemu-opt "file=/build/samples/$(plugin_of "$set").so,out=/results/counts" -- \
