@@ -66,14 +66,14 @@ class Programs:
     process: subprocess.Popen[bytes] | None = None
 
     def start(self, data: Path, offset: int, length: int) -> None:
-        # The disturbances have priority.
-        command = ["nice", "-n", "10", system.SAMPLES / "aio_programs"]
         part = [f"--offset={offset}", f"--length={length}", f"--kernel={kernel_device()}"]
         with (
             (self.work / "programs").open("ab") as ended,
             (self.work / "programs-messages").open("wb") as messages,
         ):
-            self.process = subprocess.Popen([*command, *part, data], stdout=ended, stderr=messages)
+            self.process = subprocess.Popen(
+                [system.SAMPLES / "aio_programs", *part, data], stdout=ended, stderr=messages
+            )
 
     def ended(self) -> Counter[str]:
         """Returns how many programs of each side have ended in each way."""
@@ -99,14 +99,13 @@ class Programs:
         if status:
             yield f"{self.name}: programs that use AIO: status {status}"
             yield (self.work / "programs-messages").read_text().strip()
-        yield from self.missing()
 
-    def missing(self) -> Iterator[str]:
-        """Gives a line for each side that no program has used, and for each way to end."""
+    def missing(self, every_way: bool) -> list[str]:
+        """Returns the sides that no program has used, and if EVERY_WAY, the ways in which none has
+        ended."""
         words = {word for kind in self.ended() for word in kind.split()}
-        for word in (*SIDES, *WAYS):
-            if word not in words:
-                yield f"{self.name}: no program that uses AIO: {word}"
+        wanted = (*SIDES, *(WAYS if every_way else ()))
+        return [f"programs: {word}" for word in wanted if word not in words]
 
     def report(self) -> str:
         return f"programs that use AIO: {dict(sorted(self.ended().items()))}"

@@ -116,6 +116,7 @@ def run(
     not verified anything, or if not EVERY_JOB, a target with no job that has. The contexts of fio's
     jobs are of SIDE. Raises StressError if anything fails or does not end."""
     aio_load.kernel_device()
+    before = aio.events()
     with made(kinds, say) as targets:
         for target in targets:
             target.idle = {*target.jobs, *target.readers}
@@ -129,12 +130,14 @@ def run(
             raise StressError("not verified anything: " + ", ".join(idle))
         for target in targets:
             say(target.report())
+    say(f"AIO: {counters.grown(aio.events(), before)}")
+    if unused := [*aio_load.unused(before, side)]:
+        raise StressError("\n".join(unused))
 
 
 def run_on(targets: list[Target], side: str, seconds: float, say: Say) -> list[str]:
     """Returns what has failed."""
     failures: list[str] = []
-    before = aio.events()
     running = [*disturbances.of_machine(), aio_load.switching()]
     for target in targets:
         running += target.disturbances()
@@ -157,6 +160,4 @@ def run_on(targets: list[Target], side: str, seconds: float, say: Say) -> list[s
         for target in targets:
             failures += load.finish(target)
         aio_load.switch("kernel")
-    failures += aio_load.unused(before, side)
-    say(f"AIO: {counters.grown(aio.events(), before)}")
     return failures
