@@ -31,7 +31,7 @@ def run_rounds(kind: str, disk, options: list[str], rounds: int) -> None:
 @pytest.mark.parametrize("kind", ["xfs", "ext4"])
 @pytest.mark.parametrize(
     "options",
-    [["--depth=8"], ["--ftruncate"], ["--dirty-cache", "--depth=4"], ["--dsync"]],
+    [["--depth=8"], ["--shrink"], ["--dirty-cache", "--depth=4"], ["--dsync"]],
     ids=" ".join,
 )
 def test_a_task_that_waits_for_its_own_writes(options, kind, null_disk):
@@ -39,7 +39,7 @@ def test_a_task_that_waits_for_its_own_writes(options, kind, null_disk):
 
 
 @pytest.mark.parametrize("kind", ["xfs", "ext4"])
-@pytest.mark.parametrize("options", [["--ftruncate", "--depth=8"], ["--dirty-cache"]], ids=" ".join)
+@pytest.mark.parametrize("options", [["--shrink", "--depth=8"], ["--dirty-cache"]], ids=" ".join)
 def test_a_polling_task_that_waits_for_its_own_writes(options, kind, null_disk):
     # Another task polls the device, so the writes end, but only this task would reap them.
     disk = null_disk(**DISK, poll_queues=1)
