@@ -317,8 +317,8 @@ def delays() -> dict[str, tuple[int, int]]:
 
 @contextlib.contextmanager
 def delayed(point: str, milliseconds: int) -> Iterator[Callable[[], None]]:
-    """Has tasks wait at a place in the module's code. Gives a function that waits until another task
-    comes there. One must come."""
+    """Has tasks wait at a place in the module's code, where one must come. Gives a function that
+    waits until another one comes there."""
     files.write(DELAYS, f"{point} {milliseconds}")
     seen = 0
 

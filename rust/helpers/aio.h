@@ -31,7 +31,7 @@ struct ext_aio_taker {
 			  void __user *timeout);
 	long (*pgetevents)(struct ext_aio_taker *taker, unsigned long ctx,
 			   long min_nr, long nr, void __user *events,
-			   void __user *timeout, void __user *usig);
+			   void __user *timeout, void __user *sigset);
 };
 
 /* The result of a taker that leaves a call to the kernel's own function. */

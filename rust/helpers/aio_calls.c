@@ -38,26 +38,65 @@ void ext_aio_unset_taker(void)
  * Functions that the trampolines call, with the only argument of the kernel's
  * function.
  */
-#define EXT_AIO_CALL(name, ...)						\
-long ext_aio_call_##name(const struct pt_regs *regs)			\
-{									\
-	struct ext_aio_taker *taker = READ_ONCE(ext_aio_taker);		\
-									\
-	if (!taker)							\
-		return EXT_AIO_PASSED;					\
-	return taker->name(taker, __VA_ARGS__);				\
+long ext_aio_call_setup(const struct pt_regs *regs)
+{
+	struct ext_aio_taker *taker = READ_ONCE(ext_aio_taker);
+
+	if (!taker)
+		return EXT_AIO_PASSED;
+	return taker->setup(taker, regs->di, (void __user *)regs->si);
 }
 
-#define EXT_AIO_USER(arg)	((void __user *)(arg))
+long ext_aio_call_destroy(const struct pt_regs *regs)
+{
+	struct ext_aio_taker *taker = READ_ONCE(ext_aio_taker);
 
-EXT_AIO_CALL(setup, regs->di, EXT_AIO_USER(regs->si))
-EXT_AIO_CALL(destroy, regs->di)
-EXT_AIO_CALL(submit, regs->di, regs->si, EXT_AIO_USER(regs->dx))
-EXT_AIO_CALL(cancel, regs->di, EXT_AIO_USER(regs->si))
-EXT_AIO_CALL(getevents, regs->di, regs->si, regs->dx, EXT_AIO_USER(regs->r10),
-	     EXT_AIO_USER(regs->r8))
-EXT_AIO_CALL(pgetevents, regs->di, regs->si, regs->dx, EXT_AIO_USER(regs->r10),
-	     EXT_AIO_USER(regs->r8), EXT_AIO_USER(regs->r9))
+	if (!taker)
+		return EXT_AIO_PASSED;
+	return taker->destroy(taker, regs->di);
+}
+
+long ext_aio_call_submit(const struct pt_regs *regs)
+{
+	struct ext_aio_taker *taker = READ_ONCE(ext_aio_taker);
+
+	if (!taker)
+		return EXT_AIO_PASSED;
+	return taker->submit(taker, regs->di, regs->si,
+			     (void __user *)regs->dx);
+}
+
+long ext_aio_call_cancel(const struct pt_regs *regs)
+{
+	struct ext_aio_taker *taker = READ_ONCE(ext_aio_taker);
+
+	if (!taker)
+		return EXT_AIO_PASSED;
+	return taker->cancel(taker, regs->di, (void __user *)regs->si);
+}
+
+long ext_aio_call_getevents(const struct pt_regs *regs)
+{
+	struct ext_aio_taker *taker = READ_ONCE(ext_aio_taker);
+
+	if (!taker)
+		return EXT_AIO_PASSED;
+	return taker->getevents(taker, regs->di, regs->si, regs->dx,
+				(void __user *)regs->r10,
+				(void __user *)regs->r8);
+}
+
+long ext_aio_call_pgetevents(const struct pt_regs *regs)
+{
+	struct ext_aio_taker *taker = READ_ONCE(ext_aio_taker);
+
+	if (!taker)
+		return EXT_AIO_PASSED;
+	return taker->pgetevents(taker, regs->di, regs->si, regs->dx,
+				 (void __user *)regs->r10,
+				 (void __user *)regs->r8,
+				 (void __user *)regs->r9);
+}
 
 /*
  * A function that is called at the entry of the kernel's function for a system
