@@ -35,31 +35,48 @@ use super::{
     stats::Stats, //
 };
 
-/// What belongs to a context besides its ring.
+/// What belongs to a context besides its ring. What submitters read is apart from what others write
+/// to.
 #[pin_data]
 pub(super) struct Data {
     /// Slots that are free. A request has one until its result has been reaped. Every request that
     /// has a slot has room for its result in the ring.
     pub(super) slots: PerCpuPool,
-    /// Requests whose results another context puts into the ring, which holds `filled`.
-    pub(super) done: LockLessList<Completed<Data>>,
-    /// Requests whose completion a task that waits for results has to finish.
-    pub(super) unfinished: LockLessList<Unfinished<Data>>,
-    /// How many tasks wait, which finish all of these before they do anything else.
-    pub(super) waiting: Atomic<usize>,
-    /// How many requests are complete. Tasks in `io_getevents(2)` wait for it.
-    #[pin]
-    pub(super) completed: WaitCounter,
-    #[pin]
-    pub(super) filled: SpinLock<Filled>,
-    /// Held by the task that takes results from the ring.
-    #[pin]
-    pub(super) reaping: Mutex<()>,
     /// Requests that wait for events, and can be cancelled.
     #[pin]
     pub(super) polls: Mutex<KVVec<Arc<PollWait<Data>>>>,
     pub(super) stats: Arc<Stats>,
     pub(super) reservation: Reservation,
+    #[pin]
+    pub(super) completions: Completions,
+    #[pin]
+    pub(super) reapers: Reapers,
+}
+
+/// What completions write to, in cache lines of its own.
+#[pin_data]
+#[repr(align(64))]
+pub(super) struct Completions {
+    #[pin]
+    pub(super) filled: SpinLock<Filled>,
+    /// Requests whose results another context puts into the ring, which holds `filled`.
+    pub(super) done: LockLessList<Completed<Data>>,
+    /// How many requests are complete. Tasks in `io_getevents(2)` wait for it.
+    #[pin]
+    pub(super) completed: WaitCounter,
+    /// Requests whose completion a task that waits for results has to finish.
+    pub(super) unfinished: LockLessList<Unfinished<Data>>,
+}
+
+/// What tasks that reap write to, in cache lines of its own.
+#[pin_data]
+#[repr(align(64))]
+pub(super) struct Reapers {
+    /// Held by the task that takes results from the ring.
+    #[pin]
+    pub(super) lock: Mutex<()>,
+    /// How many tasks wait, which finish all that is `unfinished` before they do anything else.
+    pub(super) waiting: Atomic<usize>,
 }
 
 /// A context.
@@ -80,15 +97,19 @@ impl Data {
         let slots = ring.capacity() - 1;
         try_pin_init!(Self {
             slots: PerCpuPool::new(slots)?,
-            done: LockLessList::new(),
-            unfinished: LockLessList::new(),
-            waiting: Atomic::new(0),
-            completed <- WaitCounter::new(),
-            filled <- new_spinlock!(Filled::new()),
-            reaping <- new_mutex!(()),
             polls <- new_mutex!(KVVec::new()),
             stats,
             reservation,
+            completions <- pin_init!(Completions {
+                filled <- new_spinlock!(Filled::new()),
+                done: LockLessList::new(),
+                completed <- WaitCounter::new(),
+                unfinished: LockLessList::new(),
+            }),
+            reapers <- pin_init!(Reapers {
+                lock <- new_mutex!(()),
+                waiting: Atomic::new(0),
+            }),
         })
     }
 }

@@ -37,14 +37,14 @@ use super::{
 pub(super) fn leave_to_waiter(request: Unfinished<Data>) {
     // The request may be freed as soon as it is in the list.
     let context = request.context().clone();
-    context.unfinished.push(request);
+    context.completions.unfinished.push(request);
     delays::pass(Point::Leave);
     // Full order, also of this one, which changes nothing: either the task takes the request from
     // the list when it has stopped waiting, or it is not counted here any more.
-    if context.waiting.fetch_add(0, Full) > 0 {
-        context.completed.kick();
+    if context.reapers.waiting.fetch_add(0, Full) > 0 {
+        context.completions.completed.kick();
     } else {
-        context.unfinished.take_all().for_each(drop);
+        context.completions.unfinished.take_all().for_each(drop);
     }
 }
 
@@ -60,18 +60,19 @@ pub(super) fn leave_to_waiter(request: Unfinished<Data>) {
 pub(super) fn wait(context: &Context, enough: u64, limit: Option<i64>, io: &MayIo) -> Result {
     context.stats.inc(Event::Sleep);
     delays::pass(Point::Reap);
-    context.waiting.fetch_add(1, Full);
-    let kicks = context.completed.kicks();
+    context.reapers.waiting.fetch_add(1, Full);
+    let kicks = context.completions.completed.kicks();
     delays::pass(Point::Sleep);
     // What is not in the list yet is followed by a kick.
-    let ret = if context.unfinished.is_empty() {
+    let ret = if context.completions.unfinished.is_empty() {
         context
+            .completions
             .completed
             .wait_for_interruptible(enough, limit, kicks, io)
     } else {
         Ok(())
     };
-    context.waiting.fetch_sub(1, Full);
+    context.reapers.waiting.fetch_sub(1, Full);
     if finish_all(context, io) {
         Ok(())
     } else {
@@ -85,7 +86,7 @@ pub(super) fn wait(context: &Context, enough: u64, limit: Option<i64>, io: &MayI
 /// workers. To finish one completion may take as long as a writeback, and that may wait, by a loop
 /// device, for a task that freezes another file system.
 fn finish_all(context: &Context, io: &MayIo) -> bool {
-    let mut requests = context.unfinished.take_all();
+    let mut requests = context.completions.unfinished.take_all();
     let Some(first) = requests.next() else {
         return false;
     };

@@ -48,7 +48,7 @@ impl ContextData for Data {
 
     fn killed(context: &Context) {
         delays::pass(Point::Kill);
-        context.completed.close();
+        context.completions.completed.close();
         let polls = mem::take(&mut *context.polls.lock());
         for wait in polls {
             wait.cancel();

@@ -64,7 +64,7 @@ pub(super) fn get_events(
     let mut got = 0;
     let mut waited = Ok(());
     loop {
-        let completed = context.completed.get();
+        let completed = context.completions.completed.get();
         let to = wanted.events.wrapping_byte_add(got * size_of::<IoEvent>());
         match take_events(context, nr - got, to) {
             Ok(count) => got += count,
@@ -95,7 +95,7 @@ fn take_events(context: &Context, room: usize, to: UserPtr) -> Result<usize> {
     if ring.is_empty() {
         return Ok(0);
     }
-    let _reaping = context.reaping.lock();
+    let _reaping = context.reapers.lock.lock();
     let capacity = ring.capacity();
     // A program that changes them gets what it asks for, as from the kernel.
     let (mut head, tail) = (ring.head(), ring.tail());

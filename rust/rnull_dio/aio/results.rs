@@ -33,7 +33,7 @@ use super::{
 /// as many as they wait for. Any context.
 pub(super) fn add(request: Completed<Data>) {
     let context = request.context();
-    let Some(mut filled) = context.filled.try_lock() else {
+    let Some(mut filled) = context.completions.filled.try_lock() else {
         add_to_list(request);
         return;
     };
@@ -42,7 +42,7 @@ pub(super) fn add(request: Completed<Data>) {
     delays::pass(Point::Fill);
     drop(filled);
     // After it is in the ring: a task counts on it.
-    context.completed.inc();
+    context.completions.completed.inc();
     signal(&request);
     fill(context);
 }
@@ -52,7 +52,7 @@ pub(super) fn add(request: Completed<Data>) {
 fn add_to_list(request: Completed<Data>) {
     // The request may be freed as soon as it is in the list.
     let context = request.context().clone();
-    context.done.push(request);
+    context.completions.done.push(request);
     fill(&context);
 }
 
@@ -63,7 +63,7 @@ fn fill(context: &Context) {
     loop {
         // Either the list is seen to be filled, or the CPU that adds to it finds the lock free.
         smp_mb(Full);
-        if context.done.is_empty() || !try_fill(context) {
+        if context.completions.done.is_empty() || !try_fill(context) {
             return;
         }
     }
@@ -77,7 +77,7 @@ fn try_fill(context: &Context) -> bool {
     let Some(count) = fill_locked(context, &signals) else {
         return false;
     };
-    context.completed.add(count);
+    context.completions.completed.add(count);
     signals.take_all().for_each(|request| signal(&request));
     true
 }
@@ -85,9 +85,9 @@ fn try_fill(context: &Context) -> bool {
 /// Puts the results of the list into the ring. Requests with an eventfd go to `signals`. Returns how
 /// many results there were, or `None` if the lock is held.
 fn fill_locked(context: &Context, signals: &LockLessList<Completed<Data>>) -> Option<u64> {
-    let mut filled = context.filled.try_lock()?;
+    let mut filled = context.completions.filled.try_lock()?;
     let mut count = 0;
-    for request in context.done.take_all() {
+    for request in context.completions.done.take_all() {
         filled.write(context.ring(), request.event());
         count += 1;
         if request.eventfd().is_some() {
@@ -109,7 +109,7 @@ fn signal(request: &Completed<Data>) {
 ///
 /// Which these are, user space says: it may say anything, but no slot is given back twice.
 pub(super) fn free_slots(context: &Context) {
-    let mut filled = context.filled.lock();
+    let mut filled = context.completions.filled.lock();
     delays::pass(Point::FreeSlots);
     context.slots.put(filled.forget_reaped(context.ring()));
     drop(filled);
