@@ -40,6 +40,8 @@ MODULES = {
 }
 # The parts of our module
 RUST_PARTS = {"aio": "aio", "dio": "engine", "diofs": "file system", "disk": "driver"}
+# Parts of fs/aio.c that macros define, so that DEFINITION does not find them
+AIO_CALL = re.compile("__x64_sys_io_(setup|destroy|submit|cancel|getevents|pgetevents)")
 DEFINITION = re.compile(
     r"^(?:SYM_(?:FUNC|CODE|TYPED_FUNC)_START(?:_\w+)?\((\w+)|"
     r"[a-zA-Z_][^;{}()=#]*?\b(\w+)\([^;{}]*\)\n\{)",
@@ -66,6 +68,8 @@ def layer(function: str, layers: dict[str, str]) -> str:
         return RUST_PARTS[part[1]] if part else "engine"
     if module:
         return MODULES.get(module, module)
+    if AIO_CALL.fullmatch(name):
+        return "aio"
     if name.startswith(("__x64_sys_", "__do_sys_", "__se_sys_", "x64_sys_", "do_syscall_")):
         return "entry, interrupts"
     return layers.get(name, "other")
