@@ -50,7 +50,13 @@ void ext_aio_users_put(struct ext_aio_users *users)
 	percpu_ref_put(&users->ref);
 }
 
-/* No more users are let in. Must be called once, and not before the file is set. */
+/*
+ * No more users are let in. Must be called once, and not before the file is set.
+ *
+ * A lookup under RCU may still see @users. There are some for a grace period,
+ * because the count is one of each CPU until now, and what adds these up keeps one
+ * for that long. So it must not be switched to another mode before.
+ */
 void ext_aio_users_kill(struct ext_aio_users *users)
 {
 	percpu_ref_kill(&users->ref);

@@ -62,7 +62,7 @@ void ext_aio_pgetevents_trampoline(void);
 
 /* aio.c */
 
-/* What a ring begins with behind its indices, and the magic of its file system */
+/* The magic in the header of a ring, and of the file system of the files of contexts */
 #define EXT_AIO_RING_MAGIC	0xa10a10a1
 
 /*

@@ -52,9 +52,10 @@ def test_more_requests_than_the_system_allows(nr, max_nr):
 
 def test_a_context_that_exists_already(context):
     for value in (1, context.id):
-        existing = ctypes.c_ulong(value)
-        assert setup(1, ctypes.byref(existing)) == "EINVAL"
-        assert existing.value == value
+        for nr in (1, 1 << 31):
+            existing = ctypes.c_ulong(value)
+            assert setup(nr, ctypes.byref(existing)) == "EINVAL"
+            assert existing.value == value
 
 
 def test_pointers_that_cannot_be_read(nowhere):

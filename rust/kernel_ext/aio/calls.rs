@@ -17,6 +17,7 @@ use kernel::{
         c_void, //
     },
     prelude::*,
+    sync::Arc,
     uaccess::UserPtr, //
 };
 
@@ -63,9 +64,6 @@ pub trait SystemCalls: Send + Sync + Sized + 'static {
     /// What belongs to a context.
     type Data: Requests;
 
-    /// Returns the contexts, always the same ones.
-    fn contexts(&self) -> &Contexts<Self::Data>;
-
     /// Carries out `io_setup(2)`, for `nr_events` requests; the address of the context goes to `ctxp`.
     /// Or returns `None` if the kernel has to do it, before anything of it has been done.
     fn setup(&self, nr_events: u32, ctxp: UserPtr, io: &MayIo) -> Option<Result<usize>>;
@@ -100,35 +98,43 @@ pub trait SystemCalls: Send + Sync + Sized + 'static {
 /// The redirection of the system calls, until this is dropped. There is one.
 ///
 /// The drop sleeps until no task is in [`SystemCalls::setup`] any more. Tasks may be in other calls:
-/// those keep their contexts, see [`LastTasks`].
+/// those keep their contexts, see [`LastTasks`]. A call of `io_setup(2)` may access memory of user space
+/// for a long time, if another task provides its pages.
 pub struct Interception<T: SystemCalls> {
     redirects: KVec<Redirect>,
     inner: Pin<KBox<Inner<T>>>,
 }
 
 #[repr(C)]
-struct Inner<T> {
+struct Inner<T: SystemCalls> {
     taker: bindings::ext_aio_taker,
+    contexts: Arc<Contexts<T::Data>>,
     calls: Pin<KBox<Counted<T>>>,
     _pin: PhantomPinned,
 }
 
 // SAFETY: The taker only has the address of a function.
-unsafe impl<T: Send + Sync> Send for Inner<T> {}
+unsafe impl<T: SystemCalls> Send for Inner<T> {}
 
 // SAFETY: As above.
-unsafe impl<T: Send + Sync> Sync for Inner<T> {}
+unsafe impl<T: SystemCalls> Sync for Inner<T> {}
 
 impl<T: SystemCalls> Interception<T> {
-    /// Redirects the system calls. Sleeps.
+    /// Redirects the system calls. Those that are for one of `contexts` go to functions of `T`, and
+    /// `io_setup(2)` to `calls`. Sleeps.
     ///
     /// # Errors
     ///
-    /// - `EOPNOTSUPP`: this kernel cannot redirect functions, or find them by their names.
+    /// - `EOPNOTSUPP`: this kernel cannot redirect functions, or find them by their names. Or its spin
+    ///   locks sleep (`CONFIG_PREEMPT_RT`) or do nothing (without `CONFIG_SMP`), so that completions
+    ///   cannot try them in an interrupt.
     /// - `ENOENT`: it has no AIO.
     /// - `EBUSY`: another user has redirected one of them.
     /// - `ENOMEM`.
-    pub fn new(calls: impl PinInit<T, Error>) -> Result<Self> {
+    pub fn new(contexts: Arc<Contexts<T::Data>>, calls: impl PinInit<T, Error>) -> Result<Self> {
+        if cfg!(any(CONFIG_PREEMPT_RT, not(CONFIG_SMP))) {
+            return Err(EOPNOTSUPP);
+        }
         let inner = KBox::pin(
             Inner {
                 taker: bindings::ext_aio_taker {
@@ -139,6 +145,7 @@ impl<T: SystemCalls> Interception<T> {
                     getevents: Some(get_events::<T>),
                     pgetevents: Some(pget_events::<T>),
                 },
+                contexts,
                 calls: KBox::try_pin_init(Counted::new(calls), GFP_KERNEL)?,
                 _pin: PhantomPinned,
             },
@@ -195,15 +202,16 @@ impl Drop for LastTasks {
     }
 }
 
-/// Returns what the calls go to.
+/// Returns what a taker is in.
 ///
 /// # Safety
 ///
-/// `taker` must be that of an [`Inner<T>`] that is there. The result is valid until the task sleeps.
-unsafe fn calls_of<'a, T: SystemCalls>(taker: *mut bindings::ext_aio_taker) -> &'a Counted<T> {
-    // SAFETY: By the safety requirements of this function: the drop of an [`Interception`] waits until
-    // all tasks that have read the address have slept.
-    unsafe { &(*taker.cast::<Inner<T>>()).calls }
+/// For the trampolines of the system calls, with a taker that is in an [`Inner<T>`]. The result is valid
+/// until the task sleeps: the drop of an [`Interception`] waits until all tasks that have read the
+/// address of the taker have slept.
+unsafe fn inner_of<'a, T: SystemCalls>(taker: *mut bindings::ext_aio_taker) -> &'a Inner<T> {
+    // SAFETY: By the safety requirements of this function.
+    unsafe { &*taker.cast::<Inner<T>>() }
 }
 
 /// Carries out `io_setup(2)`.
@@ -219,7 +227,7 @@ unsafe extern "C" fn setup<T: SystemCalls>(
 ) -> isize {
     // SAFETY: By the safety requirements of this function. It stays until this task sleeps, and from
     // the count of this user on until that is dropped.
-    let calls: *const Counted<T> = unsafe { calls_of(taker) };
+    let calls: *const Counted<T> = unsafe { &*inner_of::<T>(taker).calls };
     // SAFETY: As above.
     let users = unsafe { Counted::users_of(Counted::inner(calls)) };
     // SAFETY: As above.
@@ -248,7 +256,7 @@ unsafe fn with_context<T: SystemCalls>(
 ) -> isize {
     // SAFETY: By the safety requirements of this function. It is not used after the lookup, which does
     // not sleep. From then on, this user of the context keeps the module.
-    let contexts = unsafe { calls_of::<T>(taker) }.contexts();
+    let contexts = &unsafe { inner_of::<T>(taker) }.contexts;
     match Context::find(contexts, ctx) {
         Some(context) => to_ki_result(f(context, &MayIo::new())),
         None => PASSED,

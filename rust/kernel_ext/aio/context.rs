@@ -80,7 +80,8 @@ pub struct Contexts<T: ContextData> {
 ///
 /// # Invariants
 ///
-/// - It is in the table of `contexts` from its mapping until it is `dead`. The owner there is `owner`.
+/// - It is in the table of `contexts` from its mapping until it is `dead`, unless it is being moved.
+///   The owner there is `owner`.
 /// - `file` has this object as its private data.
 /// - `owner` was the memory of the process that has mapped the ring. It may be gone if `dead`.
 #[pin_data]
@@ -157,7 +158,7 @@ impl<T: ContextData> Context<T> {
         // SAFETY: It is in no other table.
         unsafe { self.contexts.table.remove(NonNull::from(self)) };
         T::killed(self);
-        // SAFETY: `dead` is set once. The file was set before it was cleared.
+        // SAFETY: `dead` is set once. The file is set before anything finds or maps the context.
         unsafe { self.users.kill() };
         true
     }
@@ -169,7 +170,8 @@ impl<T: ContextData> Context<T> {
         }
         // SAFETY: The caller has the memory of the process.
         let exits = !unsafe { bindings::ext_mm_has_users(mm) };
-        if exits {
+        // The first of the contexts of a process that exits kills all of them.
+        if exits && !self.is_dead() {
             self.kill_others();
         }
         self.kill();
@@ -185,8 +187,8 @@ impl<T: ContextData> Context<T> {
         let mut others = KVVec::new();
         let table = &self.contexts.table;
         table.for_each_of(self.owner.addr(), |other| {
-            // Without memory, it is killed when its mapping goes.
-            let _ = others.push(other, GFP_KERNEL);
+            // The table is locked. Without memory, it is killed when its mapping goes.
+            let _ = others.push(other, GFP_NOWAIT);
         });
         for other in others {
             // SAFETY: It is mapped, because only this task unmaps it, and no call destroys it: the
@@ -223,9 +225,11 @@ impl<T: ContextData> ContextRef<T> {
     ///
     /// # Errors
     ///
-    /// `EINVAL`: it has been killed before.
+    /// `EINVAL`: it has been killed before, or its ring is mapped in another process.
     pub fn destroy(self, io: &MayIo) -> Result {
-        if !self.kill() {
+        // SAFETY: No requirements.
+        let mm = unsafe { bindings::ext_current_mm() };
+        if mm != self.owner || !self.kill() {
             return Err(EINVAL);
         }
         // SAFETY: No requirements.

@@ -70,7 +70,9 @@ impl<T: ContextData> Context<T> {
     ///
     /// # Errors
     ///
+    /// - `EINVAL`: the task is a kernel thread.
     /// - `ENOMEM`.
+    /// - `ENODEV`: the module is being unloaded.
     /// - `EINTR`: the task is being killed.
     /// - Those of `data`.
     pub fn create<I: PinInit<T, Error>>(
@@ -79,10 +81,13 @@ impl<T: ContextData> Context<T> {
         data: impl FnOnce(&Ring) -> I,
         _io: &MayIo,
     ) -> Result<ContextRef<T>> {
-        let ring = Ring::new(events)?;
-        let data = data(&ring);
         // SAFETY: No requirements.
         let owner = unsafe { bindings::ext_current_mm() };
+        if owner.is_null() {
+            return Err(EINVAL);
+        }
+        let ring = Ring::new(events)?;
+        let data = data(&ring);
         let context = KBox::try_pin_init(
             try_pin_init!(Self {
                 users <- Users::new(),
@@ -119,10 +124,15 @@ impl<T: ContextData> Context<T> {
                 (*raw).ring.size() as bindings::loff_t,
             )
         })
-        .inspect_err(|_| {
+        .map_err(|err| {
             // SAFETY: It comes from a box, and nothing refers to it. It has been pinned, and is
             // dropped in place.
             drop(unsafe { KBox::from_raw(raw) });
+            if err == ENODEV {
+                ENODEV
+            } else {
+                ENOMEM
+            }
         })?;
         // SAFETY: The object is valid until the file is released.
         let this = unsafe { &*raw };

@@ -136,9 +136,11 @@ impl<T: ContextData> VTable<T> {
             if (*vma).vm_mm != this.owner || this.is_dead() || range.len() != this.ring.size() {
                 return EINVAL.to_errno();
             }
-            this.contexts
-                .table
-                .move_to(NonNull::from(this), range.start, &MaySleep::new());
+            let table = &this.contexts.table;
+            if !table.move_to(NonNull::from(this), range.start, &MaySleep::new()) {
+                // Another task destroys it.
+                return EINVAL.to_errno();
+            }
         }
         0
     }

@@ -123,8 +123,8 @@ unsafe fn put<T: Requests>(inner: NonNull<Inner<T>>) {
 ///
 /// # Invariants
 ///
-/// The pointer comes from a [`Request`] and has the reference of the completion, which belongs to this
-/// object. The request has the rest of its completion, and a file.
+/// The pointer comes from [`Memory::into_raw`] and has the reference of the completion, which belongs to
+/// this object. The request has the rest of its completion, and a file.
 pub struct Unfinished<T: Requests>(NonNull<Inner<T>>);
 
 // SAFETY: What it owns belongs to no thread.

@@ -100,7 +100,7 @@ impl<T: Requests> Request<T> {
     /// - Those of [`Requests::begin`].
     /// - `EBADF`: there is no such file descriptor.
     /// - Those of [`EventFd::fdget`].
-    /// - `ENOMEM`.
+    /// - `EAGAIN`: there is no memory.
     pub fn new(
         context: ContextRef<T>,
         iocb: &Iocb,
@@ -114,7 +114,8 @@ impl<T: Requests> Request<T> {
         } else {
             None
         };
-        let object = begun.0.contexts.requests.alloc()?;
+        let requests = &begun.0.contexts.requests;
+        let object = requests.alloc().map_err(|_| EAGAIN)?;
         let inner = Inner {
             // SAFETY: The file stays until the request is complete.
             kiocb: unsafe {

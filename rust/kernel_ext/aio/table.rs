@@ -37,6 +37,8 @@ pub(super) struct Link<E> {
     /// The address of something that stands for the process.
     owner: usize,
     address: Atomic<usize>,
+    /// Whether the object has been removed, or was to be while it was being moved.
+    removed: Atomic<bool>,
     /// The next object of the bucket.
     next: Atomic<*mut E>,
 }
@@ -46,6 +48,7 @@ impl<E> Link<E> {
         Self {
             owner,
             address: Atomic::new(0),
+            removed: Atomic::new(false),
             next: Atomic::new(null_mut()),
         }
     }
@@ -139,33 +142,52 @@ impl<E: Linked> Table<E> {
         unsafe { self.link_in(entry, address) };
     }
 
-    /// Removes an object. Sleeps. Returns whether it was in the table.
+    /// Removes an object, for good. Sleeps.
     ///
     /// # Safety
     ///
     /// It must be valid, and have been in no other table.
-    pub(super) unsafe fn remove(&self, entry: NonNull<E>) -> bool {
+    pub(super) unsafe fn remove(&self, entry: NonNull<E>) {
         let _changing = self.changing.lock();
         // SAFETY: By the safety requirements of this function.
-        unsafe { self.unlink(entry) }
+        unsafe {
+            entry.as_ref().link().removed.store(true, Relaxed);
+            self.unlink(entry);
+        }
     }
 
-    /// Changes the address of an object, if it is in the table. Sleeps for an RCU grace period. In the
-    /// meantime the object is not found.
+    /// Changes the address of an object. Sleeps for an RCU grace period, in which the object is not
+    /// found. Returns whether it did: not if the object is not in the table, or is removed in the
+    /// meantime.
     ///
     /// # Safety
     ///
-    /// As for [`remove`](Self::remove).
-    pub(super) unsafe fn move_to(&self, entry: NonNull<E>, address: usize, _ctx: &MaySleep) {
+    /// As for [`remove`](Self::remove). There must be one call at a time for an object, which stays
+    /// valid for it.
+    #[must_use]
+    pub(super) unsafe fn move_to(
+        &self,
+        entry: NonNull<E>,
+        address: usize,
+        _ctx: &MaySleep,
+    ) -> bool {
+        let changing = self.changing.lock();
+        // SAFETY: By the safety requirements of this function.
+        if !unsafe { self.unlink(entry) } {
+            return false;
+        }
+        drop(changing);
+        // Tasks that are at this object go on in the chain that it was in.
+        // SAFETY: No requirements.
+        unsafe { bindings::synchronize_rcu() };
         let _changing = self.changing.lock();
         // SAFETY: By the safety requirements of this function.
-        if unsafe { self.unlink(entry) } {
-            // Tasks that are at this object go on in the chain that it was in.
-            // SAFETY: No requirements.
-            unsafe { bindings::synchronize_rcu() };
-            // SAFETY: It was in the table.
-            unsafe { self.link_in(entry, address) };
+        if unsafe { entry.as_ref() }.link().removed.load(Relaxed) {
+            return false;
         }
+        // SAFETY: It was in the table.
+        unsafe { self.link_in(entry, address) };
+        true
     }
 
     /// # Safety
@@ -282,10 +304,11 @@ mod tests {
         }
         for at in [COUNT - 1, 7, 0] {
             let entry = NonNull::from(&*entries[2 * at]);
-            // SAFETY: It is valid.
-            assert!(unsafe { table.remove(entry) });
-            // SAFETY: As above.
-            assert!(!unsafe { table.remove(entry) });
+            // SAFETY: It is valid. To remove it twice changes nothing.
+            unsafe {
+                table.remove(entry);
+                table.remove(entry);
+            }
             assert!(!found(&table, 1, at * PAGE));
             assert!(found(&table, 2, at * PAGE));
         }
@@ -309,10 +332,10 @@ mod tests {
         // SAFETY: It is freed after the table, which only this task uses.
         unsafe {
             table.insert(raw, 1);
-            table.move_to(raw, 2, &ctx);
+            assert!(table.move_to(raw, 2, &ctx));
             assert!(!found(&table, 1, 1) && found(&table, 1, 2));
             table.remove(raw);
-            table.move_to(raw, 3, &ctx);
+            assert!(!table.move_to(raw, 3, &ctx));
         }
         assert!(!found(&table, 1, 2) && !found(&table, 1, 3));
         drop(table);

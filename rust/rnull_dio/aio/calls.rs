@@ -121,16 +121,10 @@ fn wait_for_events(context: &Context, wanted: &GetEvents, io: &MayIo) -> Result<
 impl SystemCalls for Calls {
     type Data = Data;
 
-    #[inline]
-    fn contexts(&self) -> &Contexts {
-        &self.contexts
-    }
-
     fn setup(&self, nr_events: u32, ctxp: UserPtr, io: &MayIo) -> Option<Result<usize>> {
         let args = read_address(ctxp, io).and_then(|ctx| {
-            let results = setup::results_for(nr_events)?;
             if ctx == 0 {
-                Ok(results)
+                setup::results_for(nr_events)
             } else {
                 Err(EINVAL)
             }

@@ -2,6 +2,8 @@
 
 //! Switching AIO on and off.
 
+use core::mem;
+
 use kernel::{
     new_mutex,
     prelude::*,
@@ -96,12 +98,15 @@ impl Control {
         if state.interception.is_none() {
             let interception = state
                 .contexts()
-                .and_then(|contexts| Interception::new(Calls::new(contexts, self.stats.clone())))
+                .and_then(|contexts| {
+                    let calls = Calls::new(contexts.clone(), self.stats.clone());
+                    Interception::new(contexts, calls)
+                })
                 .inspect_err(|&err| pr_err!("aio: enabled refused: {}\n", reason(err)))?;
             state.interception = Some(interception);
         }
-        state.enabled = true;
-        state.apply()
+        let before = mem::replace(&mut state.enabled, true);
+        state.apply().inspect_err(|_| state.enabled = before)
     }
 
     /// Leaves new contexts to the kernel. Those that are there stay, and so does the redirection of
@@ -151,15 +156,19 @@ impl Control {
             }
         }
         let mut state = self.state.lock();
-        state.names = names;
-        state.apply()
+        let before = mem::replace(&mut state.names, names);
+        if let Err(err) = state.apply() {
+            state.names = before;
+            return Err(err);
+        }
+        Ok(())
     }
 }
 
 /// Returns what `err` means when the system calls are redirected.
 fn reason(err: Error) -> &'static str {
     match err {
-        EOPNOTSUPP => "this kernel cannot redirect functions that it is given by name (CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS and CONFIG_KPROBES on x86-64)",
+        EOPNOTSUPP => "this kernel cannot redirect functions that it is given by name (CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS and CONFIG_KPROBES on x86-64), or its spin locks cannot be tried in interrupts (CONFIG_PREEMPT_RT, or no CONFIG_SMP)",
         EBUSY => "another user has redirected a system call of AIO",
         ENOENT => "this kernel has no AIO, or /proc is not mounted",
         ENOMEM => "out of memory",

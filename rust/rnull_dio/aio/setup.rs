@@ -54,6 +54,7 @@ pub(super) fn results_for(nr_events: u32) -> Result<u32> {
 /// # Errors
 ///
 /// - `ENODEV`: the module is being unloaded.
+/// - `EINTR`: the task is being killed.
 /// - `ENOMEM`.
 pub(super) fn new_context(
     results: u32,
