@@ -22,8 +22,8 @@ use crate::bindings;
 /// A number of units. Each CPU has a share, which it takes from and gives back to without writing
 /// to memory that other CPUs access. Batches move between the shares and the rest of the pool.
 ///
-/// That a pool is empty for one CPU does not say that it has no units: other CPUs may have up to
-/// twice a batch in their shares each.
+/// That a pool is empty for one CPU does not say that it has no units: other CPUs have up to twice a
+/// batch in their shares each, and a batch or two more where a task was moved to another CPU in between.
 ///
 /// # Invariants
 ///
@@ -138,8 +138,7 @@ impl PerCpuPool {
     }
 
     /// Moves a batch or two out of the share of this CPU, if it is still `share`. If the task is on
-    /// another CPU by now, the share that is too large stays so until the next put there. It has
-    /// less than three batches.
+    /// another CPU by now, the share that is too large stays so until the next put there.
     #[cold]
     fn drain(&self, share: u32) {
         let left = share % self.batch + self.batch.get();
