@@ -59,6 +59,18 @@ pub struct GetEvents {
     pub timeout: UserPtr,
 }
 
+impl GetEvents {
+    #[inline]
+    fn new(min_nr: c_long, nr: c_long, events: *mut c_void, timeout: *mut c_void) -> Self {
+        Self {
+            min_nr,
+            nr,
+            events: UserPtr::from_ptr(events),
+            timeout: UserPtr::from_ptr(timeout),
+        }
+    }
+}
+
 /// What gets the system calls.
 pub trait SystemCalls: Send + Sync + Sized + 'static {
     /// What belongs to a context.
@@ -322,12 +334,7 @@ unsafe extern "C" fn get_events<T: SystemCalls>(
     events: *mut c_void,
     timeout: *mut c_void,
 ) -> isize {
-    let wanted = GetEvents {
-        min_nr,
-        nr,
-        events: UserPtr::from_ptr(events),
-        timeout: UserPtr::from_ptr(timeout),
-    };
+    let wanted = GetEvents::new(min_nr, nr, events, timeout);
     let get_events = |context: ContextRef<_>, io: &MayIo| T::get_events(&context, &wanted, io);
     // SAFETY: By the safety requirements of this function.
     unsafe { with_context::<T>(taker, ctx, get_events) }
@@ -347,12 +354,7 @@ unsafe extern "C" fn pget_events<T: SystemCalls>(
     timeout: *mut c_void,
     sigset: *mut c_void,
 ) -> isize {
-    let wanted = GetEvents {
-        min_nr,
-        nr,
-        events: UserPtr::from_ptr(events),
-        timeout: UserPtr::from_ptr(timeout),
-    };
+    let wanted = GetEvents::new(min_nr, nr, events, timeout);
     let pget_events = |context: ContextRef<_>, io: &MayIo| {
         T::pget_events(&context, &wanted, UserPtr::from_ptr(sigset), io)
     };
