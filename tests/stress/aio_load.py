@@ -6,7 +6,7 @@ import functools
 import signal
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,12 +100,20 @@ class Programs:
             yield f"{self.name}: programs that use AIO: status {status}"
             yield (self.work / "programs-messages").read_text().strip()
 
-    def missing(self, every_way: bool) -> list[str]:
-        """Returns the sides that no program has used, and if EVERY_WAY, the ways in which none has
-        ended."""
-        words = {word for kind in self.ended() for word in kind.split()}
-        wanted = (*SIDES, *(WAYS if every_way else ()))
-        return [f"programs: {word}" for word in wanted if word not in words]
-
     def report(self) -> str:
         return f"programs that use AIO: {dict(sorted(self.ended().items()))}"
+
+
+def missing(all_programs: Iterable[Programs], every_way: bool) -> Iterator[str]:
+    """Gives the targets on which no program has ended, the sides that no program has used, and if
+    EVERY_WAY, the ways in which none has ended."""
+    ended: Counter[str] = Counter()
+    for programs in all_programs:
+        of_target = programs.ended()
+        if not of_target:
+            yield f"{programs.name}: programs that use AIO"
+        ended += of_target
+    words = {word for kind in ended for word in kind.split()}
+    for word in (*SIDES, *(WAYS if every_way else ())):
+        if word not in words:
+            yield f"programs that use AIO: {word}"

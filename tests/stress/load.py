@@ -112,11 +112,11 @@ class Target(abc.ABC):
         return f"{self.kind} on {self.device.name}"
 
     def without_result(self, every_job: bool) -> list[str]:
-        """Returns the jobs that are idle; if not EVERY_JOB, only if no job has verified data. Also
-        what is missing of the programs."""
+        """Returns the jobs that are idle; if not EVERY_JOB, only if no job has verified data."""
         verified = self.jobs.keys() - FAILING.keys() - self.idle
-        jobs = [] if verified and not every_job else self.idle
-        return [f"{self.name}: {what}" for what in (*jobs, *self.programs.missing(every_job))]
+        if verified and not every_job:
+            return []
+        return [f"{self.name}: {job}" for job in self.idle]
 
     def offset(self, job: str) -> int:
         return list(self.jobs).index(job) * AREA

@@ -113,8 +113,9 @@ def run(
     kinds: Iterable[str], side: str, seconds: float, say: Say = print, every_job: bool = True
 ) -> None:
     """Runs the load and the disturbances, and again for at most MORE while there is a job that has
-    not verified anything, or if not EVERY_JOB, a target with no job that has. The contexts of fio's
-    jobs are of SIDE. Raises StressError if anything fails or does not end."""
+    not verified anything, or if not EVERY_JOB, a target with no job that has, or while the programs
+    that use AIO have not done all, see aio_load.missing(). The contexts of fio's jobs are of SIDE.
+    Raises StressError if anything fails or does not end."""
     aio_load.kernel_device()
     before = aio.events()
     with made(kinds, say) as targets:
@@ -124,6 +125,7 @@ def run(
             if failures := run_on(targets, side, period, say):
                 raise StressError("\n".join(failures))
             idle = [name for target in targets for name in target.without_result(every_job)]
+            idle += aio_load.missing([target.programs for target in targets], every_job)
             if not idle:
                 break
         else:
