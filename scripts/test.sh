@@ -113,8 +113,8 @@ hang_guest() {
 		--append kunit.enable=0 -- /src/scripts/test/hang.sh "$@"
 }
 
-# hang MISTAKE FUNCTION [OPTION]...: checks that samples/deadlock finds the deadlock of a module with
-# that mistake, which hangs in FUNCTION
+# hang MISTAKE FILE-SYSTEM FUNCTION [OPTION]...: checks that samples/deadlock finds the deadlock of a
+# module with that mistake on the file system, and hangs in FUNCTION
 hang() {
 	lab module "$KERNEL" "$1" >/dev/null
 	attempt "hang-$1" "Deadlock of a module with the mistake $1" hang_guest "$@" ||
@@ -158,8 +158,9 @@ kunit
 if [ -z "$only_kunit" ]; then
 	lab samples >/dev/null
 	lab harness >/dev/null
-	hang keep_dio_count ext_inode_dio_wait_timeout
-	hang keep_write_count freeze_super --poll --poll-beside --freeze
+	hang keep_dio_count diofs ext_inode_dio_wait_timeout
+	hang keep_write_count diofs freeze_super --poll --poll-beside --freeze
+	hang keep_asleep ext4 inode_dio_wait --aio --reap-beside --depth=4
 	if [ "$KERNEL" = patched ]; then
 		lab selftest >/dev/null
 		e2e patched "$@"

@@ -1,25 +1,39 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# hang.sh MISTAKE FUNCTION [OPTION]...: runs in a guest. Loads a module with that mistake, which keeps
-# something for requests that wait for a task, and runs samples/deadlock with the OPTIONs. The program
-# must hang in FUNCTION.
+# hang.sh MISTAKE FILE-SYSTEM FUNCTION [OPTION]...: runs in a guest. Loads a module with that mistake,
+# and runs samples/deadlock with the OPTIONs on diofs or on an attached ext4, with the module's AIO. The
+# program must hang in FUNCTION.
 
 set -eu
 
 PATIENCE=30
 
 mistake=$1
-function=$2
-shift 2
+filesystem=$2
+function=$3
+shift 3
+
+make_diofs() {
+	/src/tools/mkfs.diofs /dev/nulldisk
+	mount -t diofs -o completion=defer /dev/nulldisk /mnt
+}
+
+make_ext4() {
+	mkfs.ext4 -q /dev/nulldisk
+	mount /dev/nulldisk /mnt
+	dd if=/dev/zero of=/mnt/data bs=128K count=1 conv=fsync status=none
+	/src/tools/rnull-dio attach --completion=defer /mnt
+	/src/tools/rnull-dio aio on
+}
+
 insmod "/build/$mistake/rnull_dio.ko"
 disk=/sys/kernel/config/rnull_dio/nulldisk
 mkdir $disk
 for setting in size=64 memory_backed=1 irqmode=2 completion_nsec=200000 poll_queues=1 power=1; do
 	echo "${setting#*=}" >"$disk/${setting%=*}"
 done
-/src/tools/mkfs.diofs /dev/nulldisk
-mount -t diofs -o completion=defer /dev/nulldisk /mnt
+"make_$filesystem"
 /build/samples/deadlock --rounds=100000 "$@" /mnt/data &
 task=$!
 
