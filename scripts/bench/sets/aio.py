@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
 """Cost of Linux AIO, carried out by the kernel and by the module, beside that of io_uring: on a
-null disk that takes 10 µs, and on attached file systems beside the page cache."""
+null disk that takes 10 µs, and on attached file systems beside the page cache. Also of a context
+that several tasks submit to."""
 
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import report
-from points import SIZE, Point, engine, job, set_cache, timer_disk
+from meter import Command
+from points import AREA, SIZE, Point, engine, job, set_cache, timer_disk
 
 from guest import aio, filesystems
 from guest.fio import lay_out
@@ -24,6 +26,9 @@ DEPTHS: dict[str, dict[str, object]] = {
         "iodepth_batch_complete_max": 16,
     },
 }
+
+# Several tasks submit to a context, from which another one reaps.
+SUBMITTERS = 4
 
 WAYS = ("io_uring", "kernel", "module")
 
@@ -48,6 +53,14 @@ def on_device(device: Path) -> Iterator[Point]:
                         # Several requests end in another order in each run.
                         exact = title == "QD1"
                         yield Point(labels, job(path, rw, **options, **depth), exact=exact)
+                if name != "io_uring":
+                    yield by_submitters(path, name)
+
+
+def by_submitters(path: Path, name: str) -> Point:
+    words = [f"--submitters={SUBMITTERS}", "--depth=32", "--block=4096", f"--size={AREA}"]
+    labels = {"job": f"randread QD32, {SUBMITTERS} submitters", "aio": name}
+    return Point(labels, Command("aio_shared", *words, str(path)), exact=False)
 
 
 def beside_cache(device: Path) -> Iterator[Point]:
@@ -90,8 +103,8 @@ def table(points: list[dict]) -> str:
 
 
 def part(points: list[dict]) -> str:
-    """Instructions an I/O of fs/aio.c, or of the module's AIO: of a raw device, the engine has no
-    part."""
+    """Instructions an I/O of fs/aio.c, or of the module's AIO, and their share of all: of a raw
+    device, the engine has no part."""
     chosen = [
         point
         for point in points
@@ -101,7 +114,8 @@ def part(points: list[dict]) -> str:
 
 
 def instructions(point: dict) -> str:
-    return f"{sum(point['layers'].get(layer, 0) for layer in ('aio', 'engine')):.0f}"
+    ours = sum(point["layers"].get(layer, 0) for layer in ("aio", "engine"))
+    return f"{ours:.0f} ({ours / report.instructions(point):.1%})"
 
 
 TABLES = {"": table, "-part": part}
