@@ -176,21 +176,28 @@ fn tag_set_config(config: &Config) -> TagSetConfig {
     TagSetConfig {
         queues: config.queues(),
         queue_depth: config.hw_queue_depth,
-        // A scheduler has nothing to gain here, and adds a context switch to each request.
-        flags: Flags::NoDefaultScheduler
-            // Writes allocate pages.
-            | Flags::Blocking.only_if(config.memory_backed),
+        // By default, as a scheduler has nothing to gain here and adds a context switch to each
+        // request.
+        flags: Flags::NoDefaultScheduler.only_if(config.no_sched)
+            | Flags::SharedTags.only_if(config.shared_tag_bitmap)
+            // Writes to memory allocate pages.
+            | Flags::Blocking.only_if(config.blocking || config.memory_backed),
         timeout: TIMEOUT_MS,
     }
 }
 
 fn builder(config: &Config) -> Result<GenDiskBuilder> {
     let if_set = |yes: bool| if yes { MAX_RANGE_SECTORS } else { 0 };
+    let builder = match config.max_sectors {
+        0 => GenDiskBuilder::new(),
+        sectors => GenDiskBuilder::new().max_hw_sectors(sectors)?,
+    };
 
-    Ok(GenDiskBuilder::new()
+    Ok(builder
         .capacity_sectors(config.size << (20 - SECTOR_SHIFT))
         .logical_block_size(config.blocksize)?
         .physical_block_size(config.blocksize)?
+        .virt_boundary(config.virt_boundary)
         .rotational(config.rotational)
         .write_cache(config.write_cache)
         .fua(config.fua)

@@ -15,15 +15,23 @@ from guest.memory import pattern
 ATTRIBUTES = {
     "size": ("4096", "64", ["0", "-1", "x", "", "99999999999999999999"]),
     "blocksize": ("4096", "512", ["0", "511", "513", "8192", "x"]),
+    "max_sectors": ("0", "8", ["1", "7", "8388608", "-1", "x"]),
+    "virt_boundary": ("0", "1", ["2", "maybe"]),
     "rotational": ("0", "1", ["2", "maybe"]),
     "memory_backed": ("0", "1", ["2", "maybe"]),
+    "queue_mode": ("2", "2", ["0", "1", "3", "x"]),
+    "blocking": ("0", "1", ["2", "maybe"]),
     "irqmode": ("0", "2", ["3", "-1", "x"]),
     "completion_nsec": ("10000", "50000", ["-1", "x"]),
     "submit_queues": ("1", "2", ["0", "-1", "x"]),
     "poll_queues": ("0", "1", ["-1", "x"]),
     "hw_queue_depth": ("64", "16", ["0", "-1", "x"]),
+    "shared_tag_bitmap": ("0", "1", ["2", "maybe"]),
+    "no_sched": ("1", "0", ["2", "maybe"]),
     "write_cache": ("0", "1", ["2", "maybe"]),
     "fua": ("0", "1", ["2", "maybe"]),
+    "badblocks_once": ("0", "1", ["2", "maybe"]),
+    "badblocks_partial_io": ("0", "1", ["2", "maybe"]),
     "discard": ("0", "1", ["2", "maybe"]),
 }
 NAME = "nulldisk"

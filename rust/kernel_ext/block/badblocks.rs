@@ -35,7 +35,7 @@ use crate::bindings;
 /// # use kernel_ext::block::badblocks::BadBlocks;
 /// let bad = KBox::pin_init(BadBlocks::new(), GFP_KERNEL)?;
 /// bad.set_bad(8..16)?;
-/// assert!(bad.check(0, 9));
+/// assert_eq!(bad.first_bad(0, 9), Some(8..16));
 /// bad.set_good(8..16)?;
 /// assert!(bad.is_empty());
 /// # Ok::<(), Error>(())
@@ -115,17 +115,18 @@ impl BadBlocks {
         }
     }
 
-    /// Returns whether one of `nr` sectors from `sector` on is bad.
-    pub fn check(&self, sector: u64, nr: u64) -> bool {
+    /// Returns the first range of bad sectors of which one is among the `nr` sectors from `sector`
+    /// on, or [`None`] if all of them are good.
+    pub fn first_bad(&self, sector: u64, nr: u64) -> Option<Range<u64>> {
         if nr == 0 {
-            return false;
+            return None;
         }
         let (mut first, mut len) = (0, 0);
         // SAFETY: By the type invariant; `first` and `len` outlive the call.
         let ret = unsafe {
             bindings::badblocks_check(self.inner.get(), sector, nr, &mut first, &mut len)
         };
-        ret != 0
+        (ret != 0).then(|| first..first.saturating_add(len))
     }
 
     /// Writes the set to `page`, a line of start and length for each range, and returns how many

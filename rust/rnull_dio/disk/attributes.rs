@@ -4,11 +4,15 @@
 
 use kernel::{
     fmt,
+    page::PAGE_SIZE,
     prelude::*,
     str::BStr, //
 };
 
-use kernel_ext::block::mq::QueueCounts;
+use kernel_ext::block::{
+    mq::QueueCounts,
+    SECTOR_SHIFT, //
+};
 
 use crate::named::{
     named_enum,
@@ -33,6 +37,12 @@ const MAX_COMPLETION_NSEC: u64 = 10_000_000_000;
 
 /// Limit of `hw_queue_depth`, that of blk-mq.
 const MAX_QUEUE_DEPTH: u64 = 10240;
+
+/// Limits of `max_sectors`: a request must be able to transfer a page, and its bytes are counted by 32
+/// bits.
+// CAST: From 64 bits to 64.
+const MIN_REQUEST_SECTORS: u64 = (PAGE_SIZE >> SECTOR_SHIFT) as u64;
+const MAX_REQUEST_SECTORS: u64 = (u32::MAX >> SECTOR_SHIFT) as u64;
 
 /// Generates everything that depends on the list of attributes.
 ///
@@ -138,12 +148,23 @@ attributes! {
         size: u64 = 4096, Limits::Range(1, MAX_SIZE_MIB);
         /// Logical and physical block size in bytes.
         blocksize: u32 = 4096, Limits::BlockSize;
+        /// Limit of a request, in sectors of 512 bytes. 0: as many as it can have.
+        max_sectors: u32 = 0, Limits::ZeroOr(MIN_REQUEST_SECTORS, MAX_REQUEST_SECTORS);
+        /// Whether the memory of a request must not have a gap, as with NVMe: only its
+        /// beginning and its end may be within a page.
+        virt_boundary: bool = false, Limits::Flag;
         /// Whether the disk says that it rotates.
         rotational: bool = false, Limits::Flag;
         /// Whether the disk keeps data, in pages that are allocated when they are
         /// written. Otherwise writes go nowhere, and reads leave the memory of the
         /// reader as it is.
         memory_backed: bool = false, Limits::Flag;
+        /// The interface to the block layer. 2: blk-mq. Linux does not have those any
+        /// more that 0 and 1 stand for.
+        queue_mode: u32 = 2, Limits::Only(2);
+        /// Whether requests are submitted in a context that may sleep. With
+        /// ``memory_backed`` they always are.
+        blocking: bool = false, Limits::Flag;
         /// Where requests end that are not polled. 0: in the context of the
         /// submitter, at once. 1: in a soft interrupt. 2: in the hard interrupt of a
         /// timer.
@@ -156,12 +177,23 @@ attributes! {
         poll_queues: u32 = 0, Limits::UpToCpus(0);
         /// Requests of each hardware queue.
         hw_queue_depth: u32 = 64, Limits::Range(1, MAX_QUEUE_DEPTH);
+        /// Whether all hardware queues share one set of requests, ``hw_queue_depth`` in
+        /// all.
+        shared_tag_bitmap: bool = false, Limits::Flag;
+        /// Whether the disk starts without an I/O scheduler, also if it has one hardware
+        /// queue.
+        no_sched: bool = true, Limits::Flag;
         /// Whether the disk says that it has a volatile write cache. If so, it gets
         /// flushes.
         write_cache: bool = false, Limits::Flag;
         /// Whether the disk says that it can write through its cache (FUA). Without
         /// ``write_cache`` it means nothing.
         fua: bool = false, Limits::Flag;
+        /// Whether bad sectors become good when a request has failed because of them.
+        badblocks_once: bool = false, Limits::Flag;
+        /// Whether a request with a bad sector transfers the blocks before that, and
+        /// then fails. Otherwise it transfers nothing.
+        badblocks_partial_io: bool = false, Limits::Flag;
         /// Whether the disk supports discards. Without ``memory_backed`` they do
         /// nothing.
         discard: bool = false, Limits::Flag;
@@ -249,6 +281,13 @@ mod tests {
             (Attribute::size, "8796093022207"),
             (Attribute::blocksize, "512"),
             (Attribute::blocksize, "2048"),
+            (Attribute::max_sectors, "0"),
+            (Attribute::max_sectors, "8388607"),
+            (Attribute::virt_boundary, "1"),
+            (Attribute::queue_mode, "2"),
+            (Attribute::blocking, "1"),
+            (Attribute::shared_tag_bitmap, "1"),
+            (Attribute::no_sched, "0"),
             (Attribute::rotational, "1"),
             (Attribute::memory_backed, "1"),
             (Attribute::irqmode, "0"),
@@ -263,6 +302,8 @@ mod tests {
             (Attribute::hw_queue_depth, "10240"),
             (Attribute::write_cache, "1"),
             (Attribute::fua, "1"),
+            (Attribute::badblocks_once, "1"),
+            (Attribute::badblocks_partial_io, "1"),
             (Attribute::discard, "1"),
         ] {
             let config = set(attribute, text)?;
@@ -284,6 +325,11 @@ mod tests {
             (Attribute::blocksize, "0"),
             (Attribute::blocksize, "256"),
             (Attribute::blocksize, "513"),
+            (Attribute::max_sectors, "1"),
+            (Attribute::max_sectors, "8388608"),
+            (Attribute::queue_mode, "0"),
+            (Attribute::queue_mode, "1"),
+            (Attribute::queue_mode, "3"),
             (Attribute::badblocks, "1"),
             (Attribute::power, "1"),
             (Attribute::blocksize, "512 4096"),

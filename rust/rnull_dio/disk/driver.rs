@@ -2,6 +2,8 @@
 
 //! The blk-mq driver of null disks: how a request is processed and ended.
 
+use core::ops::Range;
+
 use kernel::{
     new_spinlock,
     prelude::*,
@@ -55,6 +57,9 @@ pub(super) struct QueueData {
     irqmode: IrqMode,
     delay: Delta,
     memory_backed: bool,
+    blocksize: u32,
+    badblocks_once: bool,
+    badblocks_partial_io: bool,
     storage: Arc<Storage>,
     counters: Arc<Counters>,
 }
@@ -97,6 +102,9 @@ impl QueueData {
             // CAST: The configuration limits it to 10 s.
             delay: Delta::from_nanos(config.completion_nsec as i64),
             memory_backed: config.memory_backed,
+            blocksize: config.blocksize,
+            badblocks_once: config.badblocks_once,
+            badblocks_partial_io: config.badblocks_partial_io,
             storage,
             counters,
         }
@@ -128,8 +136,8 @@ impl QueueData {
             Command::Read | Command::Write | Command::Discard | Command::WriteZeroes => {}
             Command::SecureErase | Command::Other(_) => return Err(BlkError::NOTSUPP),
         }
-        if self.storage.is_bad(rq.sector(), rq.bytes()) {
-            return Err(BlkError::IOERR);
+        if let Some(bad) = self.storage.first_bad(rq.sector(), rq.bytes()) {
+            return Err(self.hit(rq, bad));
         }
         // Otherwise a read leaves the memory of the reader as it is, as in null_blk.
         if self.memory_backed {
@@ -144,6 +152,37 @@ impl QueueData {
             Command::Read => self.storage.read(pos, rq.dest()),
             Command::Write => self.storage.write(pos, rq.source()),
             _ => self.storage.zero(pos, u64::from(rq.bytes())),
+        }
+    }
+
+    /// Carries out what a request with bad sectors does before it fails. Returns the error.
+    #[cold]
+    fn hit(&self, rq: &Request<NullDisk>, bad: Range<u64>) -> BlkError {
+        if self.badblocks_partial_io && self.memory_backed {
+            // The whole blocks that lie before.
+            let sectors = bad.start.saturating_sub(rq.sector());
+            let block_sectors = u64::from(self.blocksize >> SECTOR_SHIFT);
+            let bytes = sectors / block_sectors * u64::from(self.blocksize);
+            if let Err(err) = self.copy_first(rq, bytes) {
+                return to_blk_error(err);
+            }
+        }
+        if self.badblocks_once {
+            // Fails only if the set is full and has changed meanwhile, so that the range is a part
+            // of another one.
+            let _ = self.storage.bad().set_good(bad);
+        }
+        BlkError::IOERR
+    }
+
+    /// Carries out the first `bytes` of a request, of which it has more.
+    fn copy_first(&self, rq: &Request<NullDisk>, bytes: u64) -> Result {
+        let pos = rq.sector() << SECTOR_SHIFT;
+        // CAST: A request has less than 4 GiB.
+        match rq.command() {
+            Command::Read => self.storage.read(pos, rq.dest().up_to(bytes as usize)),
+            Command::Write => self.storage.write(pos, rq.source().up_to(bytes as usize)),
+            _ => self.storage.zero(pos, bytes),
         }
     }
 }

@@ -15,7 +15,7 @@ use kernel_ext::{
         badblocks::BadBlocks,
         mq::{
             Dest,
-            Segments,
+            Segment,
             Source, //
         },
         SECTOR_SHIFT, //
@@ -69,15 +69,23 @@ impl Storage {
         &self.bad
     }
 
-    /// Returns whether one of the sectors from `sector` on, `bytes` long, is bad.
+    /// Returns the first range of bad sectors of which one is among those from `sector` on, `bytes`
+    /// long, if there is one.
     #[inline]
-    pub(super) fn is_bad(&self, sector: u64, bytes: u32) -> bool {
+    pub(super) fn first_bad(&self, sector: u64, bytes: u32) -> Option<Range<u64>> {
         // A disk without bad sectors takes one load.
-        !self.bad.is_empty() && self.bad.check(sector, u64::from(bytes >> SECTOR_SHIFT))
+        if self.bad.is_empty() {
+            return None;
+        }
+        self.bad.first_bad(sector, u64::from(bytes >> SECTOR_SHIFT))
     }
 
     /// Reads from byte `pos` on. Holes read as zeroes. Does not sleep.
-    pub(super) fn read(&self, mut pos: u64, segments: Segments<'_, Dest>) -> Result {
+    pub(super) fn read<'a>(
+        &self,
+        mut pos: u64,
+        segments: impl Iterator<Item = Segment<'a, Dest>>,
+    ) -> Result {
         for segment in segments {
             let mut done = 0;
             while done < segment.len() {
@@ -100,7 +108,11 @@ impl Storage {
     /// # Errors
     ///
     /// [`ENOMEM`] if there is no page for it.
-    pub(super) fn write(&self, mut pos: u64, segments: Segments<'_, Source>) -> Result {
+    pub(super) fn write<'a>(
+        &self,
+        mut pos: u64,
+        segments: impl Iterator<Item = Segment<'a, Source>>,
+    ) -> Result {
         for segment in segments {
             let mut done = 0;
             while done < segment.len() {
@@ -225,7 +237,7 @@ mod tests {
     #[test]
     fn bad_sectors_hit() -> Result {
         let storage = KBox::try_pin_init(Storage::new(), GFP_KERNEL)?;
-        assert!(!storage.is_bad(0, u32::MAX));
+        assert_eq!(storage.first_bad(0, u32::MAX), None);
         storage.bad().set_bad(8..16)?;
         for (sector, bytes, hit) in [
             (0, 8 * 512, false),
@@ -234,7 +246,8 @@ mod tests {
             (16, 512, false),
             (8, 0, false),
         ] {
-            assert_eq!(storage.is_bad(sector, bytes), hit);
+            let expected = hit.then_some(8..16);
+            assert_eq!(storage.first_bad(sector, bytes), expected);
         }
         storage.bad().set_good(8..16)?;
         assert!(storage.bad().is_empty());

@@ -26,8 +26,12 @@ use crate::named::{
 pub(super) enum Limits {
     /// A flag.
     Flag,
+    /// One number.
+    Only(u64),
     /// From one number to another.
     Range(u64, u64),
+    /// 0, or from one number to another.
+    ZeroOr(u64, u64),
     /// From a number to the number of CPUs.
     UpToCpus(u64),
     /// A size of blocks.
@@ -41,7 +45,9 @@ impl Limits {
     pub(super) fn allow(self, value: u64) -> bool {
         match self {
             Self::Flag => value <= 1,
+            Self::Only(only) => value == only,
             Self::Range(min, max) => (min..=max).contains(&value),
+            Self::ZeroOr(min, max) => value == 0 || (min..=max).contains(&value),
             Self::UpToCpus(min) => (min..=u64::from(nr_cpu_ids())).contains(&value),
             // CAST: From at most 64 bits to 64.
             Self::BlockSize => {
@@ -56,7 +62,9 @@ impl fmt::Display for Limits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Flag => f.write_str("0 or 1"),
+            Self::Only(only) => write!(f, "{only}"),
             Self::Range(min, max) => write!(f, "{min} to {max}"),
+            Self::ZeroOr(min, max) => write!(f, "0, or {min} to {max}"),
             Self::UpToCpus(min) => write!(f, "{min} to the number of CPUs"),
             Self::BlockSize => write!(
                 f,
@@ -187,7 +195,9 @@ mod tests {
         let cpus = u64::from(nr_cpu_ids());
         for (limits, allowed, refused) in [
             (Limits::Flag, [0, 1], [2, u64::MAX]),
+            (Limits::Only(2), [2, 2], [1, 3]),
             (Limits::Range(3, 9), [3, 9], [2, 10]),
+            (Limits::ZeroOr(3, 9), [0, 3], [2, 10]),
             (Limits::UpToCpus(1), [1, cpus], [0, cpus + 1]),
             (Limits::BlockSize, [512, page], [256, 2 * page]),
             (Limits::BlockSize, [1024, 2048], [0, 513]),

@@ -112,6 +112,29 @@ impl GenDiskBuilder {
         Ok(self)
     }
 
+    /// Sets the limit of the sectors of a request. The block layer rounds it down to a whole number
+    /// of logical blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`EINVAL`] if that is less than a page.
+    pub fn max_hw_sectors(mut self, sectors: u32) -> Result<Self> {
+        // CAST: A page has less than 4 GiB.
+        if sectors < (PAGE_SIZE >> SECTOR_SHIFT) as u32 {
+            return Err(EINVAL);
+        }
+        self.limits.max_hw_sectors = sectors;
+        Ok(self)
+    }
+
+    /// Sets whether the memory of a request must have no gap: a piece of it that does not begin, or
+    /// does not end, at the boundary of a page is the first, or the last.
+    pub fn virt_boundary(mut self, yes: bool) -> Self {
+        // CAST: From 64 bits to at least as many.
+        self.limits.virt_boundary_mask = if yes { PAGE_SIZE - 1 } else { 0 } as _;
+        self
+    }
+
     /// Sets whether the disk rotates.
     pub fn rotational(self, yes: bool) -> Self {
         self.feature(bindings::EXT_BLK_FEAT_ROTATIONAL, yes)

@@ -124,6 +124,22 @@ impl<D> Segments<'_, D> {
     }
 }
 
+impl<'a, D> Segments<'a, D> {
+    /// Iterates over the first `bytes` only.
+    pub fn up_to(self, bytes: usize) -> impl Iterator<Item = Segment<'a, D>> {
+        let mut left = bytes;
+        self.map_while(move |mut segment| {
+            if left == 0 {
+                return None;
+            }
+            // INVARIANT: Not more than before.
+            segment.len = segment.len.min(left);
+            left -= segment.len;
+            Some(segment)
+        })
+    }
+}
+
 impl<'a, D> Iterator for Segments<'a, D> {
     type Item = Segment<'a, D>;
 

@@ -38,6 +38,8 @@ impl Flags {
     /// A disk with a single hardware queue starts without an I/O scheduler, as those with several
     /// do.
     pub const NoDefaultScheduler: Self = Self(bindings::BLK_MQ_F_NO_SCHED_BY_DEFAULT);
+    /// All hardware queues share one set of requests.
+    pub const SharedTags: Self = Self(bindings::BLK_MQ_F_TAG_HCTX_SHARED);
 
     /// Returns these flags if `condition` holds, and no flags otherwise.
     pub fn only_if(self, condition: bool) -> Self {
@@ -61,7 +63,7 @@ impl BitOr for Flags {
 pub struct TagSetConfig {
     /// The hardware queues.
     pub queues: QueueCounts,
-    /// The number of requests of each hardware queue.
+    /// The number of requests of each hardware queue, or with [`Flags::SharedTags`] of all.
     pub queue_depth: u32,
     /// The properties.
     pub flags: Flags,
