@@ -106,6 +106,10 @@ bool ext_blk_mq_add_to_batch(struct request *req,
 			     void (*complete)(struct io_comp_batch *));
 bool ext_blk_should_fake_timeout(struct request_queue *q);
 
+/* numa.c */
+bool ext_node_online(unsigned int node);
+unsigned int ext_num_online_nodes(void);
+
 /* page.c */
 void ext_memcpy_page(struct page *dst_page, size_t dst_off,
 		     struct page *src_page, size_t src_off, size_t len);

@@ -43,6 +43,7 @@ pub mod fs;
 pub mod ftrace;
 pub mod io_uring;
 pub mod iov;
+pub mod numa;
 pub mod page_map;
 pub mod percpu;
 pub mod percpu_pool;

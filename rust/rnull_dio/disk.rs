@@ -14,6 +14,7 @@ mod driver;
 #[cfg(CONFIG_KUNIT = "y")]
 mod early_end;
 mod storage;
+mod throttle;
 mod value;
 
 use kernel::{
@@ -33,7 +34,8 @@ use kernel_ext::{
         },
         SECTOR_SHIFT, //
     },
-    debugfs::File, //
+    debugfs::File,
+    numa::Node, //
 };
 
 #[cfg(CONFIG_KUNIT = "y")]
@@ -50,9 +52,12 @@ use kernel::{
 
 use crate::debugfs::Dir;
 
-use self::driver::{
-    NullDisk,
-    QueueData, //
+use self::{
+    driver::{
+        NullDisk,
+        QueueData, //
+    },
+    throttle::Throttle, //
 };
 
 pub(crate) use self::{
@@ -83,6 +88,16 @@ pub(crate) struct Disk {
     // Dropped first, so that a disk of the same name finds no file when this one is gone.
     file: Pin<KBox<File<Stats>>>,
     disk: GenDisk<NullDisk>,
+    throttle: Option<Arc<Throttle>>,
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // The removal of the disk waits for what the block layer has kept.
+        if let Some(throttle) = &self.throttle {
+            throttle.lift();
+        }
+    }
 }
 
 /// What the file in debugfs shows.
@@ -104,7 +119,11 @@ impl Disk {
     ) -> Result<Self> {
         let counters = Arc::new(Counters::new()?, GFP_KERNEL)?;
         let tag_set = Arc::pin_init(TagSet::new(tag_set_config(config)), GFP_KERNEL)?;
-        let data = QueueData::new(config, storage.clone(), counters.clone());
+        let throttle = match config.mbps {
+            0 => None,
+            rate => Some(Arc::new(Throttle::new(rate), GFP_KERNEL)?),
+        };
+        let data = QueueData::new(config, storage.clone(), throttle.clone(), counters.clone());
         let disk = builder(config)?.build(name, tag_set, KBox::new(data, GFP_KERNEL)?)?;
 
         let stats = Stats { counters, storage };
@@ -113,7 +132,11 @@ impl Disk {
             dir.read_callback_file(c"counters", stats, Stats::show),
             GFP_KERNEL,
         )?;
-        Ok(Self { file, disk })
+        Ok(Self {
+            file,
+            disk,
+            throttle,
+        })
     }
 }
 
@@ -182,6 +205,8 @@ fn tag_set_config(config: &Config) -> TagSetConfig {
             | Flags::SharedTags.only_if(config.shared_tag_bitmap)
             // Writes to memory allocate pages.
             | Flags::Blocking.only_if(config.blocking || config.memory_backed),
+        // Should it have gone offline, it is no better than any other.
+        node: config.home_node.and_then(Node::online).unwrap_or(Node::ANY),
         timeout: TIMEOUT_MS,
     }
 }

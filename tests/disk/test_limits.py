@@ -105,6 +105,13 @@ def test_requests_that_queues_share(shared, null_disk):
     assert (time.monotonic() - begin >= alone) == bool(shared)
 
 
+@pytest.mark.parametrize(("per_node", "queues"), [(0, 2), (1, 1)])
+def test_queues_of_nodes(per_node, queues, null_disk):
+    """The guest has one NUMA node."""
+    device = null_disk(size=16, submit_queues=2, use_per_node_hctx=per_node, home_node=0)
+    assert len(list((Path("/sys/block") / device.name / "mq").iterdir())) == queues
+
+
 @pytest.mark.parametrize(
     "attributes",
     [

@@ -25,6 +25,7 @@
 mod batch;
 mod gen_disk;
 mod hctx;
+mod idle_request;
 mod operations;
 mod queues;
 mod request;
@@ -43,6 +44,10 @@ pub use self::{
         Hctx,
         HctxType, //
     },
+    idle_request::{
+        IdleRequest,
+        Rejected, //
+    },
     operations::{
         Operations,
         TimeoutAction, //
@@ -54,8 +59,6 @@ pub use self::{
     request::{
         Command,
         ExpiredRequest,
-        IdleRequest,
-        Rejected,
         Request, //
     },
     request_list::RequestList,

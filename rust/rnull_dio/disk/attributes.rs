@@ -2,6 +2,9 @@
 
 //! The attributes of a disk, a line each: type, limits, default and documentation.
 
+#[cfg(CONFIG_KUNIT = "y")]
+mod tests;
+
 use kernel::{
     fmt,
     page::PAGE_SIZE,
@@ -9,9 +12,12 @@ use kernel::{
     str::BStr, //
 };
 
-use kernel_ext::block::{
-    mq::QueueCounts,
-    SECTOR_SHIFT, //
+use kernel_ext::{
+    block::{
+        mq::QueueCounts,
+        SECTOR_SHIFT, //
+    },
+    numa::online_nodes, //
 };
 
 use crate::named::{
@@ -34,6 +40,9 @@ pub(super) const SECTORS: Limits = Limits::Range(0, MAX_SIZE_MIB << 11);
 /// Limit of `completion_nsec`: 10 s, because power-off waits for it, and tasks that wait much longer
 /// are reported as hung.
 const MAX_COMPLETION_NSEC: u64 = 10_000_000_000;
+
+/// Limit of `mbps`, as in null_blk.
+const MAX_MBPS: u64 = 40 << 10;
 
 /// Limit of `hw_queue_depth`, that of blk-mq.
 const MAX_QUEUE_DEPTH: u64 = 10240;
@@ -171,8 +180,13 @@ attributes! {
         irqmode: IrqMode = IrqMode::None, Limits::Range(0, 2);
         /// Time in ns from submission to completion, if ``irqmode`` is 2.
         completion_nsec: u64 = 10_000, Limits::Range(0, MAX_COMPLETION_NSEC);
+        /// Limit of the MiB that are read and written in a second. 0: none.
+        mbps: u32 = 0, Limits::Range(0, MAX_MBPS);
         /// Hardware queues for I/O that is not polled.
         submit_queues: u32 = 1, Limits::UpToCpus(1);
+        /// Whether there is a hardware queue for each NUMA node that is online, whatever
+        /// ``submit_queues`` is.
+        use_per_node_hctx: bool = false, Limits::Flag;
         /// Hardware queues for polled I/O.
         poll_queues: u32 = 0, Limits::UpToCpus(0);
         /// Requests of each hardware queue.
@@ -180,6 +194,8 @@ attributes! {
         /// Whether all hardware queues share one set of requests, ``hw_queue_depth`` in
         /// all.
         shared_tag_bitmap: bool = false, Limits::Flag;
+        /// The NUMA node where the memory of requests and queues is allocated. -1: any.
+        home_node: Option<u32> = None, Limits::Node;
         /// Whether the disk starts without an I/O scheduler, also if it has one hardware
         /// queue.
         no_sched: bool = true, Limits::Flag;
@@ -235,7 +251,11 @@ impl Config {
     /// Returns the hardware queues.
     pub(super) fn queues(&self) -> QueueCounts {
         QueueCounts {
-            default: self.submit_queues,
+            default: if self.use_per_node_hctx {
+                online_nodes()
+            } else {
+                self.submit_queues
+            },
             read: 0,
             poll: self.poll_queues,
         }
@@ -254,132 +274,4 @@ pub(crate) fn show_attributes(f: &mut fmt::Formatter<'_>) -> fmt::Result {
         }
     }
     Ok(())
-}
-
-#[kunit_tests(rnull_dio_disk_attributes)]
-mod tests {
-    use super::*;
-
-    fn set(attribute: Attribute, text: &str) -> Result<Config> {
-        let mut config = Config::default();
-        config.set(attribute, BStr::from_bytes(text.as_bytes()))?;
-        Ok(config)
-    }
-
-    fn shown(config: &Config, attribute: Attribute) -> Result<([u8; 32], usize)> {
-        let mut buf = [0; 32];
-        let mut f = kernel::str::Formatter::new(&mut buf);
-        config.show(attribute, &mut f)?;
-        let len = f.bytes_written();
-        Ok((buf, len))
-    }
-
-    #[test]
-    fn good_values_are_shown_as_set() -> Result {
-        for (attribute, text) in [
-            (Attribute::size, "1"),
-            (Attribute::size, "8796093022207"),
-            (Attribute::blocksize, "512"),
-            (Attribute::blocksize, "2048"),
-            (Attribute::max_sectors, "0"),
-            (Attribute::max_sectors, "8388607"),
-            (Attribute::virt_boundary, "1"),
-            (Attribute::queue_mode, "2"),
-            (Attribute::blocking, "1"),
-            (Attribute::shared_tag_bitmap, "1"),
-            (Attribute::no_sched, "0"),
-            (Attribute::rotational, "1"),
-            (Attribute::memory_backed, "1"),
-            (Attribute::irqmode, "0"),
-            (Attribute::irqmode, "1"),
-            (Attribute::irqmode, "2"),
-            (Attribute::completion_nsec, "0"),
-            (Attribute::completion_nsec, "10000000000"),
-            (Attribute::submit_queues, "1"),
-            (Attribute::poll_queues, "0"),
-            (Attribute::poll_queues, "1"),
-            (Attribute::hw_queue_depth, "1"),
-            (Attribute::hw_queue_depth, "10240"),
-            (Attribute::write_cache, "1"),
-            (Attribute::fua, "1"),
-            (Attribute::badblocks_once, "1"),
-            (Attribute::badblocks_partial_io, "1"),
-            (Attribute::discard, "1"),
-        ] {
-            let config = set(attribute, text)?;
-            let (buf, len) = shown(&config, attribute)?;
-            assert_eq!(&buf[..len], text.as_bytes());
-        }
-        Ok(())
-    }
-
-    #[test]
-    fn nonsense_is_refused() {
-        for (attribute, text) in [
-            (Attribute::size, "0"),
-            (Attribute::size, "-1"),
-            (Attribute::size, "many"),
-            (Attribute::size, ""),
-            (Attribute::size, "8796093022208"),
-            (Attribute::size, "99999999999999999999"),
-            (Attribute::blocksize, "0"),
-            (Attribute::blocksize, "256"),
-            (Attribute::blocksize, "513"),
-            (Attribute::max_sectors, "1"),
-            (Attribute::max_sectors, "8388608"),
-            (Attribute::queue_mode, "0"),
-            (Attribute::queue_mode, "1"),
-            (Attribute::queue_mode, "3"),
-            (Attribute::badblocks, "1"),
-            (Attribute::power, "1"),
-            (Attribute::blocksize, "512 4096"),
-            (Attribute::rotational, "2"),
-            (Attribute::memory_backed, "maybe"),
-            (Attribute::irqmode, "3"),
-            (Attribute::irqmode, "-1"),
-            (Attribute::completion_nsec, "10000000001"),
-            (Attribute::submit_queues, "0"),
-            (Attribute::submit_queues, "100000"),
-            (Attribute::poll_queues, "100000"),
-            (Attribute::hw_queue_depth, "0"),
-            (Attribute::hw_queue_depth, "10241"),
-            (Attribute::write_cache, ""),
-            (Attribute::fua, "-"),
-            (Attribute::discard, "x"),
-        ] {
-            assert_eq!(set(attribute, text).err(), Some(EINVAL));
-        }
-    }
-
-    #[test]
-    fn prefixes_and_words_are_understood() -> Result {
-        assert_eq!(set(Attribute::blocksize, "0x200")?.blocksize, 512);
-        assert!(set(Attribute::discard, "on")?.discard);
-        assert!(!set(Attribute::discard, "off")?.discard);
-        assert!(set(Attribute::discard, "y")?.discard);
-        Ok(())
-    }
-
-    #[test]
-    fn a_config_is_checked_as_a_whole() {
-        assert_eq!(Config::default().check(), Ok(()));
-        for (config, attribute) in [
-            (
-                Config {
-                    submit_queues: 0,
-                    ..Config::default()
-                },
-                Attribute::submit_queues,
-            ),
-            (
-                Config {
-                    blocksize: 513,
-                    ..Config::default()
-                },
-                Attribute::blocksize,
-            ),
-        ] {
-            assert_eq!(config.check().map_err(|it| it.attribute), Err(attribute));
-        }
-    }
 }

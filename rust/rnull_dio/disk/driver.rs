@@ -46,6 +46,7 @@ use super::{
         Counters, //
     },
     storage::Storage,
+    throttle::Throttle,
     value::IrqMode, //
 };
 
@@ -60,6 +61,7 @@ pub(super) struct QueueData {
     blocksize: u32,
     badblocks_once: bool,
     badblocks_partial_io: bool,
+    throttle: Option<Arc<Throttle>>,
     storage: Arc<Storage>,
     counters: Arc<Counters>,
 }
@@ -76,35 +78,52 @@ pub(super) struct HwData {
     parked: SpinLock<RequestList<NullDisk>>,
 }
 
-/// The data of a request: the `blk_status_t` that it is going to end with.
+/// The data of a request.
 ///
-/// Only the owner of the request writes and reads it. Relaxed ordering is enough, because passing the
-/// ownership orders the accesses.
-pub(super) struct RequestData(Atomic<u32>);
+/// Relaxed ordering is enough, because passing the ownership of the request orders the accesses.
+pub(super) struct RequestData {
+    /// The `blk_status_t` that it is going to end with. Only the owner writes and reads it.
+    result: Atomic<u32>,
+    /// When the medium of a throttled disk has transferred it, in the time of that.
+    end: Atomic<i64>,
+}
 
 impl RequestData {
     #[inline]
     fn set(&self, result: BlkResult) {
-        self.0.store(u32::from(BlkError::into_raw(result)), Relaxed);
+        self.result
+            .store(u32::from(BlkError::into_raw(result)), Relaxed);
     }
 
     #[inline]
     fn get(&self) -> BlkResult {
         // CAST: It was made from a `blk_status_t`, which has 8 bits.
-        BlkError::from_raw(self.0.load(Relaxed) as u8)
+        BlkError::from_raw(self.result.load(Relaxed) as u8)
     }
 }
 
 impl QueueData {
-    pub(super) fn new(config: &Config, storage: Arc<Storage>, counters: Arc<Counters>) -> Self {
+    pub(super) fn new(
+        config: &Config,
+        storage: Arc<Storage>,
+        throttle: Option<Arc<Throttle>>,
+        counters: Arc<Counters>,
+    ) -> Self {
+        let (irqmode, delay) = match config.irqmode {
+            IrqMode::Timer => (IrqMode::Timer, config.completion_nsec),
+            // A request ends when the medium has transferred it.
+            _ if throttle.is_some() => (IrqMode::Timer, 0),
+            other => (other, 0),
+        };
         Self {
-            irqmode: config.irqmode,
+            irqmode,
             // CAST: The configuration limits it to 10 s.
-            delay: Delta::from_nanos(config.completion_nsec as i64),
+            delay: Delta::from_nanos(delay as i64),
             memory_backed: config.memory_backed,
             blocksize: config.blocksize,
             badblocks_once: config.badblocks_once,
             badblocks_partial_io: config.badblocks_partial_io,
+            throttle,
             storage,
             counters,
         }
@@ -116,6 +135,21 @@ impl QueueData {
         if rq.is_fua() {
             self.counters.inc(Counter::Fua);
         }
+    }
+
+    /// Returns how long the medium still transfers a request, if it has a limit.
+    #[inline]
+    fn transfer_time(&self, data: &RequestData) -> Delta {
+        match &self.throttle {
+            Some(throttle) => throttle.until(data.end.load(Relaxed)),
+            None => Delta::ZERO,
+        }
+    }
+
+    /// Returns whether the medium has not transferred a request yet.
+    #[inline]
+    fn is_early(&self, data: &RequestData) -> bool {
+        !self.transfer_time(data).is_zero()
     }
 
     /// Carries out the request, and returns what it has to end with.
@@ -211,7 +245,10 @@ impl Operations for NullDisk {
     }
 
     fn new_request_data() -> impl PinInit<RequestData, Error> {
-        Ok(RequestData(Atomic::new(0)))
+        Ok(RequestData {
+            result: Atomic::new(0),
+            end: Atomic::new(0),
+        })
     }
 
     #[inline]
@@ -221,6 +258,13 @@ impl Operations for NullDisk {
         _is_last: bool,
     ) -> Result<(), Rejected<'a, Self>> {
         let disk = hctx.queue_data();
+        if let Some(throttle) = &disk.throttle {
+            // Before it is started: the block layer keeps a request that is too early.
+            match throttle.transfer(rq.transferred_bytes()) {
+                Some(end) => rq.data().end.store(end, Relaxed),
+                None => return Err(rq.busy(false)),
+            }
+        }
         let rq = rq.start();
         disk.count(&rq);
         // Not where the request ends, because only here may a write sleep for memory.
@@ -239,7 +283,8 @@ impl Operations for NullDisk {
             }
             IrqMode::Timer => {
                 rq.data().set(result);
-                rq.start_timer(disk.delay);
+                let delay = disk.delay + disk.transfer_time(&rq.data());
+                rq.start_timer(delay);
             }
         }
         Ok(())
@@ -253,18 +298,29 @@ impl Operations for NullDisk {
     fn poll(hctx: Hctx<'_, Self>, mut batch: IoCompBatch<'_>) -> u32 {
         // Take all of them, so that they are ended without the lock.
         let mut done = core::mem::take(&mut *hctx.data().parked.lock());
+        let mut early = RequestList::new();
         let mut nr = 0;
         while let Some(rq) = done.pop() {
+            if hctx.queue_data().is_early(&rq.data()) {
+                early.push_tail(rq);
+                continue;
+            }
             let result = rq.data().get();
             hctx.queue_data().counters.inc(Counter::Polled);
             rq.end_batched(&mut batch, result);
             nr += 1;
+        }
+        while let Some(rq) = early.pop() {
+            hctx.data().parked.lock().push_tail(rq);
         }
         nr
     }
 
     fn timeout(rq: &ExpiredRequest<'_, Self>) -> TimeoutAction {
         let hctx = rq.hctx();
+        if hctx.queue_data().is_early(&rq.data()) {
+            return TimeoutAction::ResetTimer;
+        }
         let forgotten = hctx.data().parked.lock().remove(rq);
         match forgotten {
             Some(rq) => {

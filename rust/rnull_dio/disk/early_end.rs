@@ -41,6 +41,7 @@ use kernel_ext::{
         BdevFile, //
     },
     context::MayIo,
+    numa::Node,
     workqueue::{
         IoWork,
         IoWorkItem,
@@ -166,6 +167,7 @@ fn disk<const BLOCKING: bool>() -> Result<GenDisk<EarlyEnd<BLOCKING>>> {
         },
         queue_depth: 4,
         flags: Flags::Blocking.only_if(BLOCKING),
+        node: Node::ANY,
         timeout: 0,
     };
     GenDiskBuilder::new().capacity_sectors(8).build(

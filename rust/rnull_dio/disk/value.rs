@@ -14,7 +14,10 @@ use kernel::{
     }, //
 };
 
-use kernel_ext::block::SECTOR_SHIFT;
+use kernel_ext::{
+    block::SECTOR_SHIFT,
+    numa::Node, //
+};
 
 use crate::named::{
     named_enum,
@@ -34,6 +37,8 @@ pub(super) enum Limits {
     ZeroOr(u64, u64),
     /// From a number to the number of CPUs.
     UpToCpus(u64),
+    /// The number of a NUMA node.
+    Node,
     /// A size of blocks.
     BlockSize,
     /// No number, but this.
@@ -49,6 +54,7 @@ impl Limits {
             Self::Range(min, max) => (min..=max).contains(&value),
             Self::ZeroOr(min, max) => value == 0 || (min..=max).contains(&value),
             Self::UpToCpus(min) => (min..=u64::from(nr_cpu_ids())).contains(&value),
+            Self::Node => u32::try_from(value).is_ok_and(|it| Node::online(it).is_some()),
             // CAST: From at most 64 bits to 64.
             Self::BlockSize => {
                 value.is_power_of_two() && (1 << SECTOR_SHIFT..=PAGE_SIZE as u64).contains(&value)
@@ -66,6 +72,7 @@ impl fmt::Display for Limits {
             Self::Range(min, max) => write!(f, "{min} to {max}"),
             Self::ZeroOr(min, max) => write!(f, "0, or {min} to {max}"),
             Self::UpToCpus(min) => write!(f, "{min} to the number of CPUs"),
+            Self::Node => f.write_str("-1, or the number of a NUMA node that is online"),
             Self::BlockSize => write!(
                 f,
                 "a power of two from {} to the size of a page",
@@ -118,6 +125,28 @@ impl Value for u32 {
 
     fn is_within(&self, limits: Limits) -> bool {
         limits.allow((*self).into())
+    }
+}
+
+/// The number of a NUMA node, -1 if there is none.
+impl Value for Option<u32> {
+    fn parse(text: &BStr, limits: Limits) -> Result<Self> {
+        if &**text == b"-1" {
+            Ok(None)
+        } else {
+            u32::parse(text, limits).map(Some)
+        }
+    }
+
+    fn show(&self, f: &mut dyn fmt::Write) -> fmt::Result {
+        match self {
+            Some(number) => number.show(f),
+            None => f.write_str("-1"),
+        }
+    }
+
+    fn is_within(&self, limits: Limits) -> bool {
+        self.as_ref().is_none_or(|number| number.is_within(limits))
     }
 }
 

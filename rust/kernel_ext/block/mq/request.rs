@@ -36,7 +36,7 @@ use super::{
 #[pin_data]
 pub(super) struct Pdu<T: Operations> {
     #[pin]
-    data: T::RequestData,
+    pub(super) data: T::RequestData,
     #[pin]
     pub(super) timer: T::Timer,
 }
@@ -90,9 +90,10 @@ pub enum Command {
 }
 
 impl Command {
+    /// Returns the operation of a request with these `cmd_flags`.
     #[inline]
-    fn from_raw(raw: u32) -> Self {
-        match raw {
+    pub(super) fn of(flags: u32) -> Self {
+        match flags & bindings::EXT_REQ_OP_MASK {
             bindings::req_op_REQ_OP_READ => Self::Read,
             bindings::req_op_REQ_OP_WRITE => Self::Write,
             bindings::req_op_REQ_OP_FLUSH => Self::Flush,
@@ -101,86 +102,6 @@ impl Command {
             bindings::req_op_REQ_OP_WRITE_ZEROES => Self::WriteZeroes,
             other => Self::Other(other),
         }
-    }
-}
-
-/// A request that the driver was handed and has not started.
-///
-/// The lifetime stands for one call of [`Operations::queue_rq`]: it ties what that returns to the
-/// request that it was given, and keeps the request from leaving it.
-///
-/// # Invariants
-///
-/// - `self.0` is a request of `T`, initialized by `init_request`, owned by `self`, and not started.
-/// - `'a` is used for no other request.
-pub struct IdleRequest<'a, T: Operations>(
-    NonNull<bindings::request>,
-    // Invariant in `'a`, so that no other lifetime can be made to fit.
-    PhantomData<fn(&'a T) -> &'a T>,
-);
-
-impl<'a, T: Operations> IdleRequest<'a, T> {
-    /// # Safety
-    ///
-    /// The type invariants must hold for `rq`, the ownership of which is passed.
-    #[inline]
-    pub(super) unsafe fn from_raw(rq: *mut bindings::request) -> Self {
-        // INVARIANT: By the safety requirements of this function.
-        // SAFETY: A request is not at NULL.
-        Self(unsafe { NonNull::new_unchecked(rq) }, PhantomData)
-    }
-
-    /// Starts the request, and with it the timeout of the block layer.
-    #[inline]
-    pub fn start(self) -> Request<T> {
-        let rq = ManuallyDrop::new(self).0;
-        // SAFETY: By the type invariant.
-        unsafe { bindings::blk_mq_start_request(rq.as_ptr()) };
-        // INVARIANT: Owned by the type invariant of `IdleRequest`, and started now.
-        Request(rq, PhantomData)
-    }
-
-    /// Returns the request to the block layer because of a lack of resources.
-    ///
-    /// The block layer tries again after a short time or, if `in_flight` is set, when another
-    /// request of this driver ends.
-    pub fn busy(self, in_flight: bool) -> Rejected<'a, T> {
-        self.fail(if in_flight {
-            BlkError::DEV_RESOURCE
-        } else {
-            BlkError::RESOURCE
-        })
-    }
-
-    /// Returns the request to the block layer, which ends it with `error`, or tries again later if
-    /// that is [`BlkError::RESOURCE`] or [`BlkError::DEV_RESOURCE`].
-    pub fn fail(self, error: BlkError) -> Rejected<'a, T> {
-        Rejected { rq: self, error }
-    }
-}
-
-impl<T: Operations> Drop for IdleRequest<'_, T> {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariant `self` owns the request; requests that were not started may
-        // be ended as well.
-        unsafe {
-            bindings::blk_mq_end_request(self.0.as_ptr(), BlkError::into_raw(Err(BlkError::IOERR)))
-        };
-    }
-}
-
-/// A request that [`Operations::queue_rq`] returns to the block layer.
-#[must_use = "a rejected request must be returned from queue_rq()"]
-pub struct Rejected<'a, T: Operations> {
-    rq: IdleRequest<'a, T>,
-    error: BlkError,
-}
-
-impl<T: Operations> Rejected<'_, T> {
-    /// Passes the request to the block layer, which must get the returned error from `queue_rq`.
-    pub(super) fn into_error(self) -> BlkError {
-        let _ = ManuallyDrop::new(self.rq);
-        self.error
     }
 }
 
@@ -221,7 +142,7 @@ impl<T: Operations> Request<T> {
     /// Returns the operation.
     #[inline]
     pub fn command(&self) -> Command {
-        Command::from_raw(self.flags() & bindings::EXT_REQ_OP_MASK)
+        Command::of(self.flags())
     }
 
     /// Returns whether the data must be durable when the request ends.

@@ -17,6 +17,8 @@ use kernel::{
     types::Opaque, //
 };
 
+use crate::numa::Node;
+
 use super::{
     operations::OperationsVTable,
     queues::Queues,
@@ -67,6 +69,8 @@ pub struct TagSetConfig {
     pub queue_depth: u32,
     /// The properties.
     pub flags: Flags,
+    /// Where the memory of the requests and queues is allocated.
+    pub node: Node,
     /// The time in ms after which [`Operations::timeout`] is called. 0 for the default, 30 s.
     pub timeout: Msecs,
 }
@@ -93,6 +97,7 @@ impl TagSetConfig {
 /// ```
 /// # use kernel::{prelude::*, sync::Arc};
 /// # use kernel_ext::block::mq::{Flags, Operations, QueueCounts, TagSet, TagSetConfig};
+/// # use kernel_ext::numa::Node;
 /// fn tag_set<T: Operations>() -> Result<Arc<TagSet<T>>> {
 ///     let config = TagSetConfig {
 ///         queues: QueueCounts {
@@ -102,6 +107,7 @@ impl TagSetConfig {
 ///         },
 ///         queue_depth: 64,
 ///         flags: Flags::Blocking | Flags::NoDefaultScheduler,
+///         node: Node::ANY,
 ///         timeout: 0,
 ///     };
 ///     Arc::pin_init(TagSet::new(config), GFP_KERNEL)
@@ -158,7 +164,7 @@ impl<T: Operations> TagSet<T> {
             nr_hw_queues: config.queues.total().ok_or(EINVAL)?,
             queue_depth: config.queue_depth,
             cmd_size: u32::try_from(size_of::<Pdu<T>>())?,
-            numa_node: bindings::NUMA_NO_NODE,
+            numa_node: config.node.into_raw(),
             timeout: u32::try_from(msecs_to_jiffies(config.timeout))?,
             flags: config.flags.0,
             driver_data: queues.cast_mut().cast(),

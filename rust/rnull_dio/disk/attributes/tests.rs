@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Tests of attributes: their values, and which go together.
+
+use super::*;
+
+#[kunit_tests(rnull_dio_disk_attributes)]
+mod attributes {
+    use super::*;
+
+    fn set(attribute: Attribute, text: &str) -> Result<Config> {
+        let mut config = Config::default();
+        config.set(attribute, BStr::from_bytes(text.as_bytes()))?;
+        Ok(config)
+    }
+
+    fn shown(config: &Config, attribute: Attribute) -> Result<([u8; 32], usize)> {
+        let mut buf = [0; 32];
+        let mut f = kernel::str::Formatter::new(&mut buf);
+        config.show(attribute, &mut f)?;
+        let len = f.bytes_written();
+        Ok((buf, len))
+    }
+
+    #[test]
+    fn good_values_are_shown_as_set() -> Result {
+        for (attribute, text) in [
+            (Attribute::size, "1"),
+            (Attribute::size, "8796093022207"),
+            (Attribute::blocksize, "512"),
+            (Attribute::blocksize, "2048"),
+            (Attribute::max_sectors, "0"),
+            (Attribute::max_sectors, "8388607"),
+            (Attribute::virt_boundary, "1"),
+            (Attribute::queue_mode, "2"),
+            (Attribute::blocking, "1"),
+            (Attribute::mbps, "40960"),
+            (Attribute::shared_tag_bitmap, "1"),
+            (Attribute::no_sched, "0"),
+            (Attribute::use_per_node_hctx, "1"),
+            (Attribute::home_node, "-1"),
+            (Attribute::home_node, "0"),
+            (Attribute::rotational, "1"),
+            (Attribute::memory_backed, "1"),
+            (Attribute::irqmode, "0"),
+            (Attribute::irqmode, "1"),
+            (Attribute::irqmode, "2"),
+            (Attribute::completion_nsec, "0"),
+            (Attribute::completion_nsec, "10000000000"),
+            (Attribute::submit_queues, "1"),
+            (Attribute::poll_queues, "0"),
+            (Attribute::poll_queues, "1"),
+            (Attribute::hw_queue_depth, "1"),
+            (Attribute::hw_queue_depth, "10240"),
+            (Attribute::write_cache, "1"),
+            (Attribute::fua, "1"),
+            (Attribute::badblocks_once, "1"),
+            (Attribute::badblocks_partial_io, "1"),
+            (Attribute::discard, "1"),
+        ] {
+            let config = set(attribute, text)?;
+            let (buf, len) = shown(&config, attribute)?;
+            assert_eq!(&buf[..len], text.as_bytes());
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for (attribute, text) in [
+            (Attribute::size, "0"),
+            (Attribute::size, "-1"),
+            (Attribute::size, "many"),
+            (Attribute::size, ""),
+            (Attribute::size, "8796093022208"),
+            (Attribute::size, "99999999999999999999"),
+            (Attribute::blocksize, "0"),
+            (Attribute::blocksize, "256"),
+            (Attribute::blocksize, "513"),
+            (Attribute::max_sectors, "1"),
+            (Attribute::max_sectors, "8388608"),
+            (Attribute::queue_mode, "0"),
+            (Attribute::queue_mode, "1"),
+            (Attribute::queue_mode, "3"),
+            (Attribute::mbps, "40961"),
+            (Attribute::home_node, "-2"),
+            (Attribute::home_node, "100000"),
+            (Attribute::home_node, "4294967295"),
+            (Attribute::badblocks, "1"),
+            (Attribute::power, "1"),
+            (Attribute::blocksize, "512 4096"),
+            (Attribute::rotational, "2"),
+            (Attribute::memory_backed, "maybe"),
+            (Attribute::irqmode, "3"),
+            (Attribute::irqmode, "-1"),
+            (Attribute::completion_nsec, "10000000001"),
+            (Attribute::submit_queues, "0"),
+            (Attribute::submit_queues, "100000"),
+            (Attribute::poll_queues, "100000"),
+            (Attribute::hw_queue_depth, "0"),
+            (Attribute::hw_queue_depth, "10241"),
+            (Attribute::write_cache, ""),
+            (Attribute::fua, "-"),
+            (Attribute::discard, "x"),
+        ] {
+            assert_eq!(set(attribute, text).err(), Some(EINVAL));
+        }
+    }
+
+    #[test]
+    fn prefixes_and_words_are_understood() -> Result {
+        assert_eq!(set(Attribute::blocksize, "0x200")?.blocksize, 512);
+        assert!(set(Attribute::discard, "on")?.discard);
+        assert!(!set(Attribute::discard, "off")?.discard);
+        assert!(set(Attribute::discard, "y")?.discard);
+        Ok(())
+    }
+
+    #[test]
+    fn a_config_is_checked_as_a_whole() {
+        assert_eq!(Config::default().check(), Ok(()));
+        for (config, attribute) in [
+            (
+                Config {
+                    submit_queues: 0,
+                    ..Config::default()
+                },
+                Attribute::submit_queues,
+            ),
+            (
+                Config {
+                    blocksize: 513,
+                    ..Config::default()
+                },
+                Attribute::blocksize,
+            ),
+        ] {
+            assert_eq!(config.check().map_err(|it| it.attribute), Err(attribute));
+        }
+    }
+}
