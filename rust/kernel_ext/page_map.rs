@@ -95,6 +95,13 @@ impl MappedPage<'_> {
         self.0.as_ptr()
     }
 
+    /// Copies a whole page here.
+    pub fn copy_from(&self, page: &MappedPage<'_>) {
+        // SAFETY: By the type invariants both pages are there. A race with other copies is one
+        // between C functions on memory that Rust has no reference to.
+        unsafe { bindings::ext_memcpy_page(self.as_raw(), 0, page.as_raw(), 0, PAGE_SIZE) };
+    }
+
     /// Writes zeroes.
     ///
     /// # Errors
@@ -221,6 +228,13 @@ impl PageMap {
             // SAFETY: May be called wherever sleeping is allowed.
             unsafe { bindings::ext_cond_resched() };
         }
+    }
+
+    /// Returns the first index from `index` on where there is a page. Any context.
+    ///
+    /// The page may be erased before the caller uses the index.
+    pub fn first_from(&self, mut index: usize) -> Option<usize> {
+        self.find(&mut index, usize::MAX).map(|_| index)
     }
 
     /// Returns how many pages there are. Not exact while pages come and go.

@@ -7,12 +7,15 @@
 
 #[macro_use]
 mod attributes;
+mod cache;
 pub(crate) mod configfs;
 mod counters;
 mod device;
 mod driver;
 #[cfg(CONFIG_KUNIT = "y")]
 mod early_end;
+mod medium;
+mod pages;
 mod storage;
 mod throttle;
 mod value;
@@ -57,6 +60,7 @@ use self::{
         NullDisk,
         QueueData, //
     },
+    medium::Medium,
     throttle::Throttle, //
 };
 
@@ -82,8 +86,8 @@ const MAX_RANGE_SECTORS: u32 = u32::MAX >> SECTOR_SHIFT;
 
 /// A null disk that is in the system.
 ///
-/// Its drop removes it and waits for the I/O in flight. May sleep.
-#[cfg_attr(not(CONFIG_KUNIT = "y"), expect(dead_code))]
+/// Its drop removes it and waits for the I/O in flight. If it has a volatile cache, that is a power
+/// cut: nothing is written back before. May sleep.
 pub(crate) struct Disk {
     // Dropped first, so that a disk of the same name finds no file when this one is gone.
     file: Pin<KBox<File<Stats>>>,
@@ -93,6 +97,10 @@ pub(crate) struct Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
+        if self.file.medium.is_volatile() {
+            // What is written from now on would be lost, or be durable without a flush.
+            self.disk.mark_dead();
+        }
         // The removal of the disk waits for what the block layer has kept.
         if let Some(throttle) = &self.throttle {
             throttle.lift();
@@ -103,7 +111,7 @@ impl Drop for Disk {
 /// What the file in debugfs shows.
 struct Stats {
     counters: Arc<Counters>,
-    storage: Arc<Storage>,
+    medium: Arc<Medium>,
 }
 
 impl Disk {
@@ -119,14 +127,15 @@ impl Disk {
     ) -> Result<Self> {
         let counters = Arc::new(Counters::new()?, GFP_KERNEL)?;
         let tag_set = Arc::pin_init(TagSet::new(tag_set_config(config)), GFP_KERNEL)?;
+        let medium = Arc::new(Medium::new(config, storage)?, GFP_KERNEL)?;
         let throttle = match config.mbps {
             0 => None,
             rate => Some(Arc::new(Throttle::new(rate), GFP_KERNEL)?),
         };
-        let data = QueueData::new(config, storage.clone(), throttle.clone(), counters.clone());
+        let data = QueueData::new(config, medium.clone(), throttle.clone(), counters.clone());
         let disk = builder(config)?.build(name, tag_set, KBox::new(data, GFP_KERNEL)?)?;
 
-        let stats = Stats { counters, storage };
+        let stats = Stats { counters, medium };
         let dir = debugfs.subdir(name);
         let file = KBox::pin_init(
             dir.read_callback_file(c"counters", stats, Stats::show),
@@ -179,7 +188,7 @@ impl Disk {
 
     /// Returns the data and bad sectors.
     pub(crate) fn storage(&self) -> &Storage {
-        &self.file.storage
+        self.file.medium.storage()
     }
 
     /// Returns the counters.
@@ -191,7 +200,8 @@ impl Disk {
 impl Stats {
     fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.counters.show(f)?;
-        writeln!(f, "pages: {}", self.storage.pages())
+        writeln!(f, "pages: {}", self.medium.storage().pages())?;
+        writeln!(f, "cached_pages: {}", self.medium.cached_pages())
     }
 }
 
@@ -224,7 +234,7 @@ fn builder(config: &Config) -> Result<GenDiskBuilder> {
         .physical_block_size(config.blocksize)?
         .virt_boundary(config.virt_boundary)
         .rotational(config.rotational)
-        .write_cache(config.write_cache)
+        .write_cache(config.write_cache || config.cache_size > 0)
         .fua(config.fua)
         .max_hw_discard_sectors(if_set(config.discard))
         .max_write_zeroes_sectors(if_set(config.memory_backed)))

@@ -32,6 +32,7 @@ ATTRIBUTES = {
     "shared_tag_bitmap": ("0", "1", ["2", "maybe"]),
     "no_sched": ("1", "0", ["2", "maybe"]),
     "write_cache": ("0", "1", ["2", "maybe"]),
+    "cache_size": ("0", "1", ["-1", "x"]),
     "fua": ("0", "1", ["2", "maybe"]),
     "badblocks_once": ("0", "1", ["2", "maybe"]),
     "badblocks_partial_io": ("0", "1", ["2", "maybe"]),
@@ -97,6 +98,8 @@ def test_attributes(directory, attribute):
 def test_attributes_are_fixed_while_on(directory, attribute):
     _, good, bad = ATTRIBUTES[attribute]
     files.write(directory / attribute, good)
+    if attribute == "cache_size":
+        files.write(directory / "memory_backed", 1)
     files.write(directory / "power", 1)
     for value in (good, ATTRIBUTES[attribute][0], bad[0]):
         refused(directory / attribute, value, errno.EBUSY)

@@ -202,6 +202,10 @@ attributes! {
         /// Whether the disk says that it has a volatile write cache. If so, it gets
         /// flushes.
         write_cache: bool = false, Limits::Flag;
+        /// Size of a volatile write cache in MiB. What it has is written back by flushes
+        /// and to make room. To power the disk off is a power cut: what the cache has is
+        /// lost. 0: no cache. It needs ``memory_backed``, and means ``write_cache``.
+        cache_size: u64 = 0, Limits::Range(0, MAX_SIZE_MIB);
         /// Whether the disk says that it can write through its cache (FUA). Without
         /// ``write_cache`` it means nothing.
         fua: bool = false, Limits::Flag;
@@ -245,7 +249,19 @@ impl Config {
                 reason: "is beyond its limits",
             });
         }
+        if self.cache_size > 0 && !self.memory_backed {
+            return Err(Conflict {
+                attribute: Attribute::cache_size,
+                reason: "needs memory_backed",
+            });
+        }
         Ok(())
+    }
+
+    /// Returns how many pages the volatile cache has room for, 0 if there is none.
+    pub(super) fn cache_pages(&self) -> usize {
+        // CAST: From 64 bits to 64.
+        self.cache_size as usize * ((1 << 20) / PAGE_SIZE)
     }
 
     /// Returns the hardware queues.

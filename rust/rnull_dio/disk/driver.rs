@@ -45,7 +45,7 @@ use super::{
         Counter,
         Counters, //
     },
-    storage::Storage,
+    medium::Medium,
     throttle::Throttle,
     value::IrqMode, //
 };
@@ -62,7 +62,7 @@ pub(super) struct QueueData {
     badblocks_once: bool,
     badblocks_partial_io: bool,
     throttle: Option<Arc<Throttle>>,
-    storage: Arc<Storage>,
+    medium: Arc<Medium>,
     counters: Arc<Counters>,
 }
 
@@ -105,7 +105,7 @@ impl RequestData {
 impl QueueData {
     pub(super) fn new(
         config: &Config,
-        storage: Arc<Storage>,
+        medium: Arc<Medium>,
         throttle: Option<Arc<Throttle>>,
         counters: Arc<Counters>,
     ) -> Self {
@@ -124,7 +124,7 @@ impl QueueData {
             badblocks_once: config.badblocks_once,
             badblocks_partial_io: config.badblocks_partial_io,
             throttle,
-            storage,
+            medium,
             counters,
         }
     }
@@ -165,12 +165,11 @@ impl QueueData {
     #[inline]
     fn transfer(&self, rq: &Request<NullDisk>) -> BlkResult {
         match rq.command() {
-            // A flush has nothing to do, because the data are where they stay.
-            Command::Flush => return Ok(()),
+            Command::Flush => return self.medium.flush().map_err(to_blk_error),
             Command::Read | Command::Write | Command::Discard | Command::WriteZeroes => {}
             Command::SecureErase | Command::Other(_) => return Err(BlkError::NOTSUPP),
         }
-        if let Some(bad) = self.storage.first_bad(rq.sector(), rq.bytes()) {
+        if let Some(bad) = self.medium.storage().first_bad(rq.sector(), rq.bytes()) {
             return Err(self.hit(rq, bad));
         }
         // Otherwise a read leaves the memory of the reader as it is, as in null_blk.
@@ -181,11 +180,11 @@ impl QueueData {
     }
 
     fn copy(&self, rq: &Request<NullDisk>) -> Result {
-        let pos = rq.sector() << SECTOR_SHIFT;
+        let (pos, len) = (rq.sector() << SECTOR_SHIFT, u64::from(rq.bytes()));
         match rq.command() {
-            Command::Read => self.storage.read(pos, rq.dest()),
-            Command::Write => self.storage.write(pos, rq.source()),
-            _ => self.storage.zero(pos, u64::from(rq.bytes())),
+            Command::Read => self.medium.read(pos, rq.dest()),
+            Command::Write => self.medium.write(pos, len, rq.source(), rq.is_fua()),
+            _ => self.medium.zero(pos, len),
         }
     }
 
@@ -204,7 +203,7 @@ impl QueueData {
         if self.badblocks_once {
             // Fails only if the set is full and has changed meanwhile, so that the range is a part
             // of another one.
-            let _ = self.storage.bad().set_good(bad);
+            let _ = self.medium.storage().bad().set_good(bad);
         }
         BlkError::IOERR
     }
@@ -213,10 +212,14 @@ impl QueueData {
     fn copy_first(&self, rq: &Request<NullDisk>, bytes: u64) -> Result {
         let pos = rq.sector() << SECTOR_SHIFT;
         // CAST: A request has less than 4 GiB.
+        let first = bytes as usize;
         match rq.command() {
-            Command::Read => self.storage.read(pos, rq.dest().up_to(bytes as usize)),
-            Command::Write => self.storage.write(pos, rq.source().up_to(bytes as usize)),
-            _ => self.storage.zero(pos, bytes),
+            Command::Read => self.medium.read(pos, rq.dest().up_to(first)),
+            Command::Write => {
+                let source = rq.source().up_to(first);
+                self.medium.write(pos, bytes, source, rq.is_fua())
+            }
+            _ => self.medium.zero(pos, bytes),
         }
     }
 }

@@ -294,6 +294,14 @@ impl<T: Operations> GenDisk<T> {
         unsafe { BlockDevice::from_raw((*self.disk.as_ptr()).part0) }
     }
 
+    /// Fails all I/O that begins from now on, as if the device had been pulled out. May sleep.
+    ///
+    /// Otherwise the removal of the disk has its file system and its page cache written back before.
+    pub fn mark_dead(&self) {
+        // SAFETY: By the type invariant. The function may be called several times.
+        unsafe { bindings::blk_mark_disk_dead(self.disk.as_ptr()) };
+    }
+
     /// Returns the requests and hardware queues of the disk.
     pub fn tag_set(&self) -> &TagSet<T> {
         &self.tag_set

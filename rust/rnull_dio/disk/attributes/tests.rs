@@ -54,6 +54,7 @@ mod attributes {
             (Attribute::hw_queue_depth, "10240"),
             (Attribute::write_cache, "1"),
             (Attribute::fua, "1"),
+            (Attribute::cache_size, "1"),
             (Attribute::badblocks_once, "1"),
             (Attribute::badblocks_partial_io, "1"),
             (Attribute::discard, "1"),
@@ -133,6 +134,13 @@ mod attributes {
                     ..Config::default()
                 },
                 Attribute::blocksize,
+            ),
+            (
+                Config {
+                    cache_size: 1,
+                    ..Config::default()
+                },
+                Attribute::cache_size,
             ),
         ] {
             assert_eq!(config.check().map_err(|it| it.attribute), Err(attribute));
