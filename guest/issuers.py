@@ -38,11 +38,28 @@ class Synchronous:
             yield self.done.pop(0)
 
 
+class Commands(uring.Ring):
+    """Issues requests of a diofs by commands of io_uring."""
+
+    def queue_file(
+        self, opcode: int, fd: int, memory, pos: int, rw_flags: int = 0, user_data: int = 0
+    ) -> None:
+        command = {uring.READ_FILE: uring.READ, uring.WRITE_FILE: uring.WRITE}[opcode]
+        flags = {0: 0, os.RWF_DSYNC: uring.DSYNC}[rw_flags]
+        self.queue(command, fd, memory, pos, cmd_flags=flags, user_data=user_data)
+
+
+# By system calls that all file systems have
 ISSUERS = {
     "psync": Synchronous,
     "libaio": aio.Context,
     "io_uring": uring.Ring,
     "io_uring-polled": partial(uring.Ring, uring.IOPOLL),
+}
+
+ALL_ISSUERS = ISSUERS | {
+    "command": Commands,
+    "command-polled": partial(Commands, uring.IOPOLL),
 }
 
 Issuer = Synchronous | aio.Context | uring.Ring

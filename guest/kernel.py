@@ -2,6 +2,7 @@
 """The running kernel: its variant, its log, the module under test, leaks."""
 
 import contextlib
+import os
 import platform
 import time
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from guest import files, system
 
-MODULE = Path("/build/rnull_dio.ko")
+MODULE = Path(os.environ.get("MODULE", "/build/rnull_dio.ko"))
 
 # Debugging aids make such a kernel many times slower.
 IS_DEBUG = "-rnull-dio-test" in platform.release()

@@ -31,7 +31,7 @@ impl Node {
         let is_online = unsafe { bindings::ext_node_online(number) };
         // INVARIANT: It is online.
         // CAST: The number of a node is less than `MAX_NUMNODES`.
-        is_online.then(|| Self(number as c_int))
+        is_online.then_some(Self(number as c_int))
     }
 
     /// Returns the number, or `NUMA_NO_NODE`.

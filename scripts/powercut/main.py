@@ -13,10 +13,9 @@ import time
 from pathlib import Path
 
 from guest import devices, durable, filesystems, kernel, live, system
+from guest.issuers import ISSUERS
 
 KINDS = ("xfs", "ext4")
-ISSUERS = ("psync", "libaio", "io_uring", "io_uring-polled")
-
 # What the host keeps
 REPORT = Path("/results/acknowledged")
 
@@ -38,7 +37,8 @@ def write() -> None:
             durable.fill_with_stale_data(drive(kind))
             mount = stack.enter_context(filesystems.mainline(kind, drive(kind)))
             stack.enter_context(live.attached(mount, name=kind))
-            writers[kind] = stack.enter_context(durable.writing(mount, *ISSUERS))
+            writers[kind] = durable.of_every_kind(mount, *ISSUERS)
+            stack.enter_context(durable.writing(writers[kind]))
         system.wait_for(lambda: min(map(durable.writes, writers.values())) > WRITES, 120)
         REPORT.write_text(json.dumps({kind: durable.acknowledged(writers[kind]) for kind in KINDS}))
         with contextlib.suppress(AssertionError):

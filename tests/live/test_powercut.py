@@ -10,6 +10,7 @@ import random
 import pytest
 
 from guest import devices, durable, filesystems, kernel, live, logwrites, system
+from guest.issuers import ISSUERS
 
 SIZE = 320
 CUTS = 2
@@ -25,7 +26,8 @@ def test_every_state_of_the_device(fua, kind, null_disk):
     log = null_disk("log", memory_backed=1, size=2048, blocksize=512)
     states = []
     with logwrites.logged(disk, log) as device, live.on_device(kind, device) as mount:
-        with durable.writing(mount, "psync", "libaio", "io_uring") as writers:
+        writers = durable.of_every_kind(mount, "psync", "libaio", "io_uring")
+        with durable.writing(writers):
             while len(states) < 10 or durable.writes(writers) < 1000:
                 # What is durable before the mark is put into the log
                 states.append(durable.acknowledged(writers))
@@ -51,7 +53,8 @@ def test_a_drive_that_is_pulled_out_and_plugged_in(kind):
     spare = devices.spare_drive()
     durable.fill_with_stale_data(spare)
     with filesystems.mainline(kind, spare) as mount, live.attached(mount):
-        with durable.writing(mount, "psync", "libaio", "io_uring", "io_uring-polled") as writers:
+        writers = durable.of_every_kind(mount, *ISSUERS)
+        with durable.writing(writers):
             enough = 500 if kernel.IS_DEBUG else 2000
             system.wait_for(lambda: durable.writes(writers) > enough, 120)
             devices.pull_out_spare()

@@ -50,6 +50,10 @@ impl SyncRange {
 
     /// Makes the range of the file of `dio` durable.
     pub(super) fn sync<F: Files>(&self, dio: &EndedDio<Engine<F>>, io: &MayIo) -> Result {
+        // A build that does not sync exists for a test, which must see that writes are lost.
+        if cfg!(rnull_dio_skip_sync) {
+            return Ok(());
+        }
         dio.kiocb().sync_range(self.first, self.last, self.full, io)
     }
 }

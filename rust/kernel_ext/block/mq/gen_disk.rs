@@ -130,8 +130,7 @@ impl GenDiskBuilder {
     /// Sets whether the memory of a request must have no gap: a piece of it that does not begin, or
     /// does not end, at the boundary of a page is the first, or the last.
     pub fn virt_boundary(mut self, yes: bool) -> Self {
-        // CAST: From 64 bits to at least as many.
-        self.limits.virt_boundary_mask = if yes { PAGE_SIZE - 1 } else { 0 } as _;
+        self.limits.virt_boundary_mask = if yes { PAGE_SIZE - 1 } else { 0 };
         self
     }
 
