@@ -67,7 +67,7 @@ help:
 	@echo '  stress          - All kinds of I/O at once, on the test kernel, for MINUTES=10'
 	@echo '  deadlock        - A task that waits for its own writes, for ROUNDS=100000 rounds'
 	@echo '  powercut        - Durable writes, a guest that is stopped, and a check in another guest;'
-	@echo '                    and power cuts of null disks, CUTS=34 in each way'
+	@echo '                    and power cuts of null disks, CUTS=67 for each file system'
 	@echo '  programs        - Programs that use Linux AIO, MariaDB among them, with it by the kernel and the module'
 	@echo '  check           - rustfmt, clippy, checkpatch, shellcheck, ruff, Sphinx, checks in scripts/check'
 	@echo '  compare         - diofs and attached file systems beside XFS and ext4; needs an idle machine'

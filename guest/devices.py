@@ -73,6 +73,13 @@ def change_bad_blocks(device: Path, sign: str, pos: int, length: int) -> None:
     files.write(CONFIGFS / device.name / "badblocks", f"{sign}{first}-{last}")
 
 
+def requests(device: Path) -> int:
+    """Returns how many requests the block layer and the driver of a device have."""
+    tables = Path("/sys/kernel/debug/block", device.name).glob("hctx*/tags")
+    lines = [line for table in tables for line in table.read_text().splitlines()]
+    return sum(int(line.removeprefix("busy=")) for line in lines if line.startswith("busy="))
+
+
 def monitor(command: str, timeout: float = 60) -> None:
     """Has QEMU execute a command of its monitor, and waits for the reply."""
     before = MONITOR.read_text().count("\n") if MONITOR.exists() else 0

@@ -78,9 +78,6 @@ pub(crate) use self::{
     value::IrqMode, //
 };
 
-/// Time in ms after which a request that is not polled fails, as in null_blk.
-const TIMEOUT_MS: u32 = 5000;
-
 /// Limit of the sectors of a discard or a write of zeroes, whose bytes are counted by 32 bits.
 const MAX_RANGE_SECTORS: u32 = u32::MAX >> SECTOR_SHIFT;
 
@@ -97,13 +94,13 @@ pub(crate) struct Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        if self.file.medium.is_volatile() {
-            // What is written from now on would be lost, or be durable without a flush.
-            self.disk.mark_dead();
-        }
-        // The removal of the disk waits for what the block layer has kept.
+        // First, because all that follows waits for what the block layer has kept.
         if let Some(throttle) = &self.throttle {
             throttle.lift();
+        }
+        if self.file.medium.is_volatile() {
+            // Otherwise the removal would sync the file system, which a power cut does not.
+            self.disk.mark_dead();
         }
     }
 }
@@ -217,18 +214,15 @@ fn tag_set_config(config: &Config) -> TagSetConfig {
             | Flags::Blocking.only_if(config.blocking || config.memory_backed),
         // Should it have gone offline, it is no better than any other.
         node: config.home_node.and_then(Node::online).unwrap_or(Node::ANY),
-        timeout: TIMEOUT_MS,
+        timeout: driver::TIMEOUT_MS,
     }
 }
 
 fn builder(config: &Config) -> Result<GenDiskBuilder> {
     let if_set = |yes: bool| if yes { MAX_RANGE_SECTORS } else { 0 };
-    let builder = match config.max_sectors {
-        0 => GenDiskBuilder::new(),
-        sectors => GenDiskBuilder::new().max_hw_sectors(sectors)?,
-    };
 
-    Ok(builder
+    Ok(GenDiskBuilder::new()
+        .max_hw_sectors(config.request_sectors())?
         .capacity_sectors(config.size << (20 - SECTOR_SHIFT))
         .logical_block_size(config.blocksize)?
         .physical_block_size(config.blocksize)?

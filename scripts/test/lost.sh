@@ -7,7 +7,7 @@
 set -eu
 
 status=0
-FULL=1 MODULE=/build/$1/rnull_dio.ko python3 -m pytest -p no:cacheprovider -k 'flush and ext4' \
+FULL=1 CUTS=10 MODULE=/build/$1/rnull_dio.ko python3 -m pytest -p no:cacheprovider -k ext4 \
 	/src/tests/disk/test_power_cuts.py >/run/output || status=$?
 [ "$status" -eq 1 ] || { tail /run/output; exit 1; }
 grep -m 3 -E 'AssertionError: .*-(dsync|fdatasync): ' /run/output

@@ -3,6 +3,7 @@
 
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -33,11 +34,11 @@ def transfer(device, **options: object) -> float:
 @pytest.mark.parametrize("issuer", ISSUERS)
 def test_a_limit(issuer, irqmode, null_disk):
     disk = {"memory_backed": 1, "size": 16, "irqmode": irqmode, "poll_queues": 1}
+    without = transfer(null_disk("another", **disk), bs="64k", **ISSUERS[issuer])
     device = null_disk(**disk, mbps=RATE)
     took = transfer(device, bs="64k", **ISSUERS[issuer])
     assert took >= 2 * SECONDS
     # The medium is not idle while there are requests; the rest is the time of fio.
-    without = transfer(null_disk("another", **disk), bs="64k", **ISSUERS[issuer])
     assert took < 2 * SECONDS * 4 + without
     assert counters.disk(device)["timeout"] == 0
 
@@ -64,8 +65,15 @@ def test_power_off_does_not_wait_for_what_is_queued(null_disk):
         fio.command(device, rw="read", bs="1m", size="512m", ioengine="libaio", iodepth=200),
         stdout=subprocess.DEVNULL,
     )
-    system.wait_for(lambda: counters.disk(device)["read"] > 1)
+    system.wait_for(lambda: devices.requests(device) > 100)
     begin = time.monotonic()
     files.write(devices.CONFIGFS / device.name / "power", 0)
     assert time.monotonic() - begin < 15
     load.wait(60)
+
+
+def test_the_size_of_requests(null_disk):
+    """A request takes 10 s at most."""
+    device = null_disk(size=16, mbps=1)
+    limit = Path("/sys/block") / device.name / "queue/max_hw_sectors_kb"
+    assert files.read(limit) == str(10 << 10)

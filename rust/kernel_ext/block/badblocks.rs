@@ -21,8 +21,8 @@ use crate::bindings;
 
 /// A set of ranges of bad sectors.
 ///
-/// The set has room for as many ranges as fit into a page. Any context: readers use a sequence
-/// lock, and writers take a spinlock.
+/// The set has room for as many ranges as fit into a page. It may be read in any context: readers use
+/// a sequence lock. Writers take a spinlock.
 ///
 /// # Invariants
 ///
@@ -99,7 +99,7 @@ impl BadBlocks {
         }
     }
 
-    /// Marks sectors as good.
+    /// Marks sectors as good. Interrupts must be enabled: the C function enables them.
     ///
     /// # Errors
     ///

@@ -41,6 +41,9 @@ pub(super) const SECTORS: Limits = Limits::Range(0, MAX_SIZE_MIB << 11);
 /// are reported as hung.
 const MAX_COMPLETION_NSEC: u64 = 10_000_000_000;
 
+/// How long a request is transferred at most, because power-off waits for it.
+const MAX_TRANSFER_SECS: u64 = 10;
+
 /// Limit of `mbps`, as in null_blk.
 const MAX_MBPS: u64 = 40 << 10;
 
@@ -157,10 +160,12 @@ attributes! {
         size: u64 = 4096, Limits::Range(1, MAX_SIZE_MIB);
         /// Logical and physical block size in bytes.
         blocksize: u32 = 4096, Limits::BlockSize;
-        /// Limit of a request, in sectors of 512 bytes. 0: as many as it can have.
+        /// Limit of a request, in sectors of 512 bytes. 0: 8388607, of which the block
+        /// layer uses no more than ``queue/max_sectors_kb`` says.
         max_sectors: u32 = 0, Limits::ZeroOr(MIN_REQUEST_SECTORS, MAX_REQUEST_SECTORS);
-        /// Whether the memory of a request must not have a gap, as with NVMe: only its
-        /// beginning and its end may be within a page.
+        /// Whether the memory of a request must have no gap, as with NVMe: each piece of
+        /// it but the first must begin at the boundary of a page, and each but the last
+        /// must end at one.
         virt_boundary: bool = false, Limits::Flag;
         /// Whether the disk says that it rotates.
         rotational: bool = false, Limits::Flag;
@@ -168,8 +173,8 @@ attributes! {
         /// written. Otherwise writes go nowhere, and reads leave the memory of the
         /// reader as it is.
         memory_backed: bool = false, Limits::Flag;
-        /// The interface to the block layer. 2: blk-mq. Linux does not have those any
-        /// more that 0 and 1 stand for.
+        /// The interface to the block layer. 2: blk-mq. Linux no longer has the
+        /// interfaces 0 and 1.
         queue_mode: u32 = 2, Limits::Only(2);
         /// Whether requests are submitted in a context that may sleep. With
         /// ``memory_backed`` they always are.
@@ -180,7 +185,11 @@ attributes! {
         irqmode: IrqMode = IrqMode::None, Limits::Range(0, 2);
         /// Time in ns from submission to completion, if ``irqmode`` is 2.
         completion_nsec: u64 = 10_000, Limits::Range(0, MAX_COMPLETION_NSEC);
-        /// Limit of the MiB that are read and written in a second. 0: none.
+        /// Limit of the MiB that are read and written in a second. 0: none. With a limit,
+        /// a request ends when the disk has transferred it and all that was submitted
+        /// before: in the hard interrupt of a timer, whatever ``irqmode`` is, or when it
+        /// is polled after that. If ``irqmode`` is 2, ``completion_nsec`` is added. A
+        /// request is limited to what is transferred in 10 s.
         mbps: u32 = 0, Limits::Range(0, MAX_MBPS);
         /// Hardware queues for I/O that is not polled.
         submit_queues: u32 = 1, Limits::UpToCpus(1);
@@ -197,7 +206,7 @@ attributes! {
         /// The NUMA node where the memory of requests and queues is allocated. -1: any.
         home_node: Option<u32> = None, Limits::Node;
         /// Whether the disk starts without an I/O scheduler, also if it has one hardware
-        /// queue.
+        /// queue, or ``shared_tag_bitmap``.
         no_sched: bool = true, Limits::Flag;
         /// Whether the disk says that it has a volatile write cache. If so, it gets
         /// flushes.
@@ -207,9 +216,10 @@ attributes! {
         /// lost. 0: no cache. It needs ``memory_backed``, and means ``write_cache``.
         cache_size: u64 = 0, Limits::Range(0, MAX_SIZE_MIB);
         /// Whether the disk says that it can write through its cache (FUA). Without
-        /// ``write_cache`` it means nothing.
+        /// ``write_cache`` or ``cache_size`` it means nothing.
         fua: bool = false, Limits::Flag;
-        /// Whether bad sectors become good when a request has failed because of them.
+        /// Whether bad sectors become good when a request has failed because of them, at
+        /// most 512 at a time.
         badblocks_once: bool = false, Limits::Flag;
         /// Whether a request with a bad sector transfers the blocks before that, and
         /// then fails. Otherwise it transfers nothing.
@@ -256,6 +266,20 @@ impl Config {
             });
         }
         Ok(())
+    }
+
+    /// Returns the limit of the sectors of a request.
+    pub(super) fn request_sectors(&self) -> u32 {
+        let sectors = match self.max_sectors {
+            0 => MAX_REQUEST_SECTORS,
+            sectors => u64::from(sectors),
+        };
+        let in_time = match self.mbps {
+            0 => u64::MAX,
+            rate => (u64::from(rate) << (20 - SECTOR_SHIFT)) * MAX_TRANSFER_SECS,
+        };
+        // CAST: The maximum has 32 bits.
+        sectors.min(in_time) as u32
     }
 
     /// Returns how many pages the volatile cache has room for, 0 if there is none.

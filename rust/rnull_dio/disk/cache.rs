@@ -187,10 +187,14 @@ impl Pages for Layers {
 
 /// Copies the page at `index` of a map to another one. Returns whether there is such a page.
 fn copy_page(from: &PageMap, to: &PageMap, index: usize) -> Result<bool> {
-    if from.get(index, &rcu::read_lock()).is_none() {
+    let has_page = |map: &PageMap| map.get(index, &rcu::read_lock()).is_some();
+    if !has_page(from) {
         return Ok(false);
     }
-    to.populate(index)?;
+    // Not always, because it allocates a page.
+    if !has_page(to) {
+        to.populate(index)?;
+    }
     let rcu = rcu::read_lock();
     if let (Some(page), Some(copy)) = (from.get(index, &rcu), to.get(index, &rcu)) {
         copy.copy_from(&page);

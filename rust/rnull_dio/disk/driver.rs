@@ -50,6 +50,9 @@ use super::{
     value::IrqMode, //
 };
 
+/// Time in ms after which a request that is not polled fails, as in null_blk.
+pub(super) const TIMEOUT_MS: u32 = 5000;
+
 /// The operations of null disks.
 pub(super) struct NullDisk;
 
@@ -150,6 +153,13 @@ impl QueueData {
     #[inline]
     fn is_early(&self, data: &RequestData) -> bool {
         !self.transfer_time(data).is_zero()
+    }
+
+    /// Returns whether the medium has not transferred a request yet, or less than a timeout ago.
+    fn may_be_polled_later(&self, data: &RequestData) -> bool {
+        self.throttle.as_ref().is_some_and(|throttle| {
+            throttle.now() < data.end.load(Relaxed) + i64::from(TIMEOUT_MS) * 1_000_000
+        })
     }
 
     /// Carries out the request, and returns what it has to end with.
@@ -321,7 +331,7 @@ impl Operations for NullDisk {
 
     fn timeout(rq: &ExpiredRequest<'_, Self>) -> TimeoutAction {
         let hctx = rq.hctx();
-        if hctx.queue_data().is_early(&rq.data()) {
+        if hctx.queue_data().may_be_polled_later(&rq.data()) {
             return TimeoutAction::ResetTimer;
         }
         let forgotten = hctx.data().parked.lock().remove(rq);

@@ -16,9 +16,11 @@ use kernel::{
     }, //
 };
 
-/// Requests wait in the block layer while the medium has as much before it. Long enough that it is
-/// never idle before the block layer tries again, which is after a few ms.
-const BACKLOG: i64 = 100_000_000;
+/// Requests wait in the block layer while the medium has more than this to transfer, in ns. Long
+/// enough that it is never idle before the block layer tries again, which is after a few ms. No round
+/// number: if there was room just when a request ends, it would always be taken by the hardware queue
+/// of that request, because the block layer tries that one first.
+const BACKLOG: i64 = 97_300_000;
 
 /// A medium that transfers requests one after the other, at a certain rate.
 ///
@@ -103,8 +105,9 @@ mod tests {
         let throttle = Throttle::new(1024);
         // 1 GiB takes a second.
         assert_eq!(throttle.transfer_at(0, 1 << 30), Some(1000 * MS));
-        assert_eq!(throttle.transfer_at(899 * MS, 0), None);
-        assert_eq!(throttle.transfer_at(900 * MS, 0), Some(1000 * MS));
+        assert_eq!(throttle.transfer_at(1000 * MS - BACKLOG - 1, 0), None);
+        let end = throttle.transfer_at(1000 * MS - BACKLOG, 0);
+        assert_eq!(end, Some(1000 * MS));
     }
 
     #[test]

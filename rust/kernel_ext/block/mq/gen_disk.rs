@@ -42,6 +42,9 @@ use super::{
     TagSet, //
 };
 
+/// The most sectors that a request can have, whose bytes are counted by 32 bits.
+const MAX_SECTORS: u32 = u32::MAX >> SECTOR_SHIFT;
+
 /// The capacity, limits and features of a disk that is going to be made.
 ///
 /// # Examples
@@ -73,7 +76,7 @@ impl GenDiskBuilder {
             limits: bindings::queue_limits {
                 logical_block_size: 1 << SECTOR_SHIFT,
                 physical_block_size: 1 << SECTOR_SHIFT,
-                max_hw_sectors: u32::MAX >> SECTOR_SHIFT,
+                max_hw_sectors: MAX_SECTORS,
                 max_segments: u16::MAX,
                 max_segment_size: u32::MAX,
                 // The mask for an alignment of two bytes: 0 would stand for the default.
@@ -117,10 +120,11 @@ impl GenDiskBuilder {
     ///
     /// # Errors
     ///
-    /// [`EINVAL`] if that is less than a page.
+    /// [`EINVAL`] if that is less than a page, or if 32 bits cannot count the bytes.
     pub fn max_hw_sectors(mut self, sectors: u32) -> Result<Self> {
         // CAST: A page has less than 4 GiB.
-        if sectors < (PAGE_SIZE >> SECTOR_SHIFT) as u32 {
+        let min = (PAGE_SIZE >> SECTOR_SHIFT) as u32;
+        if !(min..=MAX_SECTORS).contains(&sectors) {
             return Err(EINVAL);
         }
         self.limits.max_hw_sectors = sectors;
@@ -277,7 +281,8 @@ pub struct GenDisk<T: Operations> {
 // queue.
 unsafe impl<T: Operations> Send for GenDisk<T> {}
 
-// SAFETY: `&self` methods only read what does not change, and the tag set is `Sync`.
+// SAFETY: `&self` methods only read what does not change, or call C functions that lock; the tag set
+// is `Sync`.
 unsafe impl<T: Operations> Sync for GenDisk<T> {}
 
 impl<T: Operations> GenDisk<T> {
@@ -295,7 +300,8 @@ impl<T: Operations> GenDisk<T> {
 
     /// Fails all I/O that begins from now on, as if the device had been pulled out. May sleep.
     ///
-    /// Otherwise the removal of the disk has its file system and its page cache written back before.
+    /// Without this, the removal of the disk first syncs its file system and writes its page cache
+    /// back.
     pub fn mark_dead(&self) {
         // SAFETY: By the type invariant. The function may be called several times.
         unsafe { bindings::blk_mark_disk_dead(self.disk.as_ptr()) };
