@@ -148,7 +148,7 @@ def test_a_power_cut_does_not_wait_for_what_is_queued(kind, null_disk):
     with filesystems.mounted(kind, device) as mount:
         data = mount / "data"
         data.write_bytes(bytes(128 * MIB))
-        load = subprocess.Popen(["sync", data], stderr=subprocess.DEVNULL)
+        load = subprocess.Popen(["sync", "--file-system", mount], stderr=subprocess.DEVNULL)
         system.wait_for(lambda: devices.requests(device) > 10)
         begin = time.monotonic()
         power(device, 0)
