@@ -87,7 +87,8 @@ pub(super) struct HwData {
 pub(super) struct RequestData {
     /// The `blk_status_t` that it is going to end with. Only the owner writes and reads it.
     result: Atomic<u32>,
-    /// When the medium of a throttled disk has transferred it, in the time of that.
+    /// When the medium of a throttled disk has transferred it, in the time of [`Throttle::now`]. Set
+    /// before the request is started; the timeout handler, which is not the owner, reads it, too.
     end: Atomic<i64>,
 }
 

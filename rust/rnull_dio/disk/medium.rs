@@ -15,9 +15,9 @@ use kernel_ext::block::mq::{
 
 use super::{
     cache::Cache,
-    pages, //
+    pages,
     Config,
-    Storage,
+    Storage, //
 };
 
 /// The data of a disk that is on, and its cache.
