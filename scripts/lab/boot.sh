@@ -31,6 +31,8 @@
 #   122  QEMU ran an instruction that had been replaced, see stale_breakpoint()
 #   124  the time limit was reached
 #
+# A guest that hangs while its kernel boots is started once more, see boot/monitor.py.
+#
 # The guest is emulated by TCG. KVM=1 uses KVM after a trial boot, because on some machines /dev/kvm
 # exists and every kernel hangs.
 
@@ -96,6 +98,16 @@ probe_kvm() {
 	fi
 }
 
+# run_command STATE LOG: runs the command, whose console is LOG; returns the status of the time limit
+run_command() {
+	local state=$1 log=$2 status=0
+	: >"$state/console"
+	ln -f "$state/console" "$log"
+	group_start run_guest "$state" "$results" "$timeout" "${guest_args[@]}" </dev/null
+	group_wait || status=$?
+	return "$status"
+}
+
 # verdict STATE STATUS LOG: returns boot.sh's exit status; STATUS is that of the time limit
 verdict() {
 	local state=$1 status=$2 log=$3
@@ -131,8 +143,12 @@ if [ -n "$shell" ]; then
 	exit "$status"
 fi
 printf '%q ' "$@" >"$state/command"
-: >"$state/console"
-ln -f "$state/console" "$log"
-group_start run_guest "$state" "$results" "$timeout" "${guest_args[@]}" </dev/null
-group_wait || status=$?
+run_command "$state" "$log" || status=$?
+if [ -e "$state/stuck" ]; then
+	mv "$log" "${log%.log}-stuck.log"
+	say "$name: the guest has hung while it booted, and is started again (log: ${log%.log}-stuck.log)"
+	rm -f "$state/stuck" "$state/console"
+	status=0
+	run_command "$state" "$log" || status=$?
+fi
 verdict "$state" "$status" "$log"

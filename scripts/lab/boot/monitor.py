@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""monitor.py SOCKET CONSOLE REPLIES: executes commands of QEMU's monitor for a guest.
+"""monitor.py SOCKET CONSOLE REPLIES STUCK: executes commands of QEMU's monitor for a guest.
 
 A guest writes "lab: monitor COMMAND" to /dev/kmsg. When that line appears in CONSOLE, the human
 monitor command (device_del, device_add, info ...) is executed through the QMP SOCKET, and a line
 "COMMAND: REPLY" is appended to REPLIES, where the reply is "done" if QEMU returns no text.
+
+Ends QEMU, and creates the file STUCK, if the guest has not got as far as "lab: begin" after BOOT_LIMIT
+seconds: under emulation, a CPU sometimes hangs while the kernel boots.
 """
 
 import json
@@ -16,6 +19,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 REQUEST = re.compile(rb"\blab: monitor (.*)")
+BEGIN = b"lab: begin"
+
+# Under load, a kernel with debugging aids needs one minute.
+BOOT_LIMIT = 240
 
 
 class Monitor:
@@ -50,27 +57,36 @@ def connect(path: str) -> Monitor:
             time.sleep(0.2)
 
 
-def requests(console: str) -> Iterator[str]:
-    """Gives the commands that the guest requests."""
+def lines(console: str) -> Iterator[bytes]:
+    """Gives the lines of the console, and an empty line whenever there is none for now."""
     with Path(console).open("rb") as log:
         line = b""
         while True:
             line += log.readline()
-            if not line.endswith(b"\n"):
+            if line.endswith(b"\n"):
+                yield line
+                line = b""
+            else:
                 time.sleep(0.05)
-                continue
-            if match := REQUEST.search(line):
-                yield match[1].decode(errors="replace").strip()
-            line = b""
+                yield b""
 
 
 def main() -> None:
-    path, console, replies = sys.argv[1:]
+    path, console, replies, stuck = sys.argv[1:]
     monitor = connect(path)
-    for command in requests(console):
-        reply = monitor.execute("human-monitor-command", **{"command-line": command})
-        with Path(replies).open("a", encoding="utf-8") as file:
-            file.write(f"{command}: {str(reply).strip() or 'done'}\n")
+    limit = time.monotonic() + BOOT_LIMIT
+    has_begun = False
+    for line in lines(console):
+        has_begun = has_begun or BEGIN in line
+        if not has_begun and time.monotonic() > limit:
+            Path(stuck).touch()
+            monitor.execute("quit")
+            return
+        if match := REQUEST.search(line):
+            command = match[1].decode(errors="replace").strip()
+            reply = monitor.execute("human-monitor-command", **{"command-line": command})
+            with Path(replies).open("a", encoding="utf-8") as file:
+                file.write(f"{command}: {str(reply).strip() or 'done'}\n")
 
 
 if __name__ == "__main__":

@@ -108,5 +108,5 @@ add_root
 add_console
 qemu+=(-accel "$accel" -smp "$cpus" -m "$memory" -append "$append")
 [ -z "$shell" ] || exec "${qemu[@]}"
-/src/scripts/lab/boot/monitor.py "$MONITOR" /out/console /results/monitor &
+/src/scripts/lab/boot/monitor.py "$MONITOR" /out/console /results/monitor /out/stuck &
 exec "${qemu[@]}" 2>>/out/console
