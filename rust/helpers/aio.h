@@ -37,28 +37,26 @@ struct ext_aio_taker {
 /* The result of a taker that leaves a call to the kernel's own function. */
 #define EXT_AIO_PASSED	LONG_MIN
 
-/* How many system calls there are. */
-#define EXT_AIO_CALLS	6
+/* The system calls, and how many they are. */
+enum ext_aio_call {
+	EXT_AIO_SETUP,
+	EXT_AIO_DESTROY,
+	EXT_AIO_SUBMIT,
+	EXT_AIO_CANCEL,
+	EXT_AIO_GETEVENTS,
+	EXT_AIO_PGETEVENTS,
+	EXT_AIO_CALLS,
+};
 
 int ext_aio_set_taker(struct ext_aio_taker *taker);
 void ext_aio_unset_taker(void);
 const char *ext_aio_call_name(unsigned int call);
-void *ext_aio_trampoline(unsigned int call);
+int ext_aio_set_entries(void *const *functions);
+void ext_aio_trampoline(void);
 
-/* Not static, because assembly refers to them by their names. */
+/* Not static, because the trampoline refers to it by its name. */
 struct pt_regs;
-long ext_aio_call_setup(const struct pt_regs *regs);
-long ext_aio_call_destroy(const struct pt_regs *regs);
-long ext_aio_call_submit(const struct pt_regs *regs);
-long ext_aio_call_cancel(const struct pt_regs *regs);
-long ext_aio_call_getevents(const struct pt_regs *regs);
-long ext_aio_call_pgetevents(const struct pt_regs *regs);
-void ext_aio_setup_trampoline(void);
-void ext_aio_destroy_trampoline(void);
-void ext_aio_submit_trampoline(void);
-void ext_aio_cancel_trampoline(void);
-void ext_aio_getevents_trampoline(void);
-void ext_aio_pgetevents_trampoline(void);
+long ext_aio_call(const struct pt_regs *regs, unsigned long entry);
 
 /* aio.c */
 

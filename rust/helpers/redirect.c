@@ -18,24 +18,30 @@
 #include <asm/ibt.h>
 #include <asm/linkage.h>
 #include <asm/nospec-branch.h>
+#include <asm/text-patching.h>
 #include <asm/unwind_hints.h>
+
+#define EXT_ENDBR_SIZE	4
 #endif
 
 /*
- * Have @trampoline called at the entry of @function, both in the text of the
- * kernel or of a module. Returns what ext_ftrace_detach() takes, or an error
+ * Have @trampoline called at the entry of @count functions, in the text of the
+ * kernel or of modules. Returns what ext_ftrace_detach() takes, or an error
  * pointer: EOPNOTSUPP if this kernel cannot do it, EBUSY if another user has
- * redirected the function.
+ * redirected one of the functions.
  */
-struct ftrace_ops *ext_ftrace_attach(void *function, void *trampoline)
+struct ftrace_ops *ext_ftrace_attach(void *const *functions, unsigned int count,
+				     void *trampoline)
 {
 #if defined(CONFIG_X86_64) && defined(CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS)
 	struct ftrace_ops *ops = kzalloc(sizeof(*ops), GFP_KERNEL);
-	int err;
+	int err = 0;
 
 	if (!ops)
 		return ERR_PTR(-ENOMEM);
-	err = ftrace_set_filter_ip(ops, (unsigned long)function, 0, 0);
+	for (unsigned int i = 0; i < count && !err; i++)
+		err = ftrace_set_filter_ip(ops, (unsigned long)functions[i], 0,
+					   0);
 	if (!err)
 		err = register_ftrace_direct(ops, (unsigned long)trampoline);
 	if (!err)
@@ -46,6 +52,24 @@ struct ftrace_ops *ext_ftrace_attach(void *function, void *trampoline)
 #else
 	return ERR_PTR(-EOPNOTSUPP);
 #endif
+}
+
+/*
+ * Returns where a redirected function goes on when the trampoline returns to it,
+ * or 0 if the call is not found: it follows an instruction for indirect branches,
+ * if the function has one.
+ */
+unsigned long ext_ftrace_entry(const void *function)
+{
+#if defined(CONFIG_X86_64) && defined(CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS)
+	const u8 *code = function;
+
+	if (*code != CALL_INSN_OPCODE)
+		code += EXT_ENDBR_SIZE;
+	if (*code == CALL_INSN_OPCODE)
+		return (unsigned long)code + CALL_INSN_SIZE;
+#endif
+	return 0;
 }
 
 /*

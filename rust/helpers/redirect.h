@@ -13,7 +13,9 @@ struct ftrace_ops;
 struct iomap_dio_ops;
 struct iomap_ops;
 
-struct ftrace_ops *ext_ftrace_attach(void *function, void *trampoline);
+struct ftrace_ops *ext_ftrace_attach(void *const *functions, unsigned int count,
+				     void *trampoline);
+unsigned long ext_ftrace_entry(const void *function);
 void ext_ftrace_detach(struct ftrace_ops *ops, void *trampoline);
 void *ext_find_function(const char *name);
 

@@ -22,7 +22,7 @@ use kernel::{
 
 use crate::bindings;
 
-/// A redirection of a function, which ends when this is dropped.
+/// A redirection of functions, which ends when this is dropped.
 ///
 /// The drop sleeps. Afterwards no task enters the trampoline; tasks that sleep in what it has called
 /// may be there still.
@@ -39,22 +39,28 @@ pub(crate) struct Redirect {
 unsafe impl Send for Redirect {}
 
 impl Redirect {
-    /// Has `trampoline` called at the entry of `function`. Sleeps.
+    /// Has `trampoline` called at the entry of each of `functions`. Sleeps.
+    ///
+    /// One redirection of several functions takes as long to remove as one of one function: some RCU
+    /// grace periods of tasks, for which all tasks have to sleep or to run in user space.
     ///
     /// # Errors
     ///
     /// - `EOPNOTSUPP`: this kernel cannot do it.
-    /// - `EBUSY`: the function has been redirected by another user.
+    /// - `EBUSY`: one of them has been redirected by another user.
     /// - `ENOMEM`.
     ///
     /// # Safety
     ///
-    /// `function` must be the address of a function. `trampoline` must be that of code which may be
-    /// called at its entry, and which leaves all registers and the stack as the function or its
-    /// caller expect them.
-    pub(crate) unsafe fn new(function: *mut c_void, trampoline: *mut c_void) -> Result<Self> {
-        // SAFETY: By the safety requirements of this function.
-        let ops = from_err_ptr(unsafe { bindings::ext_ftrace_attach(function, trampoline) })?;
+    /// These must be the addresses of functions. `trampoline` must be that of code which may be called
+    /// at their entries, and which leaves all registers and the stack as the function or its caller
+    /// expect them.
+    pub(crate) unsafe fn new(functions: &[*mut c_void], trampoline: *mut c_void) -> Result<Self> {
+        let count = functions.len().try_into()?;
+        // SAFETY: By the safety requirements of this function. The addresses are copied.
+        let ops = from_err_ptr(unsafe {
+            bindings::ext_ftrace_attach(functions.as_ptr(), count, trampoline)
+        })?;
         // INVARIANT: It has just been returned.
         Ok(Self {
             ops: NonNull::new(ops).ok_or(EINVAL)?,

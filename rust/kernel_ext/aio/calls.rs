@@ -2,11 +2,14 @@
 
 //! The system calls of AIO, redirected.
 //!
-//! While an [`Interception`] exists, each of the kernel's functions for the six system calls of
-//! 64-bit programs is redirected to a trampoline, which passes the call to [`SystemCalls`]. What
+//! While an [`Interception`] exists, the kernel's functions for the six system calls of 64-bit
+//! programs are redirected to a trampoline, which passes the calls to [`SystemCalls`]. What
 //! that does not take goes on in the kernel's function, as if nothing had been.
 
-use core::marker::PhantomPinned;
+use core::{
+    marker::PhantomPinned,
+    ptr::null_mut, //
+};
 
 use kernel::{
     error::to_result,
@@ -113,7 +116,7 @@ pub trait SystemCalls: Send + Sync + Sized + 'static {
 /// those keep their contexts, see [`LastTasks`]. A call of `io_setup(2)` may access memory of user space
 /// for a long time, if another task provides its pages.
 pub struct Interception<T: SystemCalls> {
-    redirects: KVec<Redirect>,
+    redirect: Option<Redirect>,
     inner: Pin<KBox<Inner<T>>>,
 }
 
@@ -163,13 +166,13 @@ impl<T: SystemCalls> Interception<T> {
             },
             GFP_KERNEL,
         )?;
-        let redirects = KVec::with_capacity(bindings::EXT_AIO_CALL_COUNT as usize, GFP_KERNEL)?;
         // SAFETY: The object does not move, and is unset before it is freed: by the drop of this.
         to_result(unsafe { bindings::ext_aio_set_taker((&raw const inner.taker).cast_mut()) })?;
-        let mut this = Self { redirects, inner };
-        for call in 0..bindings::EXT_AIO_CALL_COUNT {
-            this.redirects.push(redirect(call)?, GFP_KERNEL)?;
-        }
+        let mut this = Self {
+            redirect: None,
+            inner,
+        };
+        this.redirect = Some(redirect()?);
         Ok(this)
     }
 
@@ -179,13 +182,21 @@ impl<T: SystemCalls> Interception<T> {
     }
 }
 
-/// Redirects one of them.
-fn redirect(call: u32) -> Result<Redirect> {
-    // SAFETY: The call is one of those of the table, whose strings end with a NUL.
-    let name = unsafe { CStr::from_char_ptr(bindings::ext_aio_call_name(call)) };
-    let function = find_function(name)?;
-    // SAFETY: The trampoline is made for this function.
-    unsafe { Redirect::new(function, bindings::ext_aio_trampoline(call)) }
+/// Redirects them.
+fn redirect() -> Result<Redirect> {
+    let mut functions = [null_mut(); bindings::EXT_AIO_CALL_COUNT as usize];
+    for (call, function) in (0..).zip(&mut functions) {
+        // SAFETY: The call is one of those of the table, whose strings end with a NUL.
+        let name = unsafe { CStr::from_char_ptr(bindings::ext_aio_call_name(call)) };
+        *function = find_function(name)?;
+    }
+    let trampoline = bindings::ext_aio_trampoline as *mut c_void;
+    // SAFETY: The trampoline is made for these functions.
+    let redirect = unsafe { Redirect::new(&functions, trampoline) }?;
+    // SAFETY: These are the functions, in their order. Until this is done, the trampoline returns to
+    // them.
+    to_result(unsafe { bindings::ext_aio_set_entries(functions.as_ptr()) })?;
+    Ok(redirect)
 }
 
 impl<T: SystemCalls> Drop for Interception<T> {
@@ -193,8 +204,12 @@ impl<T: SystemCalls> Drop for Interception<T> {
         // SAFETY: No requirements.
         unsafe { bindings::ext_aio_unset_taker() };
         self.inner.calls.kill(&MaySleep::new());
-        self.redirects.clear();
-        drop(LastTasks);
+        // Waits until all tasks have slept that are in the trampoline, or in the code of this module
+        // on their way back there: before that, nothing is freed that they have found.
+        self.redirect = None;
+        // SAFETY: No requirements. Tasks that have been interrupted in that code are waited for above,
+        // and so are interrupts.
+        unsafe { bindings::synchronize_rcu() };
     }
 }
 
@@ -219,8 +234,8 @@ impl Drop for LastTasks {
 /// # Safety
 ///
 /// For the trampolines of the system calls, with a taker that is in an [`Inner<T>`]. The result is valid
-/// until the task sleeps: the drop of an [`Interception`] waits until all tasks that have read the
-/// address of the taker have slept.
+/// until the task sleeps: the drop of an [`Interception`] frees nothing before all tasks that have read
+/// the address of the taker have slept.
 unsafe fn inner_of<'a, T: SystemCalls>(taker: *mut bindings::ext_aio_taker) -> &'a Inner<T> {
     // SAFETY: By the safety requirements of this function.
     unsafe { &*taker.cast::<Inner<T>>() }

@@ -85,7 +85,7 @@ impl Redirection {
             // SAFETY: The trampoline is made for this function.
             let redirect = unsafe {
                 Redirect::new(
-                    bindings::ext_iomap_dio_rw(),
+                    &[bindings::ext_iomap_dio_rw()],
                     bindings::ext_dio_rw_trampoline as *mut c_void,
                 )
             }?;
