@@ -19,5 +19,6 @@ guest() {
 need_root
 [[ $MINUTES =~ ^[1-9][0-9]*$ ]] || die "MINUTES=$MINUTES: not a number of minutes"
 lab module test >/dev/null
+lab samples >/dev/null
 LAB_TAIL=60 step stress "Stress test for $MINUTES minutes on the test kernel" guest
 cat "$(log_path stress)"
