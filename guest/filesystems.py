@@ -44,7 +44,8 @@ def mounted(kind: str, device: Path, *options: str) -> Iterator[Path]:
     try:
         yield where
     finally:
-        system.run("umount", where)
+        # The kernel may put the files of a ring of io_uring later than its program ends.
+        system.run_until_it_succeeds("umount", where)
 
 
 @contextlib.contextmanager

@@ -29,7 +29,8 @@ def load_module() -> None:
 
 
 def unload_module() -> None:
-    system.run("rmmod", "rnull_dio")
+    # The kernel may put what uses the module later than a program ends.
+    system.run_until_it_succeeds("rmmod", "rnull_dio")
 
 
 def log() -> str:

@@ -20,6 +20,14 @@ def run(*command: object, check: bool = True) -> subprocess.CompletedProcess[str
     return result
 
 
+def run_until_it_succeeds(*command: object, timeout: float = 60) -> None:
+    """Runs a program again and again until it succeeds; raises AssertionError with its last errors
+    after TIMEOUT seconds."""
+    deadline = time.monotonic() + timeout
+    while run(*command, check=time.monotonic() > deadline).returncode:
+        time.sleep(0.1)
+
+
 def wait_for(condition: Callable[[], bool], timeout: float = 60) -> None:
     """Polls CONDITION until it is true; raises AssertionError after TIMEOUT seconds."""
     deadline = time.monotonic() + timeout
