@@ -14,12 +14,17 @@ SECTOR = 512
 # QEMU may end with an assertion when a drive is pulled out (iotlb_to_section).
 MAY_PULL_OUT = bool(os.environ.get("PULL"))
 
+# In ms; a task that polls may pause for longer than the 5 s that a null disk has by default.
+IO_TIMEOUT = 30_000
+
 
 def drive(serial: str) -> Path:
     """Returns the NVMe drive with that serial number."""
     for path in Path("/sys/block").glob("nvme*/device/serial"):
-        if path.read_text().strip() == serial:
-            return Path("/dev") / path.parents[1].name
+        # Any drive may go away in the meantime.
+        with contextlib.suppress(OSError):
+            if path.read_text().strip() == serial:
+                return Path("/dev") / path.parents[1].name
     raise LookupError(f"no NVMe drive {serial}")
 
 
@@ -34,8 +39,11 @@ def has_drive(serial: str) -> bool:
 def spare_drive() -> Path:
     """Returns a drive that may be pulled out; plugs it in again if need be."""
     if not has_drive("spare"):
-        monitor("drive_add 0 if=none,id=spare-image,format=raw,file=/run/spare.img")
-        monitor("device_add nvme,id=spare,serial=spare,drive=spare-image,bus=slot2,max_ioqpairs=4")
+        image = "drive_add 0 if=none,id=spare-image,format=raw,file=/run/spare.img"
+        plug = "device_add nvme,id=spare,serial=spare,drive=spare-image,bus=slot2,max_ioqpairs=4"
+        # QEMU refuses names that it still has of the drive that was removed.
+        system.wait_for(lambda: monitor(image).endswith(": OK"))
+        system.wait_for(lambda: monitor(plug).endswith(": done"))
         system.wait_for(lambda: has_drive("spare"))
     return drive("spare")
 
@@ -54,6 +62,8 @@ def null_disk(name: str = "nulldisk", **attributes: object) -> Iterator[Path]:
         for attribute, value in attributes.items():
             files.write(directory / attribute, value)
         files.write(directory / "power", 1)
+        if attributes.get("poll_queues"):
+            files.write(Path("/sys/block") / name / "queue/io_timeout", IO_TIMEOUT)
         yield Path("/dev") / name
     finally:
         directory.rmdir()
@@ -80,11 +90,18 @@ def requests(device: Path) -> int:
     return sum(int(line.removeprefix("busy=")) for line in lines if line.startswith("busy="))
 
 
-def monitor(command: str, timeout: float = 60) -> None:
-    """Has QEMU execute a command of its monitor, and waits for the reply."""
-    before = MONITOR.read_text().count("\n") if MONITOR.exists() else 0
+def monitor(command: str, timeout: float = 60) -> str:
+    """Has QEMU execute a command of its monitor, and waits for the reply. Returns its line, see
+    monitor.py."""
+    before = len(replies())
     Path("/dev/kmsg").write_text(f"lab: monitor {command}\n")
-    system.wait_for(lambda: MONITOR.exists() and MONITOR.read_text().count("\n") > before, timeout)
+    system.wait_for(lambda: len(replies()) > before, timeout)
+    return replies()[before]
+
+
+def replies() -> list[str]:
+    """Returns the lines of all replies, without one that is not complete yet."""
+    return MONITOR.read_text().split("\n")[:-1] if MONITOR.exists() else []
 
 
 @contextlib.contextmanager
