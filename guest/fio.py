@@ -6,6 +6,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from guest import files, kernel, system
@@ -36,8 +37,9 @@ def run(path: Path, **options: object) -> dict:
     return job_output(result.stdout)["jobs"][0]
 
 
-def start_verifying(path: Path, **options: object) -> subprocess.Popen[str]:
-    """Starts a job that writes at random and verifies what it has written, until it is stopped."""
+def verifying(path: Path, **options: object) -> AbstractContextManager[subprocess.Popen[str]]:
+    """Runs a job that writes at random and verifies what it has written, until it is stopped; kills
+    it at the end of the with statement, unless it has ended."""
     defaults = {
         "rw": "randwrite",
         "verify": "crc32c",
@@ -47,9 +49,8 @@ def start_verifying(path: Path, **options: object) -> subprocess.Popen[str]:
         # A pass over the file may begin while writes of the one before are in flight.
         "serialize_overlap": 1,
     }
-    return subprocess.Popen(
-        command(path, **(defaults | options)), stdout=subprocess.PIPE, text=True
-    )
+    job = command(path, **(defaults | options))
+    return system.running(job, stdout=subprocess.PIPE, text=True)
 
 
 def wait_for_verifying(load: subprocess.Popen[str]) -> None:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """Running programs, and waiting for conditions."""
 
+import contextlib
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 # Where the guest sees the checkout, and the programs of its folder samples/
@@ -26,6 +27,21 @@ def run_until_it_succeeds(*command: object, timeout: float = 60) -> None:
     deadline = time.monotonic() + timeout
     while run(*command, check=time.monotonic() > deadline).returncode:
         time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def running(command: Sequence[object], **options: object) -> Iterator[subprocess.Popen]:
+    """Runs a program; kills it at the end of the with statement, unless it has ended. OPTIONS are
+    those of subprocess.Popen()."""
+    process = subprocess.Popen(command, **options)
+    try:
+        yield process
+    finally:
+        process.kill()
+        # A task that waits for I/O in the kernel may never end.
+        process.wait(60)
+        for pipe in filter(None, (process.stdout, process.stderr)):
+            pipe.close()
 
 
 def wait_for(condition: Callable[[], bool], timeout: float = 60) -> None:

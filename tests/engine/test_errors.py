@@ -92,14 +92,12 @@ def test_bad_sectors_of_a_null_disk(issuer, null_disk, diofs):
 @pytest.mark.parametrize("issuer", ["psync", "libaio", "io_uring", "io_uring-polled"])
 def test_drive_pulled_out_under_load(issuer):
     spare = devices.spare_drive()
-    with filesystems.diofs(spare) as data:
-        words = {"rw": "randrw", "time_based": 1, "runtime": 300, **ENGINE[issuer]}
-        options = [f"--{key}={value}" for key, value in words.items()]
-        load = subprocess.Popen(
-            ["fio", "--name=load", f"--filename={data}", "--direct=1", "--size=16M", *options],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+    options = {"rw": "randrw", "size": "16M", "time_based": 1, "runtime": 300, **ENGINE[issuer]}
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with (
+        filesystems.diofs(spare) as data,
+        system.running(fio.command(data, **options), **quiet) as load,
+    ):
         system.wait_for(lambda: counters.total(spare) > 200)
         devices.pull_out_spare()
         # fio exits at its first error, unless a request hangs.

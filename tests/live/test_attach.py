@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Attaching and detaching: while I/O is going on, and what is refused."""
 
+import contextlib
 import errno
 import os
 from pathlib import Path
@@ -15,11 +16,11 @@ TURNS = int(os.environ.get("TURNS", "10" if kernel.IS_DEBUG else "25"))
 
 @pytest.mark.parametrize("kind", ["xfs", "ext4"])
 def test_attaching_and_detaching_under_load(kind, disk):
-    with filesystems.mainline(kind, disk) as mount:
+    with filesystems.mainline(kind, disk) as mount, contextlib.ExitStack() as stack:
         loads = []
         for name, options in live.LOADS.items():
             fio.lay_out(mount / name, 1 << 20)
-            loads.append(fio.start_verifying(mount / name, size="1M", **options))
+            loads.append(stack.enter_context(fio.verifying(mount / name, size="1M", **options)))
         taken = 0
         with live.directory() as where:
             files.write(where / "path", mount)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Durable writes to attached file systems, and freezing of these."""
 
+import contextlib
 import os
 import threading
 import time
@@ -92,12 +93,16 @@ def test_durable_writes_flush_as_in_mainline(fua, issuer, kind, null_disk):
 def test_freezing(kind, disk):
     """A frozen file system gets no writes, can be detached and attached, and writes go on when it
     is thawed."""
-    with filesystems.mainline(kind, disk) as mount, live.attached(mount) as name:
+    with (
+        filesystems.mainline(kind, disk) as mount,
+        live.attached(mount) as name,
+        contextlib.ExitStack() as stack,
+    ):
         attached = live.CONFIGFS / name / "attached"
         loads = []
         for issuer, options in live.LOADS.items():
             fio.lay_out(mount / issuer, 1 << 20)
-            loads.append(fio.start_verifying(mount / issuer, size="1M", **options))
+            loads.append(stack.enter_context(fio.verifying(mount / issuer, size="1M", **options)))
         for turn in range(2 if kernel.IS_DEBUG else 3):
             for load in loads:
                 fio.wait_for_verifying(load)

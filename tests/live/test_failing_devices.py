@@ -115,7 +115,7 @@ def test_errors_are_reported_to_fanotify(issuer, kind, disk):
                 for opcode in uring.READ_FILE, uring.WRITE_FILE:
                     memory = pattern(length)
                     result = issuers.run(requests, opcode, fd, memory, offset)
-                    found.append(watch.next_reports(10 if result < 0 else 0.05))
+                    found.append(watch.next_reports(60 if result < 0 else 0.05))
         return found
 
     with filesystems.mainline(kind, disk) as mount:
@@ -132,8 +132,10 @@ def test_errors_are_reported_to_fanotify(issuer, kind, disk):
     live.check(kind, disk)
 
 
-def start_load(mount: Path, issuer: fio.Options) -> subprocess.Popen:
-    """Starts reads and writes of data, and writes of unwritten blocks."""
+def load_of(
+    mount: Path, issuer: fio.Options
+) -> contextlib.AbstractContextManager[subprocess.Popen]:
+    """Runs reads and writes of data, and writes of unwritten blocks."""
     fio.lay_out(mount / "data", 4 << 20)
     with files.opened(mount / "unwritten", os.O_RDWR | os.O_CREAT) as fd:
         os.posix_fallocate(fd, 0, 64 << 20)
@@ -141,7 +143,7 @@ def start_load(mount: Path, issuer: fio.Options) -> subprocess.Popen:
     command = fio.command(mount / "data", rw="randrw", **common, **issuer)
     second = {"filename": mount / "unwritten", "size": "64M", "rw": "randwrite", "bs": "4k"}
     second |= {"direct": 1, "time_based": 1, "runtime": 600, **fio.COMMON, **issuer}
-    return subprocess.Popen(
+    return system.running(
         [*command, "--name=second", *fio.words(second)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -151,8 +153,11 @@ def start_load(mount: Path, issuer: fio.Options) -> subprocess.Popen:
 def goes_away_under_load(kind: str, device: Path, issuer: str, go_away: Callable[[], None]) -> None:
     """Checks that all requests end when the device goes away, and that the file system can be
     detached and unmounted afterwards."""
-    with filesystems.mainline(kind, device) as mount, live.attached(mount):
-        load = start_load(mount, live.LOADS[issuer])
+    with (
+        filesystems.mainline(kind, device) as mount,
+        live.attached(mount),
+        load_of(mount, live.LOADS[issuer]) as load,
+    ):
         before = live.routes()
         system.wait_for(lambda: sum(counters.grown(live.routes(), before).values()) > 200)
         with files.opened(mount / "data") as fd:

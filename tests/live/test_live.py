@@ -120,7 +120,7 @@ def test_submitters_that_share_a_context_verify_reads(options, kind, device):
     with attached(kind, device) as mount:
         sample = [system.SAMPLES / "aio_shared", "--fill", "--size=1048576", "--block=8192"]
         command = [*sample, *options, mount / "data"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as program:
+        with system.running(command, stdout=subprocess.PIPE) as program:
             # Filling the files takes up to 4 * COUNT writes.
             system.wait_for(lambda: sum(live.routes().values()) > 8 * COUNT)
             program.terminate()

@@ -4,6 +4,7 @@
 import contextlib
 import errno
 import functools
+import itertools
 import json
 import mmap
 import os
@@ -36,12 +37,9 @@ def attached(mount: Path, *words: str) -> Iterator[None]:
 def load(data: Path) -> Iterator[subprocess.Popen]:
     """Has fio write and verify a file, and checks at the end that it did."""
     fio.lay_out(data, 1 << 20)
-    with fio.start_verifying(data, size="1M", ioengine="io_uring", iodepth=8) as process:
-        try:
-            yield process
-            fio.stop_verifying(process)
-        finally:
-            process.terminate()
+    with fio.verifying(data, size="1M", ioengine="io_uring", iodepth=8) as process:
+        yield process
+        fio.stop_verifying(process)
 
 
 def fails(message: str, *words: object) -> None:
@@ -133,10 +131,12 @@ def watched(shows_load: Callable[[str], bool], *words: object) -> str:
     """Returns the first line of "status --watch" that shows load, which on a slow machine not every
     one does. Checks that an interrupt ends it quietly."""
     command = [tools.RNULL_DIO, "status", "--watch=0.5", *words]
-    with subprocess.Popen(
+    with system.running(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        line = next(filter(shows_load, process.stdout))
+        lines = itertools.islice(process.stdout, 200)
+        line = next(filter(shows_load, lines), "")
+        assert line, "no line shows load"
         process.send_signal(signal.SIGINT)
         errors = process.communicate()[1]
     assert process.returncode == 0
