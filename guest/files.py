@@ -6,9 +6,11 @@ import ctypes
 import fcntl
 import mmap
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from guest import system
 from guest.memory import aligned
 
 # From <linux/fs.h>
@@ -21,6 +23,9 @@ COLLAPSE_RANGE = 0x08
 ZERO_RANGE = 0x10
 INSERT_RANGE = 0x20
 UNSHARE_RANGE = 0x40
+
+# From <linux/time.h>: the clock of time stamps, which only ticks
+CLOCK_REALTIME_COARSE = 5
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_longlong, ctypes.c_longlong)
@@ -71,6 +76,11 @@ def fallocate(fd: int, mode: int, offset: int, length: int) -> None:
     """Calls fallocate(2); os.posix_fallocate() has no modes."""
     if libc.fallocate(fd, mode, offset, length):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def wait_for_tick(stat: os.stat_result) -> None:
+    """Waits until a change of a file with this STAT would give it a later time stamp."""
+    system.wait_for(lambda: time.clock_gettime_ns(CLOCK_REALTIME_COARSE) > stat.st_mtime_ns)
 
 
 def clone(source: Path, target: Path) -> None:

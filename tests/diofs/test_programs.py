@@ -61,16 +61,18 @@ def test_mounts_of_disks_with_the_same_name(null_disk, tmp_path):
         tools.mkfs_diofs("--force", disk)
         system.run("mount", "-t", "diofs", disk, tmp_path)
         try:
-            second = tmp_path / "data"
-            before = counted(first), counted(second)
-            fio.run(second, rw="randread", size=64 << 10, ioengine="psync")
-            assert (counted(first) - before[0], counted(second) - before[1]) == (0, 16)
+            try:
+                second = tmp_path / "data"
+                before = counted(first), counted(second)
+                fio.run(second, rw="randread", size=64 << 10, ioengine="psync")
+                assert (counted(first) - before[0], counted(second) - before[1]) == (0, 16)
+            finally:
+                system.run("umount", first.parent)
+            # The first mount has not taken the counters of the second one away.
+            assert counted(second) >= 16
         finally:
-            system.run("umount", first.parent)
-        # The first mount has not taken the counters of the second one away.
-        assert counted(second) >= 16
-        system.run("umount", tmp_path)
-        system.run("mount", "-t", "diofs", disk, first.parent)
+            system.run("umount", tmp_path)
+            system.run("mount", "-t", "diofs", disk, first.parent)
     assert not [line for line in lines if "already present" in line or "already exists" in line]
 
 

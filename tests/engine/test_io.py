@@ -170,6 +170,7 @@ def test_counters_start_again_with_the_mount(device, diofs):
 def test_times_are_kept_of_writes_and_not_of_reads(device, diofs):
     data = diofs(device)
     before = data.stat()
+    files.wait_for_tick(before)
     with files.opened(data) as fd:
         os.pwritev(fd, [pattern(4096)], 0)
         files.pread(fd, 4096, 0)
