@@ -144,16 +144,21 @@ def pages_that_come_back(data):
 def test_writes_to_pages_that_come_back_into_the_cache(issuer, slow_disk, diofs):
     data = diofs(slow_disk)
     for policy in POLICIES:
-        with pages_that_come_back(data):
-            routes = write_all(data, policy, **ISSUERS[issuer], verify="crc32c")
-        # The page cache agrees with the device.
-        with files.opened(data) as direct, files.opened(data, os.O_RDONLY) as buffered:
-            assert os.pread(buffered, WRITTEN, 0) == files.pread(direct, WRITTEN, 0)
-        if issuer == "io_uring-polled" and policy in ("auto", "defer"):
-            assert "worker" not in routes
-        # io_uring issues a write that has to wait for pages from a worker thread, to which nothing
-        # can be handed over. All other requests go to the task.
-        assert routes.keys() & {"issuer", "reaper", "worker"}
+
+        def is_left_to_a_task(policy: str = policy) -> bool:
+            with pages_that_come_back(data):
+                routes = write_all(data, policy, **ISSUERS[issuer], verify="crc32c")
+            # The page cache agrees with the device.
+            with files.opened(data) as direct, files.opened(data, os.O_RDONLY) as buffered:
+                assert os.pread(buffered, WRITTEN, 0) == files.pread(direct, WRITTEN, 0)
+            if issuer == "io_uring-polled" and policy in ("auto", "defer"):
+                assert "worker" not in routes
+            # io_uring issues a write that has to wait for pages from a worker thread, to which
+            # nothing can be handed over. All other requests go to the task.
+            return bool(routes.keys() & {"issuer", "reaper", "worker"})
+
+        # Pages may not have come back in time for any write.
+        system.wait_for(is_left_to_a_task)
 
 
 def transfer(ring, opcode, fd, memory):
@@ -196,8 +201,8 @@ def test_polled_requests_that_the_block_layer_splits(diofs):
         begin = time.monotonic()
         ring.submit()
         assert sorted(ring.results(4)) == [4096, 4096, 4096, size]
-        # The driver's timeout would take longer.
-        assert time.monotonic() - begin < 20
+        # The driver's timeout, 30 s, would take longer.
+        assert time.monotonic() - begin < 28
         assert files.pread(fd, size, 0) == bytes(memory)
 
 
@@ -238,8 +243,9 @@ def test_copies_of_kiocbs_do_not_defer(very_slow_disk, diofs):
             transfer(ring, uring.READ_FILE, fd, back)
             assert back[:] == memory[:]
         devices.set_bad(very_slow_disk, DATA_START)
-        assert read_bad_block(copy, very_slow_disk) == ["worker"]
-    assert read_bad_block(data, very_slow_disk) == ["issuer"]
+        # A submitter that pauses until the request has ended completes it.
+        assert read_bad_block(copy, very_slow_disk) in (["worker"], ["submitter"])
+    assert read_bad_block(data, very_slow_disk) in (["issuer"], ["submitter"])
 
 
 @pytest.mark.parametrize("how", ["exit", "kill", "exec", "close", "thread"])
@@ -266,7 +272,7 @@ def test_issuers_that_go_away(how, very_slow_disk, diofs):
 )
 def test_a_task_that_waits_for_its_own_writes(options, null_disk, diofs):
     # Slow enough that the task sleeps when a write ends.
-    device = timer_disk(null_disk, 200_000)
+    device = timer_disk(null_disk, 1_000_000)
     data = diofs(device)
     for policy in POLICIES:
         system.run("mount", "-o", f"remount,completion={policy}", data.parent)
@@ -343,7 +349,9 @@ def test_errors_go_to_the_issuer(very_slow_disk, diofs):
         job = fio.run(data, rw=rw, size=16384, continue_on_error="io", **IO_URING)
         assert job["total_err"] == 1
     routes = counters.routes(very_slow_disk)
-    assert (routes["issuer"], routes["worker"]) == (2, 0)
+    assert routes["worker"] == 0
+    # A submitter that pauses until a request has ended completes it.
+    assert routes["issuer"] in (1, 2)
 
 
 @pytest.mark.skipif(
@@ -424,8 +432,9 @@ def test_the_documentation_has_the_table_of_the_code():
 def test_a_thread_that_never_sleeps_sees_completions(options, slow_disk, diofs):
     data = diofs(slow_disk)
     command = [system.SAMPLES / "reactor", "--depth=4", "--compute=5000", *options, data]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as reactor:
-        system.wait_for(lambda: counters.total(slow_disk) > COUNT)
+    with system.running(command, stdout=subprocess.PIPE) as reactor:
+        # The last ones may not have been seen.
+        system.wait_for(lambda: counters.total(slow_disk) > 2 * COUNT)
         reactor.terminate()
         result = fio.job_output(reactor.communicate()[0].decode())
     assert reactor.returncode == 0

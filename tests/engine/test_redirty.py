@@ -3,7 +3,6 @@
 
 import mmap
 import os
-import threading
 import time
 
 import pytest
@@ -11,6 +10,11 @@ import pytest
 from guest import files, filesystems, kernel, uring
 from guest.devices import drive, suspendable
 from guest.memory import aligned, pattern
+from guest.tasks import PATIENCE, Call
+
+# System calls of x86-64
+FDATASYNC = 75
+TRUNCATE = 76
 
 BLOCK = 4096
 # How long the device takes for a request
@@ -23,12 +27,6 @@ SLOW = {
     "completion_nsec": int(SECONDS * 1e9),
     "write_cache": 1,
 }
-
-
-def start(function, *arguments) -> threading.Thread:
-    thread = threading.Thread(target=function, args=arguments)
-    thread.start()
-    return thread
 
 
 @pytest.mark.skipif(kernel.IS_DEBUG, reason="has no device mapper")
@@ -49,28 +47,29 @@ def test_durable_writes_do_not_wait_for_the_page_locks_of_readers(null_disk, dio
         os.sync()
         with page_file.open("r+b") as buffered, mmap.mmap(buffered.fileno(), BLOCK) as page:
             held.suspend()
-            reads.queue_file(uring.READ_FILE, fd, page, 0)
-            reads.submit()
-            # The read has marked the page dirty; this cleans it.
-            sync = start(os.fdatasync, buffered.fileno())
-            time.sleep(SECONDS / 4)
-            truncation = start(os.truncate, page_file, 0)
-            time.sleep(SECONDS)
-            writes.queue_file(uring.WRITE_FILE, fd, written, BLOCK, rw_flags=os.RWF_DSYNC)
-            writes.submit()
-            done = threading.Event()
-
-            def wait() -> None:
-                assert next(writes.results(1)) == BLOCK
-                done.set()
-
-            waiter = start(wait)
-            in_time = done.wait(10 * SECONDS)
-            # The read's page could not be marked dirty yet.
-            blocked = truncation.is_alive()
-            held.resume()
-            for thread in (waiter, sync, truncation):
-                thread.join()
+            try:
+                reads.queue_file(uring.READ_FILE, fd, page, 0)
+                reads.submit()
+                # The read has marked the page dirty; this cleans it.
+                sync = Call(os.fdatasync, buffered.fileno())
+                sync.wait_until_in(FDATASYNC)
+                truncation = Call(os.truncate, page_file, 0)
+                truncation.wait_until_in(TRUNCATE)
+                # The read ends.
+                time.sleep(SECONDS)
+                writes.queue_file(uring.WRITE_FILE, fd, written, BLOCK, rw_flags=os.RWF_DSYNC)
+                writes.submit()
+                waiter = Call(next, writes.results(1))
+                waiter.join(PATIENCE)
+                in_time = not waiter.is_alive()
+                # The read's page could not be marked dirty yet.
+                blocked = truncation.is_alive()
+            finally:
+                # The file system on it could not be unmounted otherwise.
+                held.resume()
+            assert waiter.result() == BLOCK
+            for call in (sync, truncation):
+                call.result()
             assert next(reads.results(1)) == BLOCK
             assert (in_time, blocked) == (True, True)
     memory = aligned(BLOCK)

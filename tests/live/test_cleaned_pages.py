@@ -54,12 +54,15 @@ def test_what_is_read_into_a_file_is_kept(kind, read, disk):
             files.set_cache(mount / "data", None)
             before = sum(live.routes().values())
             held.suspend()
-            reader = threading.Thread(target=lambda: results.append(read(fd, memory)))
-            reader.start()
-            # The submission has marked the pages dirty; this cleans them.
-            time.sleep(0.5)
-            os.fdatasync(buffered.fileno())
-            held.resume()
+            try:
+                reader = threading.Thread(target=lambda: results.append(read(fd, memory)))
+                reader.start()
+                # The submission has marked the pages dirty; this cleans them.
+                time.sleep(0.5)
+                os.fdatasync(buffered.fileno())
+            finally:
+                # The file system on it could not be unmounted otherwise.
+                held.resume()
             reader.join()
             assert results == [BLOCK]
             assert sum(live.routes().values()) == before + 1
