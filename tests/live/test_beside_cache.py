@@ -19,14 +19,16 @@ from guest import files, generations, kernel, live, uring
 from guest.filesystems import BLOCK
 from guest.issuers import ISSUERS, Issuer
 from guest.memory import filled
+from guest.tasks import PATIENCE
 
 # The first half of the file begins as data, the second as unwritten blocks. Blocks are few, so that
 # writes often hit what is cached.
 BLOCKS = 32
 LENGTH = BLOCKS * BLOCK
-# How long writes go on at least, and how many there are at least
+# How long writes go on at least, and how many there are at least, and reads by each reader
 SECONDS = 6 if kernel.IS_DEBUG else 2
 WRITES = 100
+READS = 10
 
 # How many writes are in flight at a time; each has a part of the blocks.
 DEPTH = 4
@@ -37,16 +39,19 @@ Read = Callable[[int, int], bytes]
 # Readers are processes, because threads of Python would take turns.
 FORK = multiprocessing.get_context("fork")
 
+# How the readers read
+WAYS = ("pread", "mapped")
+
 
 class File:
     """A file, and, in memory that all processes share, the generation of each block for which a
-    write was begun, and was acknowledged last."""
+    write was begun, and was acknowledged last, and the number of reads of each reader."""
 
     def __init__(self, path: Path):
         self.path = path
         words = memoryview(mmap.mmap(-1, 3 * 8 * BLOCKS)).cast("Q")
         self.begun, self.acknowledged = words[:BLOCKS], words[BLOCKS : 2 * BLOCKS]
-        self.stopped = words[2 * BLOCKS :]
+        self.stopped, self.reads = words[2 * BLOCKS :], words[-len(WAYS) :]
         with files.opened(path, os.O_RDWR | os.O_CREAT) as fd:
             os.posix_fallocate(fd, 0, LENGTH)
             os.pwrite(fd, bytes(LENGTH // 2), 0)
@@ -66,9 +71,9 @@ def read_once(file: File, read: Read, choose: random.Random) -> Iterator[str]:
 
 
 def keep_reading(file: File, how: str, results: multiprocessing.SimpleQueue) -> None:
-    """Reads until the writes are over. Puts their number, and what is wrong, into a queue."""
+    """Reads until the writes are over. Puts what is wrong into a queue."""
     choose = random.Random(how)
-    reads, complaints = 0, []
+    complaints = []
     with files.buffered(file.path) as fd, files.mapped(file.path, LENGTH) as memory:
         ways: dict[str, Read] = {
             "pread": lambda offset, length: os.pread(fd, length, offset),
@@ -76,39 +81,42 @@ def keep_reading(file: File, how: str, results: multiprocessing.SimpleQueue) -> 
         }
         while not file.stopped[0]:
             complaints += filter(None, read_once(file, ways[how], choose))
-            reads += 1
-    results.put((reads, complaints[:5]))
+            file.reads[WAYS.index(how)] += 1
+    results.put(complaints[:5])
 
 
 @contextlib.contextmanager
 def readers(file: File) -> Iterator[None]:
     """Keeps reading the file in other processes, buffered and by a mapping."""
     results = FORK.SimpleQueue()
-    processes = [
-        FORK.Process(target=keep_reading, args=(file, how, results)) for how in ("pread", "mapped")
-    ]
+    processes = [FORK.Process(target=keep_reading, args=(file, how, results)) for how in WAYS]
     for process in processes:
         process.start()
     try:
         yield
     finally:
         file.stopped[0] = 1
-    for _ in processes:
-        reads, complaints = results.get()
-        print(f"{reads} reads")
-        assert complaints == []
-        assert reads > 10
-    for process in processes:
-        process.join()
-        assert process.exitcode == 0
+        for process in processes:
+            process.join(PATIENCE)
+            process.kill()
+    print(f"{file.reads.tolist()} reads")
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert [results.get() for _ in processes] == [[], []]
+    assert min(file.reads) > READS
 
 
 def keep_writing(file: File, issuer: Issuer, fd: int) -> int:
     """Writes for some time; returns how many writes were acknowledged."""
     choose = random.Random(2)
-    deadline = time.monotonic() + SECONDS
+    start = time.monotonic()
     writes = {}
     generation = 0
+
+    def is_enough() -> bool:
+        seconds = time.monotonic() - start
+        enough = seconds > SECONDS and generation >= WRITES and min(file.reads) > READS
+        # A reader may have failed.
+        return enough or seconds > PATIENCE
 
     def begin(part: int) -> None:
         nonlocal generation
@@ -130,7 +138,7 @@ def keep_writing(file: File, issuer: Issuer, fd: int) -> int:
         assert result == len(memory)
         for number in blocks:
             file.acknowledged[number] = written
-        if time.monotonic() < deadline or generation < WRITES:
+        if not is_enough():
             begin(part)
     return generation
 
