@@ -152,7 +152,8 @@ def test_a_power_cut_does_not_wait_for_what_is_queued(kind, null_disk):
         system.wait_for(lambda: devices.requests(device) > 10)
         begin = time.monotonic()
         power(device, 0)
-        assert time.monotonic() - begin < 30
+        # To transfer it takes 128 s.
+        assert time.monotonic() - begin < 60
         assert load.wait(60) != 0
 
 

@@ -38,8 +38,8 @@ def test_a_limit(issuer, irqmode, null_disk):
     device = null_disk(**disk, mbps=RATE)
     took = transfer(device, bs="64k", **ISSUERS[issuer])
     assert took >= 2 * SECONDS
-    # The medium is not idle while there are requests; the rest is the time of fio.
-    assert took < 2 * SECONDS * 4 + without
+    # The medium is not idle while there are requests; the rest is the time of fio, which varies.
+    assert took < 2 * SECONDS * 4 + 3 * without
     assert counters.disk(device)["timeout"] == 0
 
 
@@ -68,7 +68,7 @@ def test_power_off_does_not_wait_for_what_is_queued(null_disk):
     system.wait_for(lambda: devices.requests(device) > 100)
     begin = time.monotonic()
     files.write(devices.CONFIGFS / device.name / "power", 0)
-    assert time.monotonic() - begin < 15
+    assert time.monotonic() - begin < 60
     load.wait(60)
 
 
