@@ -47,7 +47,8 @@ def module() -> Iterator[None]:
 def no_page_stays_pinned() -> Iterator[None]:
     before = memory.pins()
     yield
-    system.wait_for(lambda: memory.pins() == before)
+    # Pages of the test before may have been pinned for longer.
+    system.wait_for(lambda: memory.pins() <= before)
 
 
 @pytest.fixture
