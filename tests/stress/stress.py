@@ -25,7 +25,7 @@ Say = Callable[[str], None]
 REPORT_EVERY = 30
 
 # Periods in seconds after the first one; on a slow machine, a job may have done little in one.
-MORE = (60, 60, 60)
+MORE = (60,) * 8
 
 HUNG_TASK_TIMEOUT = Path("/proc/sys/kernel/hung_task_timeout_secs")
 
