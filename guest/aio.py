@@ -156,6 +156,10 @@ def pointers(iocbs: list[Iocb | None]) -> ctypes.Array:
     return array
 
 
+# Contexts that have not been destroyed, and that no with statement destroys
+alive: set["Context"] = set()
+
+
 class Context:
     """An AIO context with the methods of uring.Ring; it is destroyed at the end of the with
     statement, if it exists then."""
@@ -166,8 +170,10 @@ class Context:
         # The last requests of io_submit(), whose memory must not go away while they are in flight
         self.submitted: deque[Iocb | None] = deque(maxlen=8192)
         call(IO_SETUP, entries, ctypes.byref(self.context))
+        alive.add(self)
 
     def __enter__(self):
+        alive.discard(self)
         return self
 
     def __exit__(self, *_):
@@ -189,6 +195,7 @@ class Context:
 
     def destroy(self) -> int | str:
         """Calls io_destroy(), before the end of the with statement."""
+        alive.discard(self)
         context, self.context = self.context, ctypes.c_ulong()
         return result_of(IO_DESTROY, context)
 

@@ -43,6 +43,10 @@ class Call(threading.Thread):
         return self.outcome
 
 
+# Children that have not been waited for
+children: set["Child"] = set()
+
+
 class Child:
     """A copy of this process that runs FUNCTION. It may say() something, for which wait_for_word()
     waits."""
@@ -51,6 +55,7 @@ class Child:
         self.receive, self.send = os.pipe()
         self.pid = os.fork()
         if self.pid:
+            children.add(self)
             os.close(self.send)
             return
         status = 1
@@ -83,6 +88,7 @@ class Child:
             return bool(ended)
 
         system.wait_for(has_ended, PATIENCE)
+        children.discard(self)
         os.close(self.receive)
         return ended[0]
 

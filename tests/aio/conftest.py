@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from guest import aio, files, kernel
+from guest import aio, files, kernel, tasks
 from guest.memory import address, aligned, pattern, protect
 
 # How long requests of the slow disk take
@@ -20,6 +20,19 @@ SIDES = ["module"] if kernel.IS_DEBUG else ["kernel", "module"]
 
 # Files with tests of programs, whose outcomes are printed as a table
 TESTS_OF_PROGRAMS = {"test_harness", "test_fio", "test_qemu", "test_mariadb"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown() -> None:
+    """Ends what a failed test has left, before fixtures remove the disks that it uses. They would
+    not, if this raised anything."""
+    for child in tuple(tasks.children):
+        with contextlib.suppress(OSError, AssertionError):
+            child.kill()
+            child.wait()
+    for context in tuple(aio.alive):
+        # In a thread, because it waits for requests, which may not end.
+        tasks.Call(context.destroy).join(tasks.PATIENCE)
 
 
 @pytest.fixture(params=SIDES, scope="module", autouse=True)

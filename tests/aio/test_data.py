@@ -152,30 +152,36 @@ def test_a_pipe_whose_readers_are_gone(context):
 
 def test_a_blocking_read_blocks_the_submission(context):
     receive, send = os.pipe()
-    back = aligned(512)
-    call = Call(context.io_submit, aio.request(aio.PREAD, receive, back))
-    call.wait_until_in(aio.IO_SUBMIT)
-    assert context.io_getevents(0, 1, timeout=0) == []
-    os.write(send, b"later")
-    assert call.result() == 1
-    assert context.io_getevents(1, 1)[0].res == 5
-    assert back[:6] == b"later\0"
-    os.close(receive)
-    os.close(send)
+    try:
+        back = aligned(512)
+        call = Call(context.io_submit, aio.request(aio.PREAD, receive, back))
+        call.wait_until_in(aio.IO_SUBMIT)
+        assert context.io_getevents(0, 1, timeout=0) == []
+        os.write(send, b"later")
+        assert call.result() == 1
+        assert context.io_getevents(1, 1)[0].res == 5
+        assert back[:6] == b"later\0"
+    finally:
+        # The context could not be destroyed while the read blocks.
+        os.close(send)
+        os.close(receive)
 
 
 def test_a_signal_ends_a_blocking_read(context):
     receive, send = os.pipe()
     before = signal.signal(signal.SIGUSR1, lambda *_: None)
-    call = Call(context.io_submit, aio.request(aio.PREAD, receive, aligned(512)))
-    call.wait_until_in(aio.IO_SUBMIT)
-    signal.pthread_kill(call.ident, signal.SIGUSR1)
-    # The call is not restarted, because other requests may have been submitted.
-    assert call.result() == 1
-    assert context.io_getevents(1, 1)[0].res == -errno.EINTR
-    signal.signal(signal.SIGUSR1, before)
-    os.close(receive)
-    os.close(send)
+    try:
+        call = Call(context.io_submit, aio.request(aio.PREAD, receive, aligned(512)))
+        call.wait_until_in(aio.IO_SUBMIT)
+        signal.pthread_kill(call.ident, signal.SIGUSR1)
+        # The call is not restarted, because other requests may have been submitted.
+        assert call.result() == 1
+        assert context.io_getevents(1, 1)[0].res == -errno.EINTR
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+        # The context could not be destroyed while the read blocks.
+        os.close(send)
+        os.close(receive)
 
 
 @pytest.mark.parametrize("opcode", [aio.FSYNC, aio.FDSYNC])

@@ -135,15 +135,17 @@ def test_pages_of_the_ring_move_in_memory(context, disk):
 
     def keep_compacting() -> int:
         count = 0
-        while not stopped.is_set():
+        while not count or not stopped.is_set():
             files.write(compact, 1)
             count += 1
         return count
 
     call = Call(keep_compacting)
-    with aio.Context(1000) as large:
-        check_works(large, disk)
-    stopped.set()
+    try:
+        with aio.Context(1000) as large:
+            check_works(large, disk)
+    finally:
+        stopped.set()
     assert call.result() > 0
     assert context.io_submit(read(disk, 5)) == 1
     assert aio.data_of(context.io_getevents(1, 1)) == [5]

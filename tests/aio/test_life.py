@@ -82,20 +82,23 @@ def test_destroy_wakes_a_thread_that_has_some_events(file):
 
 def test_destroy_waits_for_a_thread_that_submits():
     receive, send = os.pipe()
-    context = aio.Context(8)
-    back = aligned(512)
-    submission = Call(context.io_submit, aio.request(aio.PREAD, receive, back))
-    submission.wait_until_in(aio.IO_SUBMIT)
-    destruction = Call(context.destroy)
-    destruction.wait_until_in(aio.IO_DESTROY)
-    destruction.join(0.3)
-    assert destruction.is_alive()
-    os.write(send, b"later")
-    assert submission.result() == 1
-    assert destruction.result() == 0
-    assert back[:6] == b"later\0"
-    os.close(receive)
-    os.close(send)
+    try:
+        context = aio.Context(8)
+        back = aligned(512)
+        submission = Call(context.io_submit, aio.request(aio.PREAD, receive, back))
+        submission.wait_until_in(aio.IO_SUBMIT)
+        destruction = Call(context.destroy)
+        destruction.wait_until_in(aio.IO_DESTROY)
+        destruction.join(0.3)
+        assert destruction.is_alive()
+        os.write(send, b"later")
+        assert submission.result() == 1
+        assert destruction.result() == 0
+        assert back[:6] == b"later\0"
+    finally:
+        # The context could not be destroyed while the read blocks.
+        os.close(send)
+        os.close(receive)
 
 
 def test_several_threads_destroy(slow_disk):

@@ -31,16 +31,6 @@ def switched_off(side: str) -> Iterator[None]:  # noqa: ARG001
     aio.switch_on()
 
 
-@pytest.fixture
-def contexts() -> Iterator[list[aio.Context]]:
-    """A list of contexts. What is left of them is destroyed, so that the module can be unloaded even
-    after a test has failed."""
-    made: list[aio.Context] = []
-    yield made
-    for context in made:
-        context.destroy()
-
-
 def is_of_module(make: Callable[[], object]) -> bool:
     """Returns whether the context that MAKE makes belongs to the module."""
     before = int(files.read(AIO_NR))
@@ -59,7 +49,9 @@ def check(context: aio.Context, file: int) -> None:
         assert iocb.memory[:] == pattern(1 << 16)[512 * data : 512 * data + 512]
 
 
-def test_contexts_stay_what_they_are(file, contexts):
+def test_contexts_stay_what_they_are(file):
+    contexts: list[aio.Context] = []
+
     def make() -> None:
         contexts.append(aio.Context(16))
 
@@ -95,10 +87,10 @@ def test_names_of_programs():
     run_in_child(child)
 
 
-def test_switching_during_io(file, contexts):
+def test_switching_during_io(file):
     # The thread uses the last context, and this thread the first one. Neither may take the other's
     # events, so these are never the same.
-    contexts += [aio.Context(16), aio.Context(16)]
+    contexts = [aio.Context(16), aio.Context(16)]
 
     def keep_reading() -> int:
         done = 0
