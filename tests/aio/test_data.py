@@ -4,6 +4,7 @@
 import ctypes
 import errno
 import os
+import select
 import signal
 
 import pytest
@@ -222,9 +223,12 @@ def test_the_file_may_be_closed_in_between(context, slow_disk):
     assert context.io_getevents(1, 1)[0].res == 4096
 
 
-def test_order_of_events(context, slow_disk, file):
-    slow, quick = (aio.request(aio.PREAD, fd, aligned(4096)) for fd in (slow_disk, file))
+def test_order_of_events(context, pipe, file):
+    receive, send = pipe
+    slow = aio.request(aio.POLL, receive, (select.EPOLLIN, 0))
+    quick = aio.request(aio.PREAD, file, aligned(4096))
     assert context.io_submit(slow, quick) == 2
+    os.write(send, b"x")
     assert [event.obj for event in context.io_getevents(2, 2)] == [
         ctypes.addressof(quick),
         ctypes.addressof(slow),

@@ -159,7 +159,7 @@ def free_place(length: int) -> int:
     return address(mmap.mmap(-1, length))
 
 
-def test_slots_of_reads(slow_disk):
+def test_slots_of_reads(one_cpu, slow_disk):  # noqa: ARG001
     with aio.Context(16) as context:
         iocbs = [aio.request(aio.PREAD, slow_disk, aligned(4096), data=n) for n in range(300)]
         for _ in range(2):
@@ -187,7 +187,7 @@ def test_moving_the_ring(file, slow_disk):
         assert aio.result_of(aio.IO_GETEVENTS, old, 0, 1, aio.Event(), None) == "EINVAL"
         context.context.value = new
         assert context.header.magic == aio.MAGIC
-        assert [event.data for event in context.io_getevents(2, 2)] == [2, 1]
+        assert sorted(aio.data_of(context.io_getevents(2, 2))) == [1, 2]
         submit_reads(context, file, 3)
         assert take(context) == [3]
         # Back to the old address
