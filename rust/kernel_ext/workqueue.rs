@@ -34,6 +34,14 @@ use crate::{
     context::MayIo, //
 };
 
+/// Returns the queue for work items that run on the CPU where they are queued, and not for long.
+///
+/// `kernel::workqueue::system()` is the one that Linux is going to remove, and logs a warning.
+pub(crate) fn system_percpu() -> &'static Queue {
+    // SAFETY: `system_percpu_wq` is a C global, always available.
+    unsafe { Queue::from_raw(bindings::system_percpu_wq) }
+}
+
 /// A workqueue. Dropping it waits for everything queued on it, so it sleeps.
 pub struct OwnedQueue(QueueHandle);
 

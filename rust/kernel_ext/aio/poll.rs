@@ -38,7 +38,6 @@ use kernel::{
     },
     types::Opaque,
     workqueue::{
-        self,
         Work,
         WorkItem, //
     },
@@ -52,7 +51,10 @@ use super::{
         Requests, //
     },
 };
-use crate::bindings;
+use crate::{
+    bindings,
+    workqueue::system_percpu, //
+};
 
 /// What requests that wait belong to.
 pub trait Polls: Requests {
@@ -242,7 +244,7 @@ impl<T: Polls> PollWait<T> {
         // SAFETY: As above.
         let this = unsafe { ArcBorrow::from_raw(this) };
         // If it is queued already, it has not looked yet.
-        let _ = workqueue::system().enqueue(Arc::from(this));
+        let _ = system_percpu().enqueue(Arc::from(this));
         if claimed || mask & bindings::EXT_POLLFREE != 0 {
             // SAFETY: The entry is in the queue, whose lock is held. The reference was the queue's;
             // the work item has one.
