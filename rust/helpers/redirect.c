@@ -46,6 +46,13 @@ struct ftrace_ops *ext_ftrace_attach(void *const *functions, unsigned int count,
 		err = register_ftrace_direct(ops, (unsigned long)trampoline);
 	if (!err)
 		return ops;
+	if (err == -ENODEV) {
+		/* ftrace has disabled itself, and may have left calls. */
+		__module_get(THIS_MODULE);
+		return ERR_PTR(err);
+	}
+	/* Tasks may have seen it in the list of ftrace's users. */
+	synchronize_rcu_tasks();
 	ftrace_free_filter(ops);
 	kfree(ops);
 	return ERR_PTR(err);
@@ -53,6 +60,14 @@ struct ftrace_ops *ext_ftrace_attach(void *const *functions, unsigned int count,
 	return ERR_PTR(-EOPNOTSUPP);
 #endif
 }
+
+#ifdef CONFIG_X86_64
+/* While another user of ftrace changes a call, a breakpoint is there. */
+static bool ext_is_call(u8 opcode)
+{
+	return opcode == CALL_INSN_OPCODE || opcode == INT3_INSN_OPCODE;
+}
+#endif
 
 /*
  * Returns where a redirected function goes on when the trampoline returns to it,
@@ -64,9 +79,9 @@ unsigned long ext_ftrace_entry(const void *function)
 #if defined(CONFIG_X86_64) && defined(CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS)
 	const u8 *code = function;
 
-	if (*code != CALL_INSN_OPCODE)
+	if (!ext_is_call(*code))
 		code += EXT_ENDBR_SIZE;
-	if (*code == CALL_INSN_OPCODE)
+	if (ext_is_call(*code))
 		return (unsigned long)code + CALL_INSN_SIZE;
 #endif
 	return 0;
@@ -83,6 +98,7 @@ void ext_ftrace_detach(struct ftrace_ops *ops, void *trampoline)
 						  true))) {
 		/* ftrace has disabled itself: the call stays, and so must we. */
 		__module_get(THIS_MODULE);
+		synchronize_rcu_tasks();
 		return;
 	}
 	synchronize_rcu_tasks();
