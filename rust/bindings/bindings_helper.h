@@ -32,6 +32,7 @@ const blk_opf_t EXT_REQ_IDLE = REQ_IDLE;
 const blk_opf_t EXT_REQ_FUA = REQ_FUA;
 const blk_opf_t EXT_REQ_NOWAIT = REQ_NOWAIT;
 const blk_opf_t EXT_REQ_POLLED = REQ_POLLED;
+const blk_opf_t EXT_REQ_NOUNMAP = REQ_NOUNMAP;
 const int EXT_IOCB_HIPRI = IOCB_HIPRI;
 const int EXT_IOCB_DSYNC = IOCB_DSYNC;
 const int EXT_IOCB_NOWAIT = IOCB_NOWAIT;

@@ -12,6 +12,7 @@
 #include <linux/completion.h>
 #include <linux/highmem.h>
 #include <linux/io_uring/cmd.h>
+#include <linux/kthread.h>
 #include <linux/percpu-refcount.h>
 #include <linux/percpu.h>
 #include <linux/wait.h>
@@ -100,6 +101,23 @@ int ext_iomap_iter(struct iomap_iter *iter, const struct iomap_ops *ops);
 void ext_fserror_report_dio(struct inode *inode, bool write, loff_t pos,
 			    u64 len, int error);
 
+/* kthread.c */
+
+/* A thread, and what it is queued to do. */
+struct ext_io_thread {
+	struct kthread_worker *worker;
+	struct kthread_work work;
+};
+
+int ext_io_thread_start(struct ext_io_thread *thread,
+			void (*func)(struct kthread_work *work),
+			const char *name);
+void ext_io_thread_begin(void);
+void ext_io_thread_resched(void);
+void ext_io_thread_adopt(struct request *rq);
+void ext_io_thread_queue(struct ext_io_thread *thread);
+void ext_io_thread_stop(struct ext_io_thread *thread);
+
 /* mq.c */
 bool ext_blk_mq_add_to_batch(struct request *req,
 			     struct io_comp_batch *iob, bool is_error,
@@ -116,6 +134,25 @@ void ext_memcpy_page(struct page *dst_page, size_t dst_off,
 void ext_memzero_page(struct page *page, size_t offset, size_t len);
 void ext_free_page_rcu(struct page *page);
 void ext_cond_resched(void);
+
+/* rq_file.c */
+
+/* What a request needs to be a read or write of a file. */
+struct ext_rq_file {
+	struct kiocb iocb;
+	struct bio_vec *bvecs;
+};
+
+void ext_rq_describe(struct request *rq, size_t done, struct bio_vec **bvecs,
+		     struct iov_iter *iter);
+u16 ext_rq_ioprio(struct request *rq);
+int ext_file_dio(struct file *file, u64 *size, unsigned int *memory,
+		 unsigned int *unit);
+bool ext_file_may_deallocate(const struct file *file);
+unsigned int ext_file_granularity(const struct file *file);
+bool ext_file_is_block_device(const struct file *file);
+unsigned int ext_file_set_noio(struct file *file);
+void ext_file_restore_gfp(struct file *file, unsigned int before);
 
 /* task.c */
 u16 ext_get_current_ioprio(void);

@@ -2,6 +2,7 @@
 
 //! File systems and their files.
 
+pub mod backing_file;
 mod file;
 mod file_vtable;
 pub(crate) mod inode;

@@ -58,6 +58,15 @@ impl BlkError {
     }
 }
 
+impl From<Error> for BlkError {
+    fn from(err: Error) -> Self {
+        // SAFETY: A table lookup without requirements.
+        let status = unsafe { bindings::errno_to_blk_status(err.to_errno()) };
+        // It is never `BLK_STS_OK`, which stands for 0, and an error is not 0.
+        NonZeroU8::new(status).map_or(Self::IOERR, Self)
+    }
+}
+
 impl From<BlkError> for Error {
     fn from(err: BlkError) -> Self {
         // SAFETY: A table lookup without requirements.

@@ -12,6 +12,8 @@
 //! | handed to the driver, not started | [`IdleRequest`] | `start()`, or `busy()`/`fail()`, which give it back |
 //! | started, owned by the driver | [`Request`] | `end()`, or one of the next three |
 //! | kept by the driver for later | in a [`RequestList`] | taken out of the list: [`Request`] |
+//! | in the list of a thread | in a [`RequestThread`] | [`ThreadOperations::serve`]: [`Request`] |
+//! | being read from or written to a file | in its [`FileTransfer`] | [`TransferOperations::transferred`]: [`Request`] |
 //! | owned by a timer | in its [`RequestTimer`] | [`TimerOperations::timer_expired`]: [`Request`] |
 //! | on its way to the completing CPU | nothing | [`Operations::complete`]: [`Request`] |
 //! | seen by the timeout handler | [`ExpiredRequest`] | a borrow, whatever state it is in |
@@ -32,7 +34,9 @@ mod request;
 mod request_list;
 mod segment;
 mod tag_set;
+mod thread;
 mod timer;
+mod transfer;
 
 pub use self::{
     batch::IoCompBatch,
@@ -73,10 +77,20 @@ pub use self::{
         TagSet,
         TagSetConfig, //
     },
+    thread::{
+        RequestThread,
+        ThreadOperations, //
+    },
     timer::{
         NoTimer,
         RequestTimer,
         TimerOperations,
         TimerSlot, //
+    },
+    transfer::{
+        FileSlot,
+        FileTransfer,
+        NoFile,
+        TransferOperations, //
     },
 };

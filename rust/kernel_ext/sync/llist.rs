@@ -154,6 +154,14 @@ pub struct Drain<N: Node> {
     _p: PhantomData<N>,
 }
 
+impl<N: Node> Drain<N> {
+    /// Returns whether none is left.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.first.is_null()
+    }
+}
+
 impl<N: Node> Iterator for Drain<N> {
     type Item = N;
 
@@ -231,6 +239,7 @@ mod tests {
         }
         let mut drain = list.take_all();
         assert_eq!(drain.next().map(|number| number.value), Some(0));
+        assert!(!drain.is_empty());
         // kmemleak would report the others.
         drop(drain);
         Ok(())

@@ -26,6 +26,7 @@ use kernel_ext::block::{
         HctxType,
         IdleRequest,
         IoCompBatch,
+        NoFile,
         Operations,
         Rejected,
         Request,
@@ -251,6 +252,7 @@ impl Operations for NullDisk {
     type HwData = HwData;
     type RequestData = RequestData;
     type Timer = RequestTimer<Self>;
+    type File = NoFile;
 
     fn init_hctx(_index: u32) -> impl PinInit<HwData, Error> {
         try_pin_init!(HwData {

@@ -30,6 +30,7 @@ use kernel_ext::{
             GenDiskBuilder,
             Hctx,
             IdleRequest,
+            NoFile,
             NoTimer,
             Operations,
             QueueCounts,
@@ -84,6 +85,7 @@ impl<const BLOCKING: bool> Operations for EarlyEnd<BLOCKING> {
     type HwData = Watched;
     type RequestData = ();
     type Timer = NoTimer;
+    type File = NoFile;
 
     fn init_hctx(_index: u32) -> impl PinInit<Watched, Error> {
         Ok(Watched)

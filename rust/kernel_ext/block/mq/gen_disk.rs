@@ -67,6 +67,7 @@ const MAX_SECTORS: u32 = u32::MAX >> SECTOR_SHIFT;
 pub struct GenDiskBuilder {
     limits: bindings::queue_limits,
     capacity: u64,
+    read_only: bool,
 }
 
 impl GenDiskBuilder {
@@ -84,7 +85,14 @@ impl GenDiskBuilder {
                 ..pin_init::zeroed()
             },
             capacity: 0,
+            read_only: false,
         }
+    }
+
+    /// Sets whether the disk can only be read.
+    pub fn read_only(mut self, yes: bool) -> Self {
+        self.read_only = yes;
+        self
     }
 
     /// Sets the capacity in sectors of 512 bytes.
@@ -135,6 +143,27 @@ impl GenDiskBuilder {
     /// does not end, at the boundary of a page is the first, or the last.
     pub fn virt_boundary(mut self, yes: bool) -> Self {
         self.limits.virt_boundary_mask = if yes { PAGE_SIZE - 1 } else { 0 };
+        self
+    }
+
+    /// Sets in which units the memory of requests must be, in bytes: a power of two.
+    ///
+    /// # Errors
+    ///
+    /// [`EINVAL`] for any other number, and for more than [`PAGE_SIZE`].
+    pub fn memory_alignment(mut self, bytes: u32) -> Result<Self> {
+        // CAST: A page has less than 4 GiB.
+        if !bytes.is_power_of_two() || bytes > PAGE_SIZE as u32 {
+            return Err(EINVAL);
+        }
+        // 0 would stand for the default.
+        self.limits.dma_alignment = (bytes - 1).max(1);
+        Ok(self)
+    }
+
+    /// Sets in which units the disk frees space, in bytes. Less than a logical block means one.
+    pub fn discard_granularity(mut self, bytes: u32) -> Self {
+        self.limits.discard_granularity = bytes;
         self
     }
 
@@ -216,6 +245,7 @@ impl GenDiskBuilder {
             (*disk).fops = &GenDisk::<T>::FOPS;
             set_name(disk, name)?;
             bindings::set_capacity(disk, self.capacity);
+            bindings::set_disk_ro(disk, self.read_only);
         }
         // SAFETY: The disk is complete, and not yet added.
         to_result(unsafe { bindings::device_add_disk(ptr::null_mut(), *disk, ptr::null_mut()) })?;

@@ -167,6 +167,11 @@ impl<'a, T: Operations> Hctx<'a, T> {
         Self(unsafe { NonNull::new_unchecked(ptr) }, PhantomData)
     }
 
+    /// Returns the C hardware queue.
+    pub(super) fn as_raw(self) -> *mut bindings::blk_mq_hw_ctx {
+        self.0.as_ptr()
+    }
+
     /// Returns the driver's data of this hardware queue.
     #[inline]
     pub fn data(self) -> &'a T::HwData {

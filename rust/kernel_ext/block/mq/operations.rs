@@ -21,6 +21,7 @@ use super::{
     queues::Queues,
     request::Pdu,
     ExpiredRequest,
+    FileSlot,
     Hctx,
     IdleRequest,
     IoCompBatch,
@@ -47,7 +48,7 @@ pub enum TimeoutAction {
 ///
 /// ```
 /// # use kernel::prelude::*;
-/// # use kernel_ext::block::mq::{Hctx, IdleRequest, NoTimer, Operations, Rejected, Request};
+/// # use kernel_ext::block::mq::{Hctx, IdleRequest, NoFile, NoTimer, Operations, Rejected, Request};
 /// struct MyDriver;
 ///
 /// #[vtable]
@@ -57,6 +58,7 @@ pub enum TimeoutAction {
 ///     type HwData = ();
 ///     type RequestData = ();
 ///     type Timer = NoTimer;
+///     type File = NoFile;
 ///
 ///     fn init_hctx(_index: u32) -> impl PinInit<(), Error> {
 ///         Ok(())
@@ -97,6 +99,9 @@ pub trait Operations: Sized + 'static {
 
     /// [`super::RequestTimer<Self>`] if requests wait for timers, otherwise [`super::NoTimer`].
     type Timer: TimerSlot;
+
+    /// [`super::FileTransfer<Self>`] if requests read and write files, otherwise [`super::NoFile`].
+    type File: FileSlot;
 
     /// Makes the data of the hardware queue with number `index`. May sleep.
     fn init_hctx(index: u32) -> impl PinInit<Self::HwData, Error>;

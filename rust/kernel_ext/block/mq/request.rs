@@ -26,6 +26,7 @@ use super::{
         Segments,
         Source, //
     },
+    transfer::FileSlot,
     Hctx,
     IoCompBatch,
     Operations,
@@ -39,6 +40,8 @@ pub(super) struct Pdu<T: Operations> {
     pub(super) data: T::RequestData,
     #[pin]
     pub(super) timer: T::Timer,
+    #[pin]
+    pub(super) file: T::File,
 }
 
 impl<T: Operations> Pdu<T> {
@@ -64,6 +67,7 @@ impl<T: Operations> Pdu<T> {
         let init = try_pin_init!(Self {
             data <- T::new_request_data(),
             timer <- T::Timer::init(),
+            file <- T::File::init(),
         });
         // SAFETY: By the safety requirements of this function.
         unsafe { pin_init::raw_try_init(this, init) }
@@ -139,6 +143,12 @@ impl<T: Operations> Request<T> {
         ManuallyDrop::new(self).0.as_ptr()
     }
 
+    /// Returns the C request, which stays this object's.
+    #[inline]
+    pub(super) fn as_raw(&self) -> *mut bindings::request {
+        self.0.as_ptr()
+    }
+
     /// Returns the operation.
     #[inline]
     pub fn command(&self) -> Command {
@@ -149,6 +159,12 @@ impl<T: Operations> Request<T> {
     #[inline]
     pub fn is_fua(&self) -> bool {
         self.flags() & bindings::EXT_REQ_FUA != 0
+    }
+
+    /// Returns whether a write of zeroes must keep the space that it writes to allocated.
+    #[inline]
+    pub fn must_keep_space(&self) -> bool {
+        self.flags() & bindings::EXT_REQ_NOUNMAP != 0
     }
 
     /// Returns whether the issuer polls for the request.

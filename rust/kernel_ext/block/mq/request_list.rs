@@ -4,10 +4,18 @@
 
 use core::{
     marker::PhantomData,
-    ptr, //
+    ptr::{
+        self,
+        NonNull, //
+    },
 };
 
-use kernel::bindings;
+use kernel::{
+    bindings,
+    ffi::c_void, //
+};
+
+use crate::sync::llist::Node;
 
 use super::{
     ExpiredRequest,
@@ -128,6 +136,26 @@ impl<T: Operations> Drop for RequestList<T> {
         while let Some(rq) = self.pop() {
             drop(rq);
         }
+    }
+}
+
+// SAFETY: The pointer is that of the C request, which `Request` stands for alone. The link belongs to the
+// owner of the request, which the list is.
+unsafe impl<T: Operations> Node for Request<T> {
+    fn into_raw(self) -> NonNull<c_void> {
+        // SAFETY: A request is not at NULL.
+        unsafe { NonNull::new_unchecked(Self::into_raw(self).cast()) }
+    }
+
+    unsafe fn from_raw(ptr: NonNull<c_void>) -> Self {
+        // SAFETY: By the safety requirements of this function, the list gives up the ownership.
+        unsafe { Self::from_raw(ptr.cast().as_ptr()) }
+    }
+
+    unsafe fn link(ptr: NonNull<c_void>) -> *mut *mut c_void {
+        let rq: *mut bindings::request = ptr.cast().as_ptr();
+        // SAFETY: By the safety requirements of this function the request is there.
+        unsafe { (&raw mut (*rq).__bindgen_anon_1.rq_next).cast() }
     }
 }
 

@@ -43,6 +43,9 @@ impl Flags {
     /// All hardware queues share one set of requests.
     pub const SharedTags: Self = Self(bindings::BLK_MQ_F_TAG_HCTX_SHARED);
 
+    /// Requests wait for other block devices or files. CPUs can go offline before they have ended.
+    pub const Stacking: Self = Self(bindings::BLK_MQ_F_STACKING);
+
     /// Returns these flags if `condition` holds, and no flags otherwise.
     pub fn only_if(self, condition: bool) -> Self {
         if condition {
