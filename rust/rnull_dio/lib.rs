@@ -24,6 +24,7 @@ mod disk;
 mod live;
 #[forbid(unsafe_code)]
 mod named;
+mod path;
 
 use kernel::{
     configfs::Subsystem,

@@ -31,7 +31,8 @@ use crate::{
         Policy,
         StatsFiles, //
     },
-    named::Named, //
+    named::Named,
+    path, //
 };
 
 use super::attached::AttachedFiles;
@@ -89,7 +90,7 @@ impl Item {
     /// Writes the path of the mount.
     pub(super) fn show_path(&self, f: &mut dyn fmt::Write) -> fmt::Result {
         let state = self.state.lock();
-        f.write_fmt(fmt!("{}", &*state.path))
+        path::show(&state.path, f)
     }
 
     /// Writes the completion policy.
@@ -109,7 +110,7 @@ impl Item {
         if state.attached.is_some() {
             return self.refuse("path", "the file system is attached", EBUSY);
         }
-        state.path = CString::try_from_fmt(fmt!("{text}"))?;
+        state.path = path::from_bytes(text)?;
         Ok(())
     }
 
