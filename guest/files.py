@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from guest import system
-from guest.memory import aligned
+from guest.memory import address, aligned
 
 # From <linux/fs.h>
 FICLONE = 0x40049409
@@ -92,6 +92,16 @@ def clone(source: Path, target: Path) -> None:
 def read_into_cache(path: Path, offset: int, length: int = 65536) -> None:
     with opened(path, os.O_RDONLY) as fd:
         assert len(os.pread(fd, length, offset)) == length
+
+
+def cached_pages(path: Path) -> int:
+    """Returns how many pages of a file are in the page cache."""
+    length = path.stat().st_size
+    found = (ctypes.c_ubyte * -(-length // mmap.PAGESIZE))()
+    with mapped(path, length) as memory:
+        where = ctypes.c_void_p(address(memory))
+        assert libc.mincore(where, ctypes.c_size_t(length), found) == 0
+    return sum(each & 1 for each in found)
 
 
 def set_cache(path: Path, offset: int | None) -> None:

@@ -3,10 +3,12 @@
 //! The null block device.
 //!
 //! It keeps its data in memory or not at all, and completes I/O at once, in a soft interrupt, when a
-//! timer fires, or when it is polled.
+//! timer fires, or when it is polled. Or it keeps its data in a file, and completes I/O when the file
+//! does.
 
 #[macro_use]
 mod attributes;
+mod backing;
 mod cache;
 pub(crate) mod configfs;
 mod counters;
@@ -14,6 +16,7 @@ mod device;
 mod driver;
 #[cfg(CONFIG_KUNIT = "y")]
 mod early_end;
+mod file_driver;
 mod medium;
 mod pages;
 mod storage;
@@ -22,6 +25,7 @@ mod value;
 
 use kernel::{
     fmt,
+    page::PAGE_SIZE,
     prelude::*,
     sync::Arc, //
 };
@@ -56,10 +60,9 @@ use kernel::{
 use crate::debugfs::Dir;
 
 use self::{
-    driver::{
-        NullDisk,
-        QueueData, //
-    },
+    backing::Backing,
+    driver::NullDisk,
+    file_driver::FileDisk,
     medium::Medium,
     throttle::Throttle, //
 };
@@ -81,14 +84,19 @@ pub(crate) use self::{
 /// Limit of the sectors of a discard or a write of zeroes, whose bytes are counted by 32 bits.
 const MAX_RANGE_SECTORS: u32 = u32::MAX >> SECTOR_SHIFT;
 
-/// A null disk that is in the system.
+/// Limit of the sectors that a file transfers at a time, that of `read(2)`: it fits into 31 bits, and is a
+/// whole number of pages.
+// CAST: A page has less than 4 GiB.
+const MAX_FILE_SECTORS: u32 = (u32::MAX / 2 + 1 - PAGE_SIZE as u32) >> SECTOR_SHIFT;
+
+/// A disk that is in the system.
 ///
 /// Its drop removes it and waits for the I/O in flight. If it has a volatile cache, that is a power
 /// cut: nothing is written back before. May sleep.
 pub(crate) struct Disk {
     // Dropped first, so that a disk of the same name finds no file when this one is gone.
     file: Pin<KBox<File<Stats>>>,
-    disk: GenDisk<NullDisk>,
+    disk: Added,
     throttle: Option<Arc<Throttle>>,
 }
 
@@ -98,9 +106,64 @@ impl Drop for Disk {
         if let Some(throttle) = &self.throttle {
             throttle.lift();
         }
-        if self.file.medium.is_volatile() {
+        let medium = self.file.medium.as_ref();
+        if medium.is_some_and(|medium| medium.is_volatile()) {
             // Otherwise the removal would sync the file system, which a power cut does not.
             self.disk.mark_dead();
+        }
+    }
+}
+
+/// A disk that is in the system, by where its data is.
+enum Added {
+    /// In memory, or nowhere.
+    Null(GenDisk<NullDisk>),
+    /// In a file.
+    File(GenDisk<FileDisk>),
+}
+
+impl Added {
+    /// Adds a disk whose data is in `medium`.
+    fn null(
+        name: &CStr,
+        config: &Config,
+        medium: Arc<Medium>,
+        throttle: Option<Arc<Throttle>>,
+        counters: Arc<Counters>,
+    ) -> Result<Self> {
+        let tag_set = Arc::pin_init(TagSet::new(tag_set_config(config)), GFP_KERNEL)?;
+        let data = driver::QueueData::new(config, medium, throttle, counters);
+        let disk = null_builder(config)?.build(name, tag_set, KBox::new(data, GFP_KERNEL)?)?;
+        Ok(Self::Null(disk))
+    }
+
+    /// Adds a disk whose data is in a file. `storage` has its bad sectors.
+    fn with_file(
+        name: &CStr,
+        config: &Config,
+        backing: Backing,
+        storage: Arc<Storage>,
+        counters: Arc<Counters>,
+    ) -> Result<Self> {
+        let tag_set = Arc::pin_init(TagSet::new(tag_set_config(config)), GFP_KERNEL)?;
+        let builder = file_builder(config, &backing)?;
+        let data = file_driver::QueueData::new(config, backing.file, storage, counters);
+        let disk = builder.build(name, tag_set, KBox::pin_init(data, GFP_KERNEL)?)?;
+        Ok(Self::File(disk))
+    }
+
+    fn mark_dead(&self) {
+        match self {
+            Self::Null(disk) => disk.mark_dead(),
+            Self::File(disk) => disk.mark_dead(),
+        }
+    }
+
+    #[cfg(CONFIG_KUNIT = "y")]
+    fn part0(&self) -> &BlockDevice {
+        match self {
+            Self::Null(disk) => disk.part0(),
+            Self::File(disk) => disk.part0(),
         }
     }
 }
@@ -108,31 +171,39 @@ impl Drop for Disk {
 /// What the file in debugfs shows.
 struct Stats {
     counters: Arc<Counters>,
-    medium: Arc<Medium>,
+    storage: Arc<Storage>,
+    medium: Option<Arc<Medium>>,
 }
 
 impl Disk {
     /// Makes a disk and adds it to the system as `/dev/NAME`. May sleep.
     ///
-    /// Its data and bad sectors are in `storage`, and outlive it. Its counters are shown by
-    /// `NAME/counters` in the directory `debugfs`.
+    /// Its data are in `backing` if there is one, otherwise in `storage`, as its bad sectors are, which
+    /// outlives it. Its counters are shown by `NAME/counters` in the directory `debugfs`.
     pub(crate) fn with_storage(
         name: &CStr,
         config: &Config,
         storage: Arc<Storage>,
+        backing: Option<Backing>,
         debugfs: &Dir,
     ) -> Result<Self> {
         let counters = Arc::new(Counters::new()?, GFP_KERNEL)?;
-        let tag_set = Arc::pin_init(TagSet::new(tag_set_config(config)), GFP_KERNEL)?;
-        let medium = Arc::new(Medium::new(config, storage)?, GFP_KERNEL)?;
-        let throttle = match config.mbps {
-            0 => None,
-            rate => Some(Arc::new(Throttle::new(rate), GFP_KERNEL)?),
+        let (mut medium, mut throttle) = (None, None);
+        let disk = if let Some(backing) = backing {
+            Added::with_file(name, config, backing, storage.clone(), counters.clone())
+        } else {
+            let data = Arc::new(Medium::new(config, storage.clone())?, GFP_KERNEL)?;
+            medium = Some(data.clone());
+            if config.mbps > 0 {
+                throttle = Some(Arc::new(Throttle::new(config.mbps), GFP_KERNEL)?);
+            }
+            Added::null(name, config, data, throttle.clone(), counters.clone())
+        }?;
+        let stats = Stats {
+            counters,
+            storage,
+            medium,
         };
-        let data = QueueData::new(config, medium.clone(), throttle.clone(), counters.clone());
-        let disk = builder(config)?.build(name, tag_set, KBox::new(data, GFP_KERNEL)?)?;
-
-        let stats = Stats { counters, medium };
         let dir = debugfs.subdir(name);
         let file = KBox::pin_init(
             dir.read_callback_file(c"counters", stats, Stats::show),
@@ -175,7 +246,7 @@ impl Disk {
     /// Makes a disk as [`Self::with_storage`] does, without data or bad sectors.
     pub(crate) fn new(name: &CStr, config: &Config, debugfs: &Dir) -> Result<Self> {
         let storage = Arc::pin_init(Storage::new(), GFP_KERNEL)?;
-        Self::with_storage(name, config, storage, debugfs)
+        Self::with_storage(name, config, storage, None, debugfs)
     }
 
     /// Returns the block device to send bios to.
@@ -185,7 +256,7 @@ impl Disk {
 
     /// Returns the data and bad sectors.
     pub(crate) fn storage(&self) -> &Storage {
-        self.file.medium.storage()
+        &self.file.storage
     }
 
     /// Returns the counters.
@@ -197,8 +268,12 @@ impl Disk {
 impl Stats {
     fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.counters.show(f)?;
-        writeln!(f, "pages: {}", self.medium.storage().pages())?;
-        writeln!(f, "cached_pages: {}", self.medium.cached_pages())
+        writeln!(f, "pages: {}", self.storage.pages())?;
+        let cached = self
+            .medium
+            .as_ref()
+            .map_or(0, |medium| medium.cached_pages());
+        writeln!(f, "cached_pages: {cached}")
     }
 }
 
@@ -209,6 +284,7 @@ fn tag_set_config(config: &Config) -> TagSetConfig {
         // By default, as a scheduler has nothing to gain here and adds a context switch to each
         // request.
         flags: Flags::NoDefaultScheduler.only_if(config.no_sched)
+            | Flags::Stacking.only_if(config.backing_file.get().is_some())
             | Flags::SharedTags.only_if(config.shared_tag_bitmap)
             // Writes to memory allocate pages.
             | Flags::Blocking.only_if(config.blocking || config.memory_backed),
@@ -218,20 +294,47 @@ fn tag_set_config(config: &Config) -> TagSetConfig {
     }
 }
 
+/// Describes a disk as far as that does not depend on where its data is.
 fn builder(config: &Config) -> Result<GenDiskBuilder> {
-    let if_set = |yes: bool| if yes { MAX_RANGE_SECTORS } else { 0 };
-
     Ok(GenDiskBuilder::new()
         .max_hw_sectors(config.request_sectors())?
-        .capacity_sectors(config.size << (20 - SECTOR_SHIFT))
         .logical_block_size(config.blocksize)?
         .physical_block_size(config.blocksize)?
         .virt_boundary(config.virt_boundary)
         .rotational(config.rotational)
+        .fua(config.fua))
+}
+
+fn null_builder(config: &Config) -> Result<GenDiskBuilder> {
+    Ok(builder(config)?
+        .capacity_sectors(config.bytes().ok_or(EINVAL)? >> SECTOR_SHIFT)
         .write_cache(config.write_cache || config.cache_size > 0)
-        .fua(config.fua)
-        .max_hw_discard_sectors(if_set(config.discard))
-        .max_write_zeroes_sectors(if_set(config.memory_backed)))
+        .max_hw_discard_sectors(range_sectors(config.discard))
+        .max_write_zeroes_sectors(range_sectors(config.memory_backed)))
+}
+
+fn file_builder(config: &Config, backing: &Backing) -> Result<GenDiskBuilder> {
+    let file = &backing.file;
+    Ok(builder(config)?
+        .max_hw_sectors(config.request_sectors().min(MAX_FILE_SECTORS))?
+        .capacity_sectors(backing.bytes >> SECTOR_SHIFT)
+        .memory_alignment(file.alignment().memory)?
+        .read_only(!file.is_writable())
+        // Without flushes, nothing would be durable.
+        .write_cache(file.can_sync())
+        .max_hw_discard_sectors(range_sectors(config.discard))
+        .discard_granularity(file.granularity())
+        .max_write_zeroes_sectors(range_sectors(file.may_deallocate())))
+}
+
+/// Returns the limit of the sectors of a request that takes as many as there are, if the disk has such
+/// requests.
+fn range_sectors(has: bool) -> u32 {
+    if has {
+        MAX_RANGE_SECTORS
+    } else {
+        0
+    }
 }
 
 #[kunit_tests(rnull_dio_disk)]

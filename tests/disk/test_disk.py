@@ -13,12 +13,15 @@ from guest.memory import pattern
 
 # Every set-up attribute, with its default, another valid value, and an invalid one.
 ATTRIBUTES = {
-    "size": ("4096", "64", ["0", "-1", "x", "", "99999999999999999999"]),
+    "size": ("0", "64", ["8796093022208", "-1", "x", "", "99999999999999999999"]),
     "blocksize": ("4096", "512", ["0", "511", "513", "8192", "x"]),
     "max_sectors": ("0", "8", ["1", "7", "8388608", "-1", "x"]),
     "virt_boundary": ("0", "1", ["2", "maybe"]),
     "rotational": ("0", "1", ["2", "maybe"]),
     "memory_backed": ("0", "1", ["2", "maybe"]),
+    "backing_file": ("", "/run/image", ["image", "./image"]),
+    "backing_offset": ("0", "4096", ["-1", "9223372036854775808", "x"]),
+    "direct_io": ("1", "0", ["2", "maybe"]),
     "queue_mode": ("2", "2", ["0", "1", "3", "x"]),
     "blocking": ("0", "1", ["2", "maybe"]),
     "irqmode": ("0", "2", ["3", "-1", "x"]),
@@ -100,6 +103,8 @@ def test_attributes_are_fixed_while_on(directory, attribute):
     files.write(directory / attribute, good)
     if attribute == "cache_size":
         files.write(directory / "memory_backed", 1)
+    if attribute == "backing_file":
+        Path(good).write_bytes(bytes(4096))
     files.write(directory / "power", 1)
     for value in (good, ATTRIBUTES[attribute][0], bad[0]):
         refused(directory / attribute, value, errno.EBUSY)

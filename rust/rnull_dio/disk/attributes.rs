@@ -28,11 +28,15 @@ use crate::named::{
 use super::value::{
     IrqMode,
     Limits,
+    Path,
     Value, //
 };
 
 /// Limit of `size`: beyond it the number of bytes does not fit into a `loff_t`.
 const MAX_SIZE_MIB: u64 = (1 << 43) - 1;
+
+/// What a `size` of 0 means without a file.
+const DEFAULT_SIZE_MIB: u64 = 4096;
 
 /// Limits of the number of a sector.
 pub(super) const SECTORS: Limits = Limits::Range(0, MAX_SIZE_MIB << 11);
@@ -156,8 +160,8 @@ macro_rules! attributes {
 
 attributes! {
     setup {
-        /// Capacity in MiB.
-        size: u64 = 4096, Limits::Range(1, MAX_SIZE_MIB);
+        /// Capacity in MiB. 0: 4096, or with ``backing_file``, what the file has.
+        size: u64 = 0, Limits::Range(0, MAX_SIZE_MIB);
         /// Logical and physical block size in bytes.
         blocksize: u32 = 4096, Limits::BlockSize;
         /// Limit of a request, in sectors of 512 bytes. 0: 8388607, of which the block
@@ -173,6 +177,18 @@ attributes! {
         /// written. Otherwise writes go nowhere, and reads leave the memory of the
         /// reader as it is.
         memory_backed: bool = false, Limits::Flag;
+        /// The path of a regular file or a block device that keeps the data. It is opened
+        /// when the disk is powered on, and a block device is claimed. If it can only be
+        /// read, so can the disk. Empty: none. It does not go with ``memory_backed``,
+        /// ``cache_size``, ``mbps``, ``irqmode``, ``poll_queues`` or
+        /// ``badblocks_partial_io``.
+        backing_file: Path = Path::default(), Limits::Text("nothing, or an absolute path");
+        /// Where the disk begins in the file, in bytes. With ``direct_io`` it must be a
+        /// multiple of the unit in which the file takes direct I/O.
+        backing_offset: u64 = 0, Limits::Range(0, MAX_SIZE_MIB << 20);
+        /// Whether the file is read and written without the page cache. If so, the file
+        /// must take direct I/O in units of at most ``blocksize``.
+        direct_io: bool = true, Limits::Flag;
         /// The interface to the block layer. 2: blk-mq. Linux no longer has the
         /// interfaces 0 and 1.
         queue_mode: u32 = 2, Limits::Only(2);
@@ -209,14 +225,14 @@ attributes! {
         /// queue, or ``shared_tag_bitmap``.
         no_sched: bool = true, Limits::Flag;
         /// Whether the disk says that it has a volatile write cache. If so, it gets
-        /// flushes.
+        /// flushes. With ``backing_file`` it always has one.
         write_cache: bool = false, Limits::Flag;
         /// Size of a volatile write cache in MiB. What it has is written back by flushes
         /// and to make room. To power the disk off is a power cut: what the cache has is
         /// lost. 0: no cache. It needs ``memory_backed``, and means ``write_cache``.
         cache_size: u64 = 0, Limits::Range(0, MAX_SIZE_MIB);
         /// Whether the disk says that it can write through its cache (FUA). Without
-        /// ``write_cache`` or ``cache_size`` it means nothing.
+        /// ``write_cache``, ``cache_size`` or ``backing_file`` it means nothing.
         fua: bool = false, Limits::Flag;
         /// Whether bad sectors become good when a request has failed because of them, at
         /// most 512 at a time.
@@ -225,7 +241,7 @@ attributes! {
         /// then fails. Otherwise it transfers nothing.
         badblocks_partial_io: bool = false, Limits::Flag;
         /// Whether the disk supports discards. Without ``memory_backed`` they do
-        /// nothing.
+        /// nothing; with ``backing_file`` they free space of the file.
         discard: bool = false, Limits::Flag;
     }
     always {
@@ -259,6 +275,14 @@ impl Config {
                 reason: "is beyond its limits",
             });
         }
+        if self.backing_file.get().is_some() {
+            if let Some(attribute) = self.not_with_file() {
+                return Err(Conflict {
+                    attribute,
+                    reason: "does not go with backing_file",
+                });
+            }
+        }
         if self.cache_size > 0 && !self.memory_backed {
             return Err(Conflict {
                 attribute: Attribute::cache_size,
@@ -266,6 +290,29 @@ impl Config {
             });
         }
         Ok(())
+    }
+
+    /// Returns an attribute that is set and means nothing for a disk with a file, if there is one.
+    fn not_with_file(&self) -> Option<Attribute> {
+        [
+            (self.memory_backed, Attribute::memory_backed),
+            (self.cache_size > 0, Attribute::cache_size),
+            (self.mbps > 0, Attribute::mbps),
+            (self.irqmode != IrqMode::None, Attribute::irqmode),
+            (self.poll_queues > 0, Attribute::poll_queues),
+            (self.badblocks_partial_io, Attribute::badblocks_partial_io),
+        ]
+        .into_iter()
+        .find_map(|(is_set, attribute)| is_set.then_some(attribute))
+    }
+
+    /// Returns the capacity in bytes, or [`None`] if it is that of the file.
+    pub(super) fn bytes(&self) -> Option<u64> {
+        match (self.size, self.backing_file.get()) {
+            (0, Some(_)) => None,
+            (0, None) => Some(DEFAULT_SIZE_MIB << 20),
+            (size, _) => Some(size << 20),
+        }
     }
 
     /// Returns the limit of the sectors of a request.
@@ -307,6 +354,9 @@ pub(crate) fn show_attributes(f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let defaults = Config::default();
     for &attribute in Attribute::ALL {
         f.write_fmt(fmt!("``{attribute}``: {} (default: ", attribute.limits()))?;
+        if attribute == Attribute::backing_file {
+            f.write_str("none")?;
+        }
         defaults.show(attribute, f)?;
         f.write_str(")\n")?;
         for line in attribute.lines() {

@@ -23,6 +23,8 @@ named_enum! {
         Other = "other",
         /// Writes with FUA, which are among the writes.
         Fua = "fua",
+        /// Transfers of a part of a request, by the file of a disk that has one.
+        Resumed = "resumed",
         /// Requests that a poller ended.
         Polled = "polled",
         /// Requests that failed because they were not polled in time.

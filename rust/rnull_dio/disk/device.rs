@@ -35,6 +35,10 @@ use super::{
         Conflict,
         SECTORS, //
     },
+    backing::{
+        Backing,
+        Unusable, //
+    },
     value::{
         sector_range,
         Limits,
@@ -141,8 +145,9 @@ impl Device {
         if block::disk_name_in_use(&self.name) {
             return Err(Refusal::Error(EEXIST));
         }
+        let backing = Backing::open(&state.config).map_err(Refusal::File)?;
         let storage = self.storage.clone();
-        let disk = Disk::with_storage(&self.name, &state.config, storage, &self.debugfs);
+        let disk = Disk::with_storage(&self.name, &state.config, storage, backing, &self.debugfs);
         state.disk = Some(disk.map_err(Refusal::Error)?);
         Ok(())
     }
@@ -172,6 +177,8 @@ enum Refusal {
     Limits(Limits),
     /// The attributes do not go together.
     Conflict(Conflict),
+    /// The file cannot be used.
+    File(Unusable),
     /// Any other reason.
     Error(Error),
 }
@@ -180,6 +187,7 @@ impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Limits(_) | Refusal::Conflict(_) => EINVAL,
+            Refusal::File(why) => why.into(),
             Refusal::Error(error) => error,
         }
     }
@@ -190,6 +198,7 @@ impl fmt::Display for Refusal {
         match *self {
             Self::Limits(limits) => f.write_fmt(fmt!("it is not {limits}")),
             Self::Conflict(conflict) => f.write_fmt(fmt!("{conflict}")),
+            Self::File(why) => f.write_fmt(fmt!("{why}")),
             Self::Error(EBUSY) => f.write_str("the device is on"),
             Self::Error(EEXIST) => f.write_str("there is another disk of this name"),
             Self::Error(ENOSPC) => f.write_str("the list is full"),

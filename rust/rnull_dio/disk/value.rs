@@ -10,8 +10,10 @@ use kernel::{
     str::{
         kstrtobool_bytes,
         parse_int::ParseInt,
-        BStr, //
-    }, //
+        BStr,
+        CString, //
+    },
+    sync::Arc, //
 };
 
 use kernel_ext::{
@@ -19,9 +21,12 @@ use kernel_ext::{
     numa::Node, //
 };
 
-use crate::named::{
-    named_enum,
-    Named, //
+use crate::{
+    named::{
+        named_enum,
+        Named, //
+    },
+    path, //
 };
 
 /// Which values an attribute can have, shown as its documentation has it.
@@ -158,6 +163,65 @@ impl Value for bool {
 
     fn show(&self, f: &mut dyn fmt::Write) -> fmt::Result {
         u64::from(*self).show(f)
+    }
+
+    fn is_within(&self, _limits: Limits) -> bool {
+        true
+    }
+}
+
+/// The path of a file, or nothing. It is absolute: a relative one would depend on the task that powers
+/// the disk on.
+#[derive(Clone, Default)]
+pub(crate) struct Path(Option<Arc<CString>>);
+
+impl Path {
+    /// Returns the path, if there is one.
+    pub(crate) fn get(&self) -> Option<&CStr> {
+        self.0.as_ref().map(|path| &***path)
+    }
+}
+
+#[cfg(CONFIG_KUNIT = "y")]
+impl TryFrom<&CStr> for Path {
+    type Error = Error;
+
+    fn try_from(path: &CStr) -> Result<Self> {
+        Ok(Self(Some(Arc::new(path.try_into()?, GFP_KERNEL)?)))
+    }
+}
+
+impl PartialEq for Path {
+    fn eq(&self, other: &Self) -> bool {
+        self.get() == other.get()
+    }
+}
+
+impl Eq for Path {}
+
+impl fmt::Debug for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.get().fmt(f)
+    }
+}
+
+impl Value for Path {
+    fn parse(text: &BStr, _limits: Limits) -> Result<Self> {
+        match text.first() {
+            None => Ok(Self(None)),
+            Some(b'/') => {
+                let path = Arc::new(path::from_bytes(text)?, GFP_KERNEL)?;
+                Ok(Self(Some(path)))
+            }
+            Some(_) => Err(EINVAL),
+        }
+    }
+
+    fn show(&self, f: &mut dyn fmt::Write) -> fmt::Result {
+        match self.get() {
+            Some(path) => path::show(path, f),
+            None => Ok(()),
+        }
     }
 
     fn is_within(&self, _limits: Limits) -> bool {

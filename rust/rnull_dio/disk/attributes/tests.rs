@@ -25,6 +25,7 @@ mod attributes {
     #[test]
     fn good_values_are_shown_as_set() -> Result {
         for (attribute, text) in [
+            (Attribute::size, "0"),
             (Attribute::size, "1"),
             (Attribute::size, "8796093022207"),
             (Attribute::blocksize, "512"),
@@ -32,6 +33,10 @@ mod attributes {
             (Attribute::max_sectors, "0"),
             (Attribute::max_sectors, "8388607"),
             (Attribute::virt_boundary, "1"),
+            (Attribute::backing_file, ""),
+            (Attribute::backing_file, "/a file with blanks"),
+            (Attribute::backing_offset, "512"),
+            (Attribute::direct_io, "0"),
             (Attribute::queue_mode, "2"),
             (Attribute::blocking, "1"),
             (Attribute::mbps, "40960"),
@@ -69,7 +74,6 @@ mod attributes {
     #[test]
     fn nonsense_is_refused() {
         for (attribute, text) in [
-            (Attribute::size, "0"),
             (Attribute::size, "-1"),
             (Attribute::size, "many"),
             (Attribute::size, ""),
@@ -78,6 +82,9 @@ mod attributes {
             (Attribute::blocksize, "0"),
             (Attribute::blocksize, "256"),
             (Attribute::blocksize, "513"),
+            (Attribute::backing_file, "image"),
+            (Attribute::backing_file, "./image"),
+            (Attribute::backing_offset, "-1"),
             (Attribute::max_sectors, "1"),
             (Attribute::max_sectors, "8388608"),
             (Attribute::queue_mode, "0"),
@@ -145,5 +152,35 @@ mod attributes {
         ] {
             assert_eq!(config.check().map_err(|it| it.attribute), Err(attribute));
         }
+    }
+
+    #[test]
+    fn attributes_of_memory_do_not_go_with_a_file() -> Result {
+        let plain = set(Attribute::backing_file, "/image")?;
+        assert_eq!(plain.check(), Ok(()));
+        for (attribute, text) in [
+            (Attribute::memory_backed, "1"),
+            (Attribute::cache_size, "1"),
+            (Attribute::mbps, "1"),
+            (Attribute::irqmode, "1"),
+            (Attribute::poll_queues, "1"),
+            (Attribute::badblocks_partial_io, "1"),
+        ] {
+            let mut config = plain.clone();
+            config.set(attribute, BStr::from_bytes(text.as_bytes()))?;
+            assert_eq!(config.check().map_err(|it| it.attribute), Err(attribute));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn the_size_is_that_of_the_file_unless_set() -> Result {
+        assert_eq!(Config::default().bytes(), Some(4096 << 20));
+        assert_eq!(set(Attribute::size, "3")?.bytes(), Some(3 << 20));
+        let mut config = set(Attribute::backing_file, "/image")?;
+        assert_eq!(config.bytes(), None);
+        config.size = 3;
+        assert_eq!(config.bytes(), Some(3 << 20));
+        Ok(())
     }
 }

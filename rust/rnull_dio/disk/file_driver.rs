@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The blk-mq driver of disks whose data is in a file.
+//!
+//! A request becomes a kiocb of the file. It is not issued in `queue_rq()`, because that may be called
+//! by a file system that holds locks or has a transaction, deep in the stack. Threads do it: one for
+//! each hardware queue, which takes all requests that have come as one list and plugs their bios; and
+//! one for the disk, for requests that always sleep, so that others do not wait for them.
+
+use kernel::{
+    prelude::*,
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc, //
+    }, //
+};
+
+use kernel_ext::{
+    block::{
+        mq::{
+            Command,
+            FileTransfer,
+            Hctx,
+            IdleRequest,
+            NoTimer,
+            Operations,
+            Rejected,
+            Request,
+            RequestThread,
+            ThreadOperations,
+            TransferOperations, //
+        },
+        BlkError,
+        BlkResult,
+        SECTOR_SHIFT, //
+    },
+    context::MayIo,
+    fs::backing_file::BackingFile, //
+};
+
+use super::{
+    attributes::Config,
+    counters::{
+        Counter,
+        Counters, //
+    },
+    Storage, //
+};
+
+/// The operations of disks with a file.
+pub(super) struct FileDisk;
+
+/// The data that all queues of a disk use.
+#[pin_data]
+pub(super) struct QueueData {
+    // First, so that it has ended before the rest is dropped.
+    #[pin]
+    sleeper: RequestThread<FileDisk>,
+    file: BackingFile,
+    badblocks_once: bool,
+    storage: Arc<Storage>,
+    counters: Arc<Counters>,
+}
+
+/// The data of a hardware queue.
+#[pin_data]
+pub(super) struct HwData {
+    #[pin]
+    submitter: RequestThread<FileDisk>,
+}
+
+/// The data of a request.
+///
+/// Relaxed ordering is enough, because passing the ownership of the request orders the accesses.
+pub(super) struct RequestData {
+    /// How many bytes have been transferred. Only the owner writes and reads it.
+    done: Atomic<u32>,
+    /// The `blk_status_t` that it is going to end with. Only the owner writes and reads it.
+    result: Atomic<u32>,
+}
+
+impl QueueData {
+    pub(super) fn new(
+        config: &Config,
+        file: BackingFile,
+        storage: Arc<Storage>,
+        counters: Arc<Counters>,
+    ) -> impl PinInit<Self, Error> {
+        let badblocks_once = config.badblocks_once;
+        try_pin_init!(Self {
+            sleeper <- RequestThread::new(c"rnull_dio_sleep"),
+            file,
+            badblocks_once,
+            storage,
+            counters,
+        })
+    }
+
+    /// Fails a request with a bad sector.
+    #[inline]
+    fn check_bad(&self, rq: &Request<FileDisk>) -> BlkResult {
+        match self.storage.first_bad(rq.sector(), rq.bytes()) {
+            None => Ok(()),
+            Some(bad) => {
+                if self.badblocks_once {
+                    // Fails only if the set is full and has changed meanwhile, so that the range is
+                    // a part of another one.
+                    let _ = self.storage.bad().set_good(bad);
+                }
+                Err(BlkError::IOERR)
+            }
+        }
+    }
+
+    /// Carries out a request that is neither a read nor a write.
+    fn carry_out(&self, rq: &Request<FileDisk>, io: &MayIo) -> BlkResult {
+        let (pos, len) = (rq.sector() << SECTOR_SHIFT, u64::from(rq.bytes()));
+        let result = match rq.command() {
+            Command::Flush => self.file.sync(io),
+            Command::WriteZeroes if rq.must_keep_space() => self.file.zero(pos, len, io),
+            Command::Discard | Command::WriteZeroes => self.file.deallocate(pos, len, io),
+            _ => Err(EOPNOTSUPP),
+        };
+        result.map_err(|err| match err {
+            // The block device below has larger blocks. The block layer writes zeroes in this case.
+            EINVAL if rq.command() != Command::Flush => BlkError::NOTSUPP,
+            other => other.into(),
+        })
+    }
+}
+
+/// Ends a request, from any context.
+fn end(rq: Request<FileDisk>, result: BlkResult) {
+    if result.is_err() {
+        rq.hctx()
+            .queue_data()
+            .get_ref()
+            .counters
+            .inc(Counter::Error);
+    }
+    rq.data().set(result);
+    rq.complete();
+}
+
+impl RequestData {
+    fn set(&self, result: BlkResult) {
+        self.result
+            .store(u32::from(BlkError::into_raw(result)), Relaxed);
+    }
+
+    fn get(&self) -> BlkResult {
+        // CAST: It was made from a `blk_status_t`, which has 8 bits.
+        BlkError::from_raw(self.result.load(Relaxed) as u8)
+    }
+}
+
+#[vtable]
+impl Operations for FileDisk {
+    type Module = crate::LocalModule;
+    type QueueData = Pin<KBox<QueueData>>;
+    type HwData = HwData;
+    type RequestData = RequestData;
+    type Timer = NoTimer;
+    type File = FileTransfer<Self>;
+
+    fn init_hctx(_index: u32) -> impl PinInit<HwData, Error> {
+        try_pin_init!(HwData {
+            submitter <- RequestThread::new(c"rnull_dio_submit"),
+        })
+    }
+
+    fn new_request_data() -> impl PinInit<RequestData, Error> {
+        Ok(RequestData {
+            done: Atomic::new(0),
+            result: Atomic::new(0),
+        })
+    }
+
+    #[inline]
+    fn queue_rq<'a>(
+        hctx: Hctx<'_, Self>,
+        rq: IdleRequest<'a, Self>,
+        is_last: bool,
+    ) -> Result<(), Rejected<'a, Self>> {
+        let rq = rq.start();
+        let disk = hctx.queue_data().get_ref();
+        let command = rq.command();
+        disk.counters.inc(command.into());
+        if rq.is_fua() {
+            disk.counters.inc(Counter::Fua);
+        }
+        rq.data().done.store(0, Relaxed);
+        if matches!(command, Command::Read | Command::Write) {
+            hctx.data().submitter.push(rq);
+            if is_last {
+                hctx.data().submitter.wake();
+            }
+        } else {
+            disk.sleeper.push(rq);
+            disk.sleeper.wake();
+            if is_last {
+                // Others may have come before.
+                hctx.data().submitter.wake();
+            }
+        }
+        Ok(())
+    }
+
+    fn commit_rqs(hctx: Hctx<'_, Self>) {
+        hctx.data().submitter.wake();
+    }
+
+    fn complete(rq: Request<Self>) {
+        let result = rq.data().get();
+        rq.end(result);
+    }
+}
+
+impl ThreadOperations for FileDisk {
+    fn serve(rq: Request<Self>, io: &MayIo) {
+        let disk = rq.hctx().queue_data().get_ref();
+        let command = rq.command();
+        if command != Command::Flush {
+            if let Err(err) = disk.check_bad(&rq) {
+                return end(rq, Err(err));
+            }
+        }
+        if matches!(command, Command::Read | Command::Write) {
+            let done = rq.data().done.load(Relaxed);
+            rq.transfer(done, io);
+        } else {
+            let result = disk.carry_out(&rq, io);
+            end(rq, result);
+        }
+    }
+}
+
+impl TransferOperations for FileDisk {
+    fn file(hctx: Hctx<'_, Self>) -> &BackingFile {
+        &hctx.queue_data().get_ref().file
+    }
+
+    fn transferred(rq: Request<Self>, result: Result<u32>) {
+        let bytes = match result {
+            // The file has become shorter, or the write has no room.
+            Ok(0) => return end(rq, Err(BlkError::IOERR)),
+            Ok(bytes) => bytes,
+            Err(err) => return end(rq, Err(err.into())),
+        };
+        let done = rq.data().done.load(Relaxed) + bytes;
+        if done >= rq.bytes() {
+            return end(rq, Ok(()));
+        }
+        rq.data().done.store(done, Relaxed);
+        rq.hctx()
+            .queue_data()
+            .get_ref()
+            .counters
+            .inc(Counter::Resumed);
+        rq.serve_later(|hctx| &hctx.data().submitter);
+    }
+}
