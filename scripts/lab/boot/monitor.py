@@ -6,8 +6,8 @@ A guest writes "lab: monitor COMMAND" to /dev/kmsg. When that line appears in CO
 monitor command (device_del, device_add, info ...) is executed through the QMP SOCKET, and a line
 "COMMAND: REPLY" is appended to REPLIES, where the reply is "done" if QEMU returns no text.
 
-Ends QEMU, and creates the file STUCK, if the guest has not got as far as "lab: begin" after BOOT_LIMIT
-seconds: under emulation, a CPU sometimes hangs while the kernel boots.
+Ends QEMU, and creates the file STUCK, if the guest has not got as far as "lab: begin" after
+BOOT_LIMIT seconds: under emulation, a CPU sometimes hangs while the kernel boots.
 """
 
 import json
