@@ -3,14 +3,18 @@
 //! From a completion to the ring.
 //!
 //! A completion puts its result into the ring at once, because a program may look there without a
-//! system call. It needs a lock for that, which it does not wait for: if the lock is held, the
-//! request is added to a list, and the holder of the lock puts the results of the whole list into
-//! the ring when it has released it. Tasks that sleep in `io_getevents(2)` are woken when as many
+//! system call. It needs a lock for that, which it waits for only as long as another completion
+//! takes. If the lock is held for longer, the request is added to a list, and the holder of the lock
+//! puts the results of the whole list into the ring when it has released it. Tasks that sleep in `io_getevents(2)` are woken when as many
 //! requests are complete as they wait for.
+
+use core::hint::spin_loop;
 
 use kernel::sync::{
     atomic::ordering::Full,
-    barrier::smp_mb, //
+    barrier::smp_mb,
+    SpinLock,
+    SpinLockGuard, //
 };
 
 use kernel_ext::{
@@ -27,13 +31,18 @@ use super::{
         self,
         Point, //
     },
+    filled::Filled, //
 };
+
+/// How often a completion tries to take the lock. A holder needs a few dozen instructions, unless it is
+/// interrupted.
+const TRIES: usize = 1000;
 
 /// Puts the result of a request into the ring, or has another context do it, and wakes tasks that have
 /// as many as they wait for. Any context.
 pub(super) fn add(request: Completed<Data>) {
     let context = request.context();
-    let Some(mut filled) = context.completions.filled.try_lock() else {
+    let Some(mut filled) = lock(context) else {
         add_to_list(request);
         return;
     };
@@ -45,6 +54,24 @@ pub(super) fn add(request: Completed<Data>) {
     context.completions.completed.inc();
     signal(&request);
     fill(context);
+}
+
+/// Takes the lock, unless it is held for long.
+///
+/// A request that the holder of the lock frees, instead of the CPU that is going to use its memory again,
+/// costs more cache lines that move between CPUs than to wait does.
+#[inline]
+fn lock(context: &Context) -> Option<SpinLockGuard<'_, Filled>> {
+    let filled = &context.completions.filled;
+    filled.try_lock().or_else(|| try_again(filled))
+}
+
+#[cold]
+fn try_again(filled: &SpinLock<Filled>) -> Option<SpinLockGuard<'_, Filled>> {
+    (1..TRIES).find_map(|_| {
+        spin_loop();
+        filled.try_lock()
+    })
 }
 
 /// For a request that found the lock held.
