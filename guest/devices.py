@@ -41,9 +41,13 @@ def spare_drive() -> Path:
     if not has_drive("spare"):
         image = "drive_add 0 if=none,id=spare-image,format=raw,file=/run/spare.img"
         plug = "device_add nvme,id=spare,serial=spare,drive=spare-image,bus=slot2,max_ioqpairs=4"
-        # QEMU refuses names that it still has of the drive that was removed.
-        system.wait_for(lambda: monitor(image).endswith(": OK"))
-        system.wait_for(lambda: monitor(plug).endswith(": done"))
+
+        def plug_in() -> bool:
+            # QEMU may still have the image, or the drive that was removed.
+            monitor(image)
+            return monitor(plug).endswith(": done")
+
+        system.wait_for(plug_in)
         system.wait_for(lambda: has_drive("spare"))
     return drive("spare")
 
