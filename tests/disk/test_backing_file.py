@@ -125,6 +125,22 @@ def test_data_comes_back(kind, direct_io, below):
             assert os.pread(fd, MIB, 0) == content
 
 
+@pytest.mark.parametrize("fua", [1, 0])
+def test_durable_writes_reach_the_device_below(fua, null_disk):
+    below = null_disk("belowdisk", memory_backed=1, size=320, blocksize=SECTOR, write_cache=1)
+    with backing("xfs", below) as path:
+        fio.lay_out(path, SIZE)
+        with file_disk(path, fua=fua) as disk, files.opened(disk) as fd:
+            for durably in (
+                lambda: os.pwritev(fd, [pattern(BLOCK)], 0, os.RWF_DSYNC),
+                lambda: os.fsync(fd),
+            ):
+                assert os.pwrite(fd, pattern(BLOCK), BLOCK) == BLOCK
+                before = counters.disk(below)["flush"]
+                durably()
+                assert counters.disk(below)["flush"] > before
+
+
 def test_requests_with_several_bios(below):
     with backing("xfs", below) as path, file_disk(path) as disk:
         before = counters.disk(disk)["write"]
