@@ -102,10 +102,9 @@ long ext_aio_call(const struct pt_regs *regs, unsigned long entry)
 
 /*
  * The function that is called at the entry of the kernel's functions for the
- * system calls. One for all, because a function that is called by one user of
- * ftrace takes that as long to remove as all of them. The stack then has the
- * address in the kernel's function where it goes on, and the address of its
- * caller.
+ * system calls. It is one for all, because each user of ftrace that is removed
+ * waits until all tasks have slept. The stack then has the address in the kernel's
+ * function where it goes on, and the address of its caller.
  *
  * Returns to the kernel's function, with its argument, if the function that takes
  * the call returns EXT_AIO_PASSED. Otherwise returns its result to the caller.

@@ -160,7 +160,7 @@ impl<T: TransferOperations> FileTransfer<T> {
         // SAFETY: By the type invariant, and the request has not ended.
         let rq: Request<T> = unsafe { Request::from_raw(Pdu::request(Self::pdu(this))) };
         // SAFETY: By the safety requirements of this function the kiocb is not in use any more. It
-        // was initialized by `transfer()`, and its file stays open as long as there is a request.
+        // was initialized by `begin()`, and its file stays open as long as there is a request.
         unsafe {
             let inner = Opaque::cast_into(&raw const (*this).inner);
             bindings::kfree((*inner).bvecs.cast());
