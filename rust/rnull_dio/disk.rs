@@ -10,6 +10,7 @@
 mod attributes;
 mod backing;
 mod cache;
+mod config;
 pub(crate) mod configfs;
 mod counters;
 mod device;
@@ -22,6 +23,7 @@ mod pages;
 mod storage;
 mod throttle;
 mod value;
+mod zones;
 
 use kernel::{
     fmt,
@@ -64,7 +66,8 @@ use self::{
     driver::NullDisk,
     file_driver::FileDisk,
     medium::Medium,
-    throttle::Throttle, //
+    throttle::Throttle,
+    zones::Zones, //
 };
 
 pub(crate) use self::{
@@ -128,12 +131,14 @@ impl Added {
         name: &CStr,
         config: &Config,
         medium: Arc<Medium>,
+        zones: Option<Arc<Zones>>,
         throttle: Option<Arc<Throttle>>,
         counters: Arc<Counters>,
     ) -> Result<Self> {
         let tag_set = Arc::pin_init(TagSet::new(tag_set_config(config)), GFP_KERNEL)?;
-        let data = driver::QueueData::new(config, medium, throttle, counters);
-        let disk = null_builder(config)?.build(name, tag_set, KBox::new(data, GFP_KERNEL)?)?;
+        let builder = null_builder(config, zones.as_deref())?;
+        let data = driver::QueueData::new(config, medium, zones.clone(), throttle, counters);
+        let disk = builder.build(name, tag_set, KBox::new(data, GFP_KERNEL)?, zones)?;
         Ok(Self::Null(disk))
     }
 
@@ -148,7 +153,7 @@ impl Added {
         let tag_set = Arc::pin_init(TagSet::new(tag_set_config(config)), GFP_KERNEL)?;
         let builder = file_builder(config, &backing)?;
         let data = file_driver::QueueData::new(config, backing.file, storage, counters);
-        let disk = builder.build(name, tag_set, KBox::pin_init(data, GFP_KERNEL)?)?;
+        let disk = builder.build(name, tag_set, KBox::pin_init(data, GFP_KERNEL)?, None)?;
         Ok(Self::File(disk))
     }
 
@@ -179,12 +184,13 @@ impl Disk {
     /// Makes a disk and adds it to the system as `/dev/NAME`. May sleep.
     ///
     /// Its data are in `backing` if there is one, otherwise in `storage`, as its bad sectors are, which
-    /// outlives it. Its counters are shown by `NAME/counters` in the directory `debugfs`.
+    /// outlives it, and so do `zones`, which it has if it is zoned. Its counters are shown by `NAME/counters` in the directory `debugfs`.
     pub(crate) fn with_storage(
         name: &CStr,
         config: &Config,
         storage: Arc<Storage>,
         backing: Option<Backing>,
+        zones: Option<Arc<Zones>>,
         debugfs: &Dir,
     ) -> Result<Self> {
         let counters = Arc::new(Counters::new()?, GFP_KERNEL)?;
@@ -197,7 +203,14 @@ impl Disk {
             if config.mbps > 0 {
                 throttle = Some(Arc::new(Throttle::new(config.mbps), GFP_KERNEL)?);
             }
-            Added::null(name, config, data, throttle.clone(), counters.clone())
+            Added::null(
+                name,
+                config,
+                data,
+                zones,
+                throttle.clone(),
+                counters.clone(),
+            )
         }?;
         let stats = Stats {
             counters,
@@ -246,7 +259,11 @@ impl Disk {
     /// Makes a disk as [`Self::with_storage`] does, without data or bad sectors.
     pub(crate) fn new(name: &CStr, config: &Config, debugfs: &Dir) -> Result<Self> {
         let storage = Arc::pin_init(Storage::new(), GFP_KERNEL)?;
-        Self::with_storage(name, config, storage, None, debugfs)
+        let zones = match config.zone_layout() {
+            Some(layout) => Some(Arc::pin_init(Zones::new(layout), GFP_KERNEL)?),
+            None => None,
+        };
+        Self::with_storage(name, config, storage, None, zones, debugfs)
     }
 
     /// Returns the block device to send bios to.
@@ -305,12 +322,16 @@ fn builder(config: &Config) -> Result<GenDiskBuilder> {
         .fua(config.fua))
 }
 
-fn null_builder(config: &Config) -> Result<GenDiskBuilder> {
-    Ok(builder(config)?
+fn null_builder(config: &Config, zones: Option<&Zones>) -> Result<GenDiskBuilder> {
+    let mut builder = builder(config)?;
+    if let Some(zones) = zones {
+        builder = builder.zoned(&zones.layout().limits())?;
+    }
+    Ok(builder
         .capacity_sectors(config.bytes().ok_or(EINVAL)? >> SECTOR_SHIFT)
         .write_cache(config.write_cache || config.cache_size > 0)
         .max_hw_discard_sectors(range_sectors(config.discard))
-        .max_write_zeroes_sectors(range_sectors(config.memory_backed)))
+        .max_write_zeroes_sectors(range_sectors(config.memory_backed && !config.zoned)))
 }
 
 fn file_builder(config: &Config, backing: &Backing) -> Result<GenDiskBuilder> {

@@ -40,6 +40,14 @@ ATTRIBUTES = {
     "badblocks_once": ("0", "1", ["2", "maybe"]),
     "badblocks_partial_io": ("0", "1", ["2", "maybe"]),
     "discard": ("0", "1", ["2", "maybe"]),
+    "zoned": ("0", "1", ["2", "maybe"]),
+    "zone_size": ("256", "4", ["0", "3", "2097152", "x"]),
+    "zone_capacity": ("0", "3", ["1048577", "-1", "x"]),
+    "zone_nr_conv": ("0", "4", ["16777217", "-1", "x"]),
+    "zone_max_open": ("0", "4", ["16777217", "-1", "x"]),
+    "zone_max_active": ("0", "4", ["16777217", "-1", "x"]),
+    "zone_append_max_sectors": ("2147483647", "0", ["4294967296", "-1", "x"]),
+    "zone_full": ("0", "1", ["2", "maybe"]),
 }
 NAME = "nulldisk"
 DIRECTORY = devices.CONFIGFS / NAME
@@ -67,7 +75,8 @@ def queue(name):
 def test_features_lists_the_attributes(directory):
     features = set(files.read(devices.CONFIGFS / "features").split(","))
     assert features == {path.name for path in directory.iterdir()}
-    assert features == set(ATTRIBUTES) | {"badblocks", "power"}
+    always = {"badblocks", "power", "zone_offline", "zone_readonly"}
+    assert features == set(ATTRIBUTES) | always
 
 
 def test_the_documentation_lists_the_attributes():

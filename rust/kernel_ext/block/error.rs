@@ -28,6 +28,10 @@ impl BlkError {
     pub const RESOURCE: Self = Self::new(bindings::EXT_BLK_STS_RESOURCE);
     /// A resource of the device is exhausted; an I/O in flight will free it.
     pub const DEV_RESOURCE: Self = Self::new(bindings::EXT_BLK_STS_DEV_RESOURCE);
+    /// No more zones can be open.
+    pub const ZONE_OPEN_RESOURCE: Self = Self::new(bindings::EXT_BLK_STS_ZONE_OPEN_RESOURCE);
+    /// No more zones can be open or closed.
+    pub const ZONE_ACTIVE_RESOURCE: Self = Self::new(bindings::EXT_BLK_STS_ZONE_ACTIVE_RESOURCE);
     /// Any other error.
     pub const IOERR: Self = Self::new(bindings::EXT_BLK_STS_IOERR);
 

@@ -25,7 +25,9 @@
 //! C header: [`include/linux/blk-mq.h`](srctree/include/linux/blk-mq.h)
 
 mod batch;
+mod fops;
 mod gen_disk;
+mod gen_disk_builder;
 mod hctx;
 mod idle_request;
 mod operations;
@@ -37,13 +39,12 @@ mod tag_set;
 mod thread;
 mod timer;
 mod transfer;
+mod zones;
 
 pub use self::{
     batch::IoCompBatch,
-    gen_disk::{
-        GenDisk,
-        GenDiskBuilder, //
-    },
+    gen_disk::GenDisk,
+    gen_disk_builder::GenDiskBuilder,
     hctx::{
         Hctx,
         HctxType, //
@@ -92,5 +93,13 @@ pub use self::{
         FileTransfer,
         NoFile,
         TransferOperations, //
+    },
+    zones::{
+        NoZones,
+        ReportZones,
+        Zone,
+        ZoneCondition,
+        ZoneLimits,
+        ZoneReport, //
     },
 };

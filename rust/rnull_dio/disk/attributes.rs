@@ -12,13 +12,7 @@ use kernel::{
     str::BStr, //
 };
 
-use kernel_ext::{
-    block::{
-        mq::QueueCounts,
-        SECTOR_SHIFT, //
-    },
-    numa::online_nodes, //
-};
+use kernel_ext::block::SECTOR_SHIFT;
 
 use crate::named::{
     named_enum,
@@ -35,18 +29,12 @@ use super::value::{
 /// Limit of `size`: beyond it the number of bytes does not fit into a `loff_t`.
 const MAX_SIZE_MIB: u64 = (1 << 43) - 1;
 
-/// What a `size` of 0 means without a file.
-const DEFAULT_SIZE_MIB: u64 = 4096;
-
 /// Limits of the number of a sector.
 pub(super) const SECTORS: Limits = Limits::Range(0, MAX_SIZE_MIB << 11);
 
 /// Limit of `completion_nsec`: 10 s, because power-off waits for it, and tasks that wait much longer
 /// are reported as hung.
 const MAX_COMPLETION_NSEC: u64 = 10_000_000_000;
-
-/// How long a request is transferred at most, because power-off waits for it.
-const MAX_TRANSFER_SECS: u64 = 10;
 
 /// Limit of `mbps`, as in null_blk.
 const MAX_MBPS: u64 = 40 << 10;
@@ -58,7 +46,13 @@ const MAX_QUEUE_DEPTH: u64 = 10240;
 /// bits.
 // CAST: From 64 bits to 64.
 const MIN_REQUEST_SECTORS: u64 = (PAGE_SIZE >> SECTOR_SHIFT) as u64;
-const MAX_REQUEST_SECTORS: u64 = (u32::MAX >> SECTOR_SHIFT) as u64;
+pub(super) const MAX_REQUEST_SECTORS: u64 = (u32::MAX >> SECTOR_SHIFT) as u64;
+
+/// Limit of `zone_size` in MiB: the sectors of a zone are counted by 32 bits.
+const MAX_ZONE_MIB: u64 = 1 << 20;
+
+/// Limit of the numbers of zones.
+const MAX_ZONES: u64 = 1 << 24;
 
 /// Generates everything that depends on the list of attributes.
 ///
@@ -138,7 +132,7 @@ macro_rules! attributes {
             }
 
             /// Returns an attribute that is beyond its limits, if there is one.
-            fn beyond_limits(&self) -> Option<Attribute> {
+            pub(super) fn beyond_limits(&self) -> Option<Attribute> {
                 $(
                     if !self.$name.is_within($limits) {
                         return Some(Attribute::$name);
@@ -243,109 +237,44 @@ attributes! {
         /// Whether the disk supports discards. Without ``memory_backed`` they do
         /// nothing; with ``backing_file`` they free space of the file.
         discard: bool = false, Limits::Flag;
+        /// Whether the disk is divided into zones that must be written from the beginning
+        /// to the end. It does not go with ``backing_file``, ``cache_size`` or
+        /// ``discard``.
+        zoned: bool = false, Limits::Flag;
+        /// Size of a zone in MiB. The last one may be smaller if ``zone_capacity`` is 0.
+        zone_size: u64 = 256, Limits::PowerOfTwo(1, MAX_ZONE_MIB);
+        /// How much of a zone can be written, in MiB. 0: all.
+        zone_capacity: u64 = 0, Limits::Range(0, MAX_ZONE_MIB);
+        /// How many zones, at the beginning, are conventional: they are written anywhere.
+        /// At least one zone is not.
+        zone_nr_conv: u32 = 0, Limits::Range(0, MAX_ZONES);
+        /// Limit of the zones that are open. 0, or the number of zones that are not
+        /// conventional and more: none.
+        zone_max_open: u32 = 0, Limits::Range(0, MAX_ZONES);
+        /// Limit of the zones that are open or closed, at least ``zone_max_open``. 0, or
+        /// the number of zones that are not conventional and more: none.
+        zone_max_active: u32 = 0, Limits::Range(0, MAX_ZONES);
+        /// Limit of a zone append in sectors of 512 bytes, rounded down to whole blocks,
+        /// and at most what can be written to a zone. 0: the disk has no zone append, so
+        /// that the block layer makes writes of them.
+        zone_append_max_sectors: u32 = i32::MAX.unsigned_abs(), Limits::Range(0, u32::MAX as u64);
+        /// Whether all zones are full that are not conventional, when the disk is powered
+        /// on for the first time.
+        zone_full: bool = false, Limits::Flag;
     }
     always {
+        /// The first sectors of the zones that can only be read. To write any sector of a
+        /// zone makes it read-only, or empty again if it is read-only.
+        zone_readonly = "none", Limits::Text("a sector of a zone that is not conventional");
+        /// The first sectors of the zones that can be neither read nor written. To write
+        /// any sector of a zone takes it offline, or makes it empty again if it is
+        /// offline.
+        zone_offline = "none", Limits::Text("a sector of a zone that is not conventional");
         /// Sectors of 512 bytes that fail with ``EIO``. To write ``+FIRST-LAST`` adds
         /// the sectors from one to the other, to write ``-FIRST-LAST`` removes them.
         badblocks = "none", Limits::Text("a range of sectors with its sign");
         /// Whether the disk is in the system.
         power = "0", Limits::Flag;
-    }
-}
-
-/// Why a [`Config`] cannot be used.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Conflict {
-    attribute: Attribute,
-    reason: &'static str,
-}
-
-impl fmt::Display for Conflict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_fmt(fmt!("{} {}", self.attribute, self.reason))
-    }
-}
-
-impl Config {
-    /// Checks the attributes by themselves and against each other, before a disk is made.
-    pub(crate) fn check(&self) -> Result<(), Conflict> {
-        if let Some(attribute) = self.beyond_limits() {
-            return Err(Conflict {
-                attribute,
-                reason: "is beyond its limits",
-            });
-        }
-        if self.backing_file.get().is_some() {
-            if let Some(attribute) = self.not_with_file() {
-                return Err(Conflict {
-                    attribute,
-                    reason: "does not go with backing_file",
-                });
-            }
-        }
-        if self.cache_size > 0 && !self.memory_backed {
-            return Err(Conflict {
-                attribute: Attribute::cache_size,
-                reason: "needs memory_backed",
-            });
-        }
-        Ok(())
-    }
-
-    /// Returns an attribute that is set and means nothing for a disk with a file, if there is one.
-    fn not_with_file(&self) -> Option<Attribute> {
-        [
-            (self.memory_backed, Attribute::memory_backed),
-            (self.cache_size > 0, Attribute::cache_size),
-            (self.mbps > 0, Attribute::mbps),
-            (self.irqmode != IrqMode::None, Attribute::irqmode),
-            (self.poll_queues > 0, Attribute::poll_queues),
-            (self.badblocks_partial_io, Attribute::badblocks_partial_io),
-        ]
-        .into_iter()
-        .find_map(|(is_set, attribute)| is_set.then_some(attribute))
-    }
-
-    /// Returns the capacity in bytes, or [`None`] if it is that of the file.
-    pub(super) fn bytes(&self) -> Option<u64> {
-        match (self.size, self.backing_file.get()) {
-            (0, Some(_)) => None,
-            (0, None) => Some(DEFAULT_SIZE_MIB << 20),
-            (size, _) => Some(size << 20),
-        }
-    }
-
-    /// Returns the limit of the sectors of a request.
-    pub(super) fn request_sectors(&self) -> u32 {
-        let sectors = match self.max_sectors {
-            0 => MAX_REQUEST_SECTORS,
-            sectors => u64::from(sectors),
-        };
-        let in_time = match self.mbps {
-            0 => u64::MAX,
-            rate => (u64::from(rate) << (20 - SECTOR_SHIFT)) * MAX_TRANSFER_SECS,
-        };
-        // CAST: The maximum has 32 bits.
-        sectors.min(in_time) as u32
-    }
-
-    /// Returns how many pages the volatile cache has room for, 0 if there is none.
-    pub(super) fn cache_pages(&self) -> usize {
-        // CAST: From 64 bits to 64.
-        self.cache_size as usize * ((1 << 20) / PAGE_SIZE)
-    }
-
-    /// Returns the hardware queues.
-    pub(super) fn queues(&self) -> QueueCounts {
-        QueueCounts {
-            default: if self.use_per_node_hctx {
-                online_nodes()
-            } else {
-                self.submit_queues
-            },
-            read: 0,
-            poll: self.poll_queues,
-        }
     }
 }
 

@@ -19,6 +19,10 @@ named_enum! {
         Discard = "discard",
         /// Writes of zeroes without data.
         WriteZeroes = "write_zeroes",
+        /// Zone appends.
+        ZoneAppend = "zone_append",
+        /// Operations that open, close, fill or empty zones.
+        ZoneManagement = "zone_management",
         /// All other operations, which fail.
         Other = "other",
         /// Writes with FUA, which are among the writes.
@@ -43,6 +47,12 @@ impl From<Command> for Counter {
             Command::Flush => Self::Flush,
             Command::Discard => Self::Discard,
             Command::WriteZeroes => Self::WriteZeroes,
+            Command::ZoneAppend => Self::ZoneAppend,
+            Command::ZoneOpen
+            | Command::ZoneClose
+            | Command::ZoneFinish
+            | Command::ZoneReset
+            | Command::ZoneResetAll => Self::ZoneManagement,
             Command::SecureErase | Command::Other(_) => Self::Other,
         }
     }

@@ -21,7 +21,11 @@ use kernel::{
     }, //
 };
 
-use kernel_ext::block;
+use kernel_ext::block::{
+    self,
+    mq::ZoneCondition,
+    SECTOR_SHIFT, //
+};
 
 use crate::{
     debugfs::Dir, //
@@ -32,18 +36,20 @@ use super::{
     attributes::{
         Attribute,
         Config,
-        Conflict,
         SECTORS, //
     },
     backing::{
         Backing,
         Unusable, //
     },
+    config::Conflict,
+    pages,
     value::{
         sector_range,
         Limits,
         Value, //
     },
+    zones::Zones,
     Disk,
     Storage, //
 };
@@ -65,6 +71,8 @@ pub(super) struct Device {
 
 struct State {
     config: Config,
+    // Kept over power-off, as the data are.
+    zones: Option<Arc<Zones>>,
     disk: Option<Disk>,
 }
 
@@ -76,6 +84,7 @@ impl Device {
             storage: Arc::pin_init(Storage::new(), GFP_KERNEL)?,
             state <- new_mutex!(State {
                 config: Config::default(),
+                zones: None,
                 disk: None,
             }),
         })
@@ -95,6 +104,8 @@ impl Device {
         let state = self.state.lock();
         match attribute {
             Attribute::power => state.disk.is_some().show(&mut f)?,
+            Attribute::zone_readonly => state.show_zones(ZoneCondition::ReadOnly, &mut f)?,
+            Attribute::zone_offline => state.show_zones(ZoneCondition::Offline, &mut f)?,
             setup => state.config.show(setup, &mut f)?,
         }
         f.write_str("\n")?;
@@ -106,6 +117,8 @@ impl Device {
         let result = match attribute {
             Attribute::power => self.power(text),
             Attribute::badblocks => self.set_badblocks(text),
+            Attribute::zone_readonly => self.fail_zone(attribute, ZoneCondition::ReadOnly, text),
+            Attribute::zone_offline => self.fail_zone(attribute, ZoneCondition::Offline, text),
             setup => self.set_up(setup, text),
         };
         result.map_err(|refusal| {
@@ -146,8 +159,15 @@ impl Device {
             return Err(Refusal::Error(EEXIST));
         }
         let backing = Backing::open(&state.config).map_err(Refusal::File)?;
-        let storage = self.storage.clone();
-        let disk = Disk::with_storage(&self.name, &state.config, storage, backing, &self.debugfs);
+        state.set_up_zones().map_err(Refusal::Error)?;
+        let disk = Disk::with_storage(
+            &self.name,
+            &state.config,
+            self.storage.clone(),
+            backing,
+            state.zones.clone(),
+            &self.debugfs,
+        );
         state.disk = Some(disk.map_err(Refusal::Error)?);
         Ok(())
     }
@@ -156,6 +176,31 @@ impl Device {
     pub(super) fn power_off(&self) {
         // Under the lock, so that the name is free for the next power-on.
         self.state.lock().disk = None;
+    }
+
+    /// Makes a zone read-only or takes it offline. If it is that, it becomes empty again, and its data are
+    /// gone.
+    fn fail_zone(
+        &self,
+        attribute: Attribute,
+        condition: ZoneCondition,
+        text: &BStr,
+    ) -> Result<(), Refusal> {
+        let limits = attribute.limits();
+        let sector = u64::parse(text, SECTORS).map_err(|_| Refusal::Limits(limits))?;
+        let state = self.state.lock();
+        let (Some(zones), Some(_)) = (&state.zones, &state.disk) else {
+            return Err(Refusal::NoZones);
+        };
+        if zones.condition(sector) == Some(condition) {
+            let (start, len) = zones.range(sector);
+            let data = self.storage.data();
+            pages::zero(data, start << SECTOR_SHIFT, len << SECTOR_SHIFT)
+                .map_err(Refusal::Error)?;
+        }
+        zones
+            .fail(sector, condition)
+            .map_err(|_| Refusal::Limits(limits))
     }
 
     fn set_badblocks(&self, text: &BStr) -> Result<(), Refusal> {
@@ -171,10 +216,36 @@ impl Device {
     }
 }
 
+impl State {
+    fn show_zones(&self, condition: ZoneCondition, f: &mut Formatter<'_>) -> fmt::Result {
+        self.zones
+            .as_ref()
+            .map_or(Ok(()), |zones| zones.show(condition, f))
+    }
+
+    /// Makes the zones of the disk, if it has any. Those that it had stay, unless their attributes have
+    /// changed.
+    fn set_up_zones(&mut self) -> Result {
+        let layout = self.config.zone_layout();
+        if self.zones.as_ref().map(|zones| *zones.layout()) != layout {
+            self.zones = None;
+            if let Some(layout) = layout {
+                self.zones = Some(Arc::pin_init(Zones::new(layout), GFP_KERNEL)?);
+            }
+        }
+        if let Some(zones) = &self.zones {
+            zones.close_all();
+        }
+        Ok(())
+    }
+}
+
 /// Why a value was refused.
 enum Refusal {
     /// It is beyond these limits.
     Limits(Limits),
+    /// The disk has no zones, or is off.
+    NoZones,
     /// The attributes do not go together.
     Conflict(Conflict),
     /// The file cannot be used.
@@ -186,7 +257,7 @@ enum Refusal {
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::Limits(_) | Refusal::Conflict(_) => EINVAL,
+            Refusal::Limits(_) | Refusal::NoZones | Refusal::Conflict(_) => EINVAL,
             Refusal::File(why) => why.into(),
             Refusal::Error(error) => error,
         }
@@ -197,6 +268,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Limits(limits) => f.write_fmt(fmt!("it is not {limits}")),
+            Self::NoZones => f.write_str("the device is off, or has no zones"),
             Self::Conflict(conflict) => f.write_fmt(fmt!("{conflict}")),
             Self::File(why) => f.write_fmt(fmt!("{why}")),
             Self::Error(EBUSY) => f.write_str("the device is on"),

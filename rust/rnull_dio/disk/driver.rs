@@ -2,7 +2,8 @@
 
 //! The blk-mq driver of null disks: how a request is processed and ended.
 
-use core::ops::Range;
+mod transfer;
+mod zoned;
 
 use kernel::{
     new_spinlock,
@@ -20,7 +21,6 @@ use kernel::{
 
 use kernel_ext::block::{
     mq::{
-        Command,
         ExpiredRequest,
         Hctx,
         HctxType,
@@ -36,8 +36,7 @@ use kernel_ext::block::{
         TimerOperations, //
     },
     BlkError,
-    BlkResult,
-    SECTOR_SHIFT, //
+    BlkResult, //
 };
 
 use super::{
@@ -48,7 +47,8 @@ use super::{
     },
     medium::Medium,
     throttle::Throttle,
-    value::IrqMode, //
+    value::IrqMode,
+    zones::Zones, //
 };
 
 /// Time in ms after which a request that is not polled fails, as in null_blk.
@@ -67,6 +67,7 @@ pub(super) struct QueueData {
     badblocks_partial_io: bool,
     throttle: Option<Arc<Throttle>>,
     medium: Arc<Medium>,
+    zones: Option<Arc<Zones>>,
     counters: Arc<Counters>,
 }
 
@@ -111,6 +112,7 @@ impl QueueData {
     pub(super) fn new(
         config: &Config,
         medium: Arc<Medium>,
+        zones: Option<Arc<Zones>>,
         throttle: Option<Arc<Throttle>>,
         counters: Arc<Counters>,
     ) -> Self {
@@ -130,6 +132,7 @@ impl QueueData {
             badblocks_partial_io: config.badblocks_partial_io,
             throttle,
             medium,
+            zones,
             counters,
         }
     }
@@ -163,86 +166,6 @@ impl QueueData {
             throttle.now() < data.end.load(Relaxed) + i64::from(TIMEOUT_MS) * 1_000_000
         })
     }
-
-    /// Carries out the request, and returns what it has to end with.
-    #[inline]
-    fn process(&self, rq: &Request<NullDisk>) -> BlkResult {
-        let result = self.transfer(rq);
-        if result.is_err() {
-            self.counters.inc(Counter::Error);
-        }
-        result
-    }
-
-    #[inline]
-    fn transfer(&self, rq: &Request<NullDisk>) -> BlkResult {
-        match rq.command() {
-            Command::Flush => return self.medium.flush().map_err(to_blk_error),
-            Command::Read | Command::Write | Command::Discard | Command::WriteZeroes => {}
-            Command::SecureErase | Command::Other(_) => return Err(BlkError::NOTSUPP),
-        }
-        if let Some(bad) = self.medium.storage().first_bad(rq.sector(), rq.bytes()) {
-            return Err(self.hit(rq, bad));
-        }
-        // Otherwise a read leaves the memory of the reader as it is, as in null_blk.
-        if self.memory_backed {
-            self.copy(rq).map_err(to_blk_error)?;
-        }
-        Ok(())
-    }
-
-    fn copy(&self, rq: &Request<NullDisk>) -> Result {
-        let (pos, len) = (rq.sector() << SECTOR_SHIFT, u64::from(rq.bytes()));
-        match rq.command() {
-            Command::Read => self.medium.read(pos, rq.dest()),
-            Command::Write => self.medium.write(pos, len, rq.source(), rq.is_fua()),
-            _ => self.medium.zero(pos, len),
-        }
-    }
-
-    /// Carries out what a request with bad sectors does before it fails. Returns the error.
-    #[cold]
-    fn hit(&self, rq: &Request<NullDisk>, bad: Range<u64>) -> BlkError {
-        if self.badblocks_partial_io && self.memory_backed {
-            // The whole blocks that lie before.
-            let sectors = bad.start.saturating_sub(rq.sector());
-            let block_sectors = u64::from(self.blocksize >> SECTOR_SHIFT);
-            let bytes = sectors / block_sectors * u64::from(self.blocksize);
-            if let Err(err) = self.copy_first(rq, bytes) {
-                return to_blk_error(err);
-            }
-        }
-        if self.badblocks_once {
-            // Fails only if the set is full and has changed meanwhile, so that the range is a part
-            // of another one.
-            let _ = self.medium.storage().bad().set_good(bad);
-        }
-        BlkError::IOERR
-    }
-
-    /// Carries out the first `bytes` of a request, of which it has more.
-    fn copy_first(&self, rq: &Request<NullDisk>, bytes: u64) -> Result {
-        let pos = rq.sector() << SECTOR_SHIFT;
-        // CAST: A request has less than 4 GiB.
-        let first = bytes as usize;
-        match rq.command() {
-            Command::Read => self.medium.read(pos, rq.dest().up_to(first)),
-            Command::Write => {
-                let source = rq.source().up_to(first);
-                self.medium.write(pos, bytes, source, rq.is_fua())
-            }
-            _ => self.medium.zero(pos, bytes),
-        }
-    }
-}
-
-fn to_blk_error(error: Error) -> BlkError {
-    if error == ENOMEM {
-        // As in null_blk: a sparse device that cannot grow.
-        BlkError::NOSPC
-    } else {
-        BlkError::IOERR
-    }
 }
 
 #[vtable]
@@ -253,6 +176,7 @@ impl Operations for NullDisk {
     type RequestData = RequestData;
     type Timer = RequestTimer<Self>;
     type File = NoFile;
+    type Zones = Zones;
 
     fn init_hctx(_index: u32) -> impl PinInit<HwData, Error> {
         try_pin_init!(HwData {
@@ -281,10 +205,10 @@ impl Operations for NullDisk {
                 None => return Err(rq.busy(false)),
             }
         }
-        let rq = rq.start();
+        let mut rq = rq.start();
         disk.count(&rq);
         // Not where the request ends, because only here may a write sleep for memory.
-        let result = disk.process(&rq);
+        let result = disk.process(&mut rq);
 
         if hctx.kind() == HctxType::Poll && rq.is_polled() || rq.should_fake_timeout() {
             rq.data().set(result);

@@ -32,6 +32,7 @@ use kernel_ext::{
             IdleRequest,
             NoFile,
             NoTimer,
+            NoZones,
             Operations,
             QueueCounts,
             Rejected,
@@ -86,6 +87,7 @@ impl<const BLOCKING: bool> Operations for EarlyEnd<BLOCKING> {
     type RequestData = ();
     type Timer = NoTimer;
     type File = NoFile;
+    type Zones = NoZones;
 
     fn init_hctx(_index: u32) -> impl PinInit<Watched, Error> {
         Ok(Watched)
@@ -176,6 +178,7 @@ fn disk<const BLOCKING: bool>() -> Result<GenDisk<EarlyEnd<BLOCKING>>> {
         c"rnull_dio_kunit",
         Arc::pin_init(TagSet::new(config), GFP_KERNEL)?,
         KBox::new(Watched, GFP_KERNEL)?,
+        None,
     )
 }
 

@@ -26,6 +26,7 @@ use kernel_ext::{
             Hctx,
             IdleRequest,
             NoTimer,
+            NoZones,
             Operations,
             Rejected,
             Request,
@@ -165,6 +166,7 @@ impl Operations for FileDisk {
     type RequestData = RequestData;
     type Timer = NoTimer;
     type File = FileTransfer<Self>;
+    type Zones = NoZones;
 
     fn init_hctx(_index: u32) -> impl PinInit<HwData, Error> {
         try_pin_init!(HwData {

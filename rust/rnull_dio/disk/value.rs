@@ -40,6 +40,8 @@ pub(super) enum Limits {
     Range(u64, u64),
     /// 0, or from one number to another.
     ZeroOr(u64, u64),
+    /// A power of two from one number to another.
+    PowerOfTwo(u64, u64),
     /// From a number to the number of CPUs.
     UpToCpus(u64),
     /// The number of a NUMA node.
@@ -58,6 +60,7 @@ impl Limits {
             Self::Only(only) => value == only,
             Self::Range(min, max) => (min..=max).contains(&value),
             Self::ZeroOr(min, max) => value == 0 || (min..=max).contains(&value),
+            Self::PowerOfTwo(min, max) => value.is_power_of_two() && (min..=max).contains(&value),
             Self::UpToCpus(min) => (min..=u64::from(nr_cpu_ids())).contains(&value),
             Self::Node => u32::try_from(value).is_ok_and(|it| Node::online(it).is_some()),
             // CAST: From at most 64 bits to 64.
@@ -76,6 +79,7 @@ impl fmt::Display for Limits {
             Self::Only(only) => write!(f, "{only}"),
             Self::Range(min, max) => write!(f, "{min} to {max}"),
             Self::ZeroOr(min, max) => write!(f, "0, or {min} to {max}"),
+            Self::PowerOfTwo(min, max) => write!(f, "a power of two from {min} to {max}"),
             Self::UpToCpus(min) => write!(f, "{min} to the number of CPUs"),
             Self::Node => f.write_str("-1, or the number of a NUMA node that is online"),
             Self::BlockSize => write!(
@@ -291,6 +295,7 @@ mod tests {
             (Limits::Only(2), [2, 2], [1, 3]),
             (Limits::Range(3, 9), [3, 9], [2, 10]),
             (Limits::ZeroOr(3, 9), [0, 3], [2, 10]),
+            (Limits::PowerOfTwo(2, 8), [2, 8], [6, 16]),
             (Limits::UpToCpus(1), [1, cpus], [0, cpus + 1]),
             (Limits::BlockSize, [512, page], [256, 2 * page]),
             (Limits::BlockSize, [1024, 2048], [0, 513]),

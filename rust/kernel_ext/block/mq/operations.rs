@@ -26,6 +26,7 @@ use super::{
     IdleRequest,
     IoCompBatch,
     Rejected,
+    ReportZones,
     Request,
     TimerSlot, //
 };
@@ -48,7 +49,9 @@ pub enum TimeoutAction {
 ///
 /// ```
 /// # use kernel::prelude::*;
-/// # use kernel_ext::block::mq::{Hctx, IdleRequest, NoFile, NoTimer, Operations, Rejected, Request};
+/// # use kernel_ext::block::mq::{
+/// #     Hctx, IdleRequest, NoFile, NoTimer, NoZones, Operations, Rejected, Request,
+/// # };
 /// struct MyDriver;
 ///
 /// #[vtable]
@@ -59,6 +62,7 @@ pub enum TimeoutAction {
 ///     type RequestData = ();
 ///     type Timer = NoTimer;
 ///     type File = NoFile;
+///     type Zones = NoZones;
 ///
 ///     fn init_hctx(_index: u32) -> impl PinInit<(), Error> {
 ///         Ok(())
@@ -102,6 +106,9 @@ pub trait Operations: Sized + 'static {
 
     /// [`super::FileTransfer<Self>`] if requests read and write files, otherwise [`super::NoFile`].
     type File: FileSlot;
+
+    /// What reports the zones of disks that have any, otherwise [`super::NoZones`].
+    type Zones: ReportZones;
 
     /// Makes the data of the hardware queue with number `index`. May sleep.
     fn init_hctx(index: u32) -> impl PinInit<Self::HwData, Error>;

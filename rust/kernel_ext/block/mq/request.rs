@@ -89,6 +89,18 @@ pub enum Command {
     SecureErase,
     /// Write sectors of zeroes, without data.
     WriteZeroes,
+    /// Write sectors at the write pointer of the zone that begins with the sector of the request.
+    ZoneAppend,
+    /// Open a zone.
+    ZoneOpen,
+    /// Close a zone.
+    ZoneClose,
+    /// Make a zone full.
+    ZoneFinish,
+    /// Make a zone empty.
+    ZoneReset,
+    /// Make all zones empty.
+    ZoneResetAll,
     /// Anything else, by its number in `enum req_op`.
     Other(u32),
 }
@@ -104,6 +116,12 @@ impl Command {
             bindings::req_op_REQ_OP_DISCARD => Self::Discard,
             bindings::req_op_REQ_OP_SECURE_ERASE => Self::SecureErase,
             bindings::req_op_REQ_OP_WRITE_ZEROES => Self::WriteZeroes,
+            bindings::req_op_REQ_OP_ZONE_APPEND => Self::ZoneAppend,
+            bindings::req_op_REQ_OP_ZONE_OPEN => Self::ZoneOpen,
+            bindings::req_op_REQ_OP_ZONE_CLOSE => Self::ZoneClose,
+            bindings::req_op_REQ_OP_ZONE_FINISH => Self::ZoneFinish,
+            bindings::req_op_REQ_OP_ZONE_RESET => Self::ZoneReset,
+            bindings::req_op_REQ_OP_ZONE_RESET_ALL => Self::ZoneResetAll,
             other => Self::Other(other),
         }
     }
@@ -183,6 +201,13 @@ impl<T: Operations> Request<T> {
         unsafe { (*self.0.as_ptr()).__sector }
     }
 
+    /// Sets the sector that a zone append has written to, which its issuer gets to know.
+    #[inline]
+    pub fn set_sector(&mut self, sector: u64) {
+        // SAFETY: By the type invariant; `&mut self` excludes other readers.
+        unsafe { (*self.0.as_ptr()).__sector = sector };
+    }
+
     /// Returns the length in bytes.
     #[inline]
     pub fn bytes(&self) -> u32 {
@@ -205,20 +230,21 @@ impl<T: Operations> Request<T> {
         unsafe { Hctx::from_raw((*self.0.as_ptr()).mq_hctx) }
     }
 
-    /// Iterates over the memory that the data of a write come from. Nothing for any other
-    /// operation.
+    /// Iterates over the memory that the data of a write or a zone append come from. Nothing for any
+    /// other operation.
     #[inline]
     pub fn source(&self) -> Segments<'_, Source> {
+        let has_data = matches!(self.command(), Command::Write | Command::ZoneAppend);
         // SAFETY: The bios belong to the request and live as long. Those of a write have data,
         // which the issuer keeps until the request ends.
-        unsafe { Segments::new(self.bio_if(Command::Write)) }
+        unsafe { Segments::new(self.bio_if(has_data)) }
     }
 
     /// Iterates over the memory that the data of a read go to. Nothing for any other operation.
     #[inline]
     pub fn dest(&self) -> Segments<'_, Dest> {
         // SAFETY: As in `source()`. The memory of a read may be written to.
-        unsafe { Segments::new(self.bio_if(Command::Read)) }
+        unsafe { Segments::new(self.bio_if(self.command() == Command::Read)) }
     }
 
     /// Ends the request.
@@ -278,8 +304,8 @@ impl<T: Operations> Request<T> {
     }
 
     #[inline]
-    fn bio_if(&self, command: Command) -> *const bindings::bio {
-        if self.command() == command {
+    fn bio_if(&self, condition: bool) -> *const bindings::bio {
+        if condition {
             // SAFETY: By the type invariant; constant while the driver owns the request.
             unsafe { (*self.0.as_ptr()).bio }
         } else {

@@ -63,6 +63,15 @@ mod attributes {
             (Attribute::badblocks_once, "1"),
             (Attribute::badblocks_partial_io, "1"),
             (Attribute::discard, "1"),
+            (Attribute::zoned, "1"),
+            (Attribute::zone_size, "1"),
+            (Attribute::zone_size, "1048576"),
+            (Attribute::zone_capacity, "3"),
+            (Attribute::zone_nr_conv, "16777216"),
+            (Attribute::zone_max_open, "16777216"),
+            (Attribute::zone_max_active, "16777216"),
+            (Attribute::zone_append_max_sectors, "4294967295"),
+            (Attribute::zone_full, "1"),
         ] {
             let config = set(attribute, text)?;
             let (buf, len) = shown(&config, attribute)?;

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the attributes of a disk mean together.
+
+mod zones;
+
+use kernel::{
+    fmt,
+    page::PAGE_SIZE,
+    prelude::*, //
+};
+
+use kernel_ext::{
+    block::{
+        mq::QueueCounts,
+        SECTOR_SHIFT, //
+    },
+    numa::online_nodes, //
+};
+
+use super::{
+    attributes::{
+        Attribute,
+        Config,
+        MAX_REQUEST_SECTORS, //
+    },
+    value::IrqMode, //
+};
+
+/// What a `size` of 0 means without a file.
+const DEFAULT_SIZE_MIB: u64 = 4096;
+
+/// How long a request is transferred at most, because power-off waits for it.
+const MAX_TRANSFER_SECS: u64 = 10;
+
+/// Why a [`Config`] cannot be used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Conflict {
+    pub(super) attribute: Attribute,
+    reason: &'static str,
+}
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_fmt(fmt!("{} {}", self.attribute, self.reason))
+    }
+}
+
+impl Config {
+    /// Checks the attributes by themselves and against each other, before a disk is made.
+    pub(crate) fn check(&self) -> Result<(), Conflict> {
+        if let Some(attribute) = self.beyond_limits() {
+            return Err(Conflict {
+                attribute,
+                reason: "is beyond its limits",
+            });
+        }
+        if self.backing_file.get().is_some() {
+            if let Some(attribute) = self.not_with_file() {
+                return Err(Conflict {
+                    attribute,
+                    reason: "does not go with backing_file",
+                });
+            }
+        }
+        if self.zoned {
+            self.check_zones()?;
+        }
+        if self.cache_size > 0 && !self.memory_backed {
+            return Err(Conflict {
+                attribute: Attribute::cache_size,
+                reason: "needs memory_backed",
+            });
+        }
+        Ok(())
+    }
+
+    /// Returns an attribute that is set and means nothing for a disk with a file, if there is one.
+    fn not_with_file(&self) -> Option<Attribute> {
+        [
+            (self.memory_backed, Attribute::memory_backed),
+            (self.cache_size > 0, Attribute::cache_size),
+            (self.mbps > 0, Attribute::mbps),
+            (self.irqmode != IrqMode::None, Attribute::irqmode),
+            (self.poll_queues > 0, Attribute::poll_queues),
+            (self.badblocks_partial_io, Attribute::badblocks_partial_io),
+        ]
+        .into_iter()
+        .find_map(|(is_set, attribute)| is_set.then_some(attribute))
+    }
+
+    /// Returns the capacity in bytes, or [`None`] if it is that of the file.
+    pub(super) fn bytes(&self) -> Option<u64> {
+        match (self.size, self.backing_file.get()) {
+            (0, Some(_)) => None,
+            (0, None) => Some(DEFAULT_SIZE_MIB << 20),
+            (size, _) => Some(size << 20),
+        }
+    }
+
+    /// Returns the limit of the sectors of a request.
+    pub(super) fn request_sectors(&self) -> u32 {
+        let sectors = match self.max_sectors {
+            0 => MAX_REQUEST_SECTORS,
+            sectors => u64::from(sectors),
+        };
+        let in_time = match self.mbps {
+            0 => u64::MAX,
+            rate => (u64::from(rate) << (20 - SECTOR_SHIFT)) * MAX_TRANSFER_SECS,
+        };
+        // CAST: The maximum has 32 bits.
+        sectors.min(in_time) as u32
+    }
+
+    /// Returns how many pages the volatile cache has room for, 0 if there is none.
+    pub(super) fn cache_pages(&self) -> usize {
+        // CAST: From 64 bits to 64.
+        self.cache_size as usize * ((1 << 20) / PAGE_SIZE)
+    }
+
+    /// Returns the hardware queues.
+    pub(super) fn queues(&self) -> QueueCounts {
+        QueueCounts {
+            default: if self.use_per_node_hctx {
+                online_nodes()
+            } else {
+                self.submit_queues
+            },
+            read: 0,
+            poll: self.poll_queues,
+        }
+    }
+}

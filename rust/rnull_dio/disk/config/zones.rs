@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the attributes of zones mean together.
+
+use kernel::prelude::*;
+
+use kernel_ext::block::SECTOR_SHIFT;
+
+use super::{
+    super::zones::Layout,
+    Attribute,
+    Config,
+    Conflict, //
+};
+
+/// The binary logarithm of the sectors in a MiB.
+const MIB_SHIFT: u32 = 20 - SECTOR_SHIFT;
+
+impl Config {
+    /// Checks the attributes of zones against each other and the others.
+    pub(super) fn check_zones(&self) -> Result<(), Conflict> {
+        let conflicts = [
+            (
+                !cfg!(CONFIG_BLK_DEV_ZONED),
+                Attribute::zoned,
+                "needs a kernel with CONFIG_BLK_DEV_ZONED",
+            ),
+            (
+                self.backing_file.get().is_some(),
+                Attribute::zoned,
+                "does not go with backing_file",
+            ),
+            (
+                self.cache_size > 0,
+                Attribute::zoned,
+                "does not go with cache_size",
+            ),
+            (self.discard, Attribute::zoned, "does not go with discard"),
+            (
+                self.zone_size > self.disk_mib(),
+                Attribute::zone_size,
+                "is more than the size",
+            ),
+            (
+                self.zone_capacity > self.zone_size,
+                Attribute::zone_capacity,
+                "is more than zone_size",
+            ),
+            (
+                self.capacity_mib() < self.zone_size && self.disk_mib() % self.zone_size != 0,
+                Attribute::zone_capacity,
+                "needs a size that is a multiple of zone_size",
+            ),
+            (
+                u64::from(self.zone_nr_conv) >= self.zones(),
+                Attribute::zone_nr_conv,
+                "leaves no other zone",
+            ),
+            (
+                self.zone_max_active > 0 && self.zone_max_open > self.zone_max_active,
+                Attribute::zone_max_open,
+                "is more than zone_max_active",
+            ),
+        ];
+        match conflicts.into_iter().find(|&(is_one, _, _)| is_one) {
+            Some((_, attribute, reason)) => Err(Conflict { attribute, reason }),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns how the disk is divided into zones, if it is. [`Self::check`] must have passed.
+    pub(crate) fn zone_layout(&self) -> Option<Layout> {
+        if !self.zoned {
+            return None;
+        }
+        // CAST: The limits of the attributes leave it within 32 bits.
+        let sectors = |mib: u64| (mib << MIB_SHIFT) as u32;
+        let capacity = sectors(self.capacity_mib());
+        let others = self.zones() - u64::from(self.zone_nr_conv);
+        // One that cannot be reached is none.
+        let limit = |limit: u32| if u64::from(limit) < others { limit } else { 0 };
+        let block_sectors = self.blocksize >> SECTOR_SHIFT;
+        Some(Layout {
+            disk: self.disk_mib() << MIB_SHIFT,
+            zone: sectors(self.zone_size),
+            capacity,
+            conventional: self.zone_nr_conv,
+            full: self.zone_full,
+            max_open: limit(self.zone_max_open),
+            max_active: limit(self.zone_max_active),
+            max_append: (self.zone_append_max_sectors / block_sectors * block_sectors)
+                .min(capacity),
+        })
+    }
+
+    fn disk_mib(&self) -> u64 {
+        self.bytes().unwrap_or(0) >> 20
+    }
+
+    fn capacity_mib(&self) -> u64 {
+        match self.zone_capacity {
+            0 => self.zone_size,
+            mib => mib,
+        }
+    }
+
+    fn zones(&self) -> u64 {
+        self.disk_mib().div_ceil(self.zone_size)
+    }
+}

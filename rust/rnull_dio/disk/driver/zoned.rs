@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How a request to a disk with zones is processed.
+
+use kernel::prelude::*;
+
+use kernel_ext::block::{
+    mq::{
+        Command,
+        Request,
+        ZoneCondition, //
+    },
+    BlkError,
+    BlkResult,
+    SECTOR_SHIFT, //
+};
+
+use super::{
+    super::zones::Zones,
+    transfer::to_blk_error,
+    NullDisk,
+    QueueData, //
+};
+
+impl QueueData {
+    /// Carries out a request to a disk with zones.
+    pub(super) fn transfer_zoned(&self, zones: &Zones, rq: &mut Request<NullDisk>) -> BlkResult {
+        let sector = rq.sector();
+        match rq.command() {
+            Command::Flush => Ok(()),
+            Command::Read => self.read_zone(zones, rq),
+            Command::Write => self.write_zone(zones, rq, false),
+            Command::ZoneAppend => self.write_zone(zones, rq, true),
+            Command::ZoneOpen => zones.open(sector),
+            Command::ZoneClose => zones.close(sector),
+            Command::ZoneFinish => zones.finish(sector),
+            Command::ZoneReset => self.reset_zone(zones, sector),
+            Command::ZoneResetAll => zones
+                .starts()
+                .filter(|&sector| zones.condition(sector).is_some_and(is_reset_with_all))
+                .try_for_each(|sector| self.reset_zone(zones, sector)),
+            Command::Discard | Command::WriteZeroes | Command::SecureErase | Command::Other(_) => {
+                Err(BlkError::NOTSUPP)
+            }
+        }
+    }
+
+    fn read_zone(&self, zones: &Zones, rq: &Request<NullDisk>) -> BlkResult {
+        let readable = zones.readable(rq.sector(), rq.bytes() >> SECTOR_SHIFT)?;
+        self.transfer_at(rq, rq.sector())?;
+        let bytes = readable << SECTOR_SHIFT;
+        if self.memory_backed && bytes < rq.bytes() {
+            zero_from(rq, bytes).map_err(to_blk_error)?;
+        }
+        Ok(())
+    }
+
+    fn write_zone(&self, zones: &Zones, rq: &mut Request<NullDisk>, append: bool) -> BlkResult {
+        let sectors = rq.bytes() >> SECTOR_SHIFT;
+        let sector = zones.begin_write(rq.sector(), sectors, append)?;
+        let result = self.transfer_at(rq, sector);
+        let done = match &result {
+            Ok(()) => sectors,
+            Err(failure) => failure.done >> SECTOR_SHIFT,
+        };
+        zones.end_write(sector, sectors, done);
+        if append {
+            rq.set_sector(sector);
+        }
+        Ok(result?)
+    }
+
+    /// Frees the data of a zone, and makes it empty. In this order, so that nothing is lost that is written
+    /// to an empty zone.
+    fn reset_zone(&self, zones: &Zones, sector: u64) -> BlkResult {
+        use ZoneCondition::*;
+        if matches!(zones.condition(sector), None | Some(ReadOnly | Offline)) {
+            return Err(BlkError::IOERR);
+        }
+        if self.memory_backed {
+            let (start, len) = zones.range(sector);
+            self.medium
+                .zero(start << SECTOR_SHIFT, len << SECTOR_SHIFT)
+                .map_err(to_blk_error)?;
+        }
+        zones.reset(sector)
+    }
+}
+
+/// Returns whether a reset of all zones resets one in this condition.
+fn is_reset_with_all(condition: ZoneCondition) -> bool {
+    use ZoneCondition::*;
+    !matches!(condition, Conventional | Empty | ReadOnly | Offline)
+}
+
+/// Writes zeroes to the memory of a read from byte `first` on.
+#[cold]
+fn zero_from(rq: &Request<NullDisk>, first: u32) -> Result {
+    // CAST: From 32 bits to 64.
+    let first = first as usize;
+    let mut pos = 0;
+    for segment in rq.dest() {
+        let skipped = first.saturating_sub(pos).min(segment.len());
+        segment.zero(skipped, segment.len() - skipped)?;
+        pos += segment.len();
+    }
+    Ok(())
+}
