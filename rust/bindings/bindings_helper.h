@@ -8,6 +8,7 @@
 #include <linux/blk-mq.h>
 #include <linux/blkdev.h>
 #include <linux/falloc.h>
+#include <linux/fault-inject.h>
 #include <linux/filelock.h>
 #include <linux/fs.h>
 #include <linux/fs_context.h>

@@ -17,7 +17,9 @@
 #include <linux/percpu.h>
 #include <linux/wait.h>
 
+struct config_group;
 struct dio_completion;
+struct fault_config;
 struct iomap_iter;
 struct iomap_ops;
 
@@ -49,6 +51,11 @@ ext_debugfs_create_file(const char *name, umode_t mode,
 			struct dentry *parent, void *data,
 			const struct file_operations *fops);
 void ext_debugfs_remove(struct dentry *dentry);
+
+/* fault_inject.c, with CONFIG_FAULT_INJECTION_CONFIGFS only */
+void ext_fault_config_init(struct fault_config *config, const char *name);
+void ext_configfs_add_default_group(struct config_group *new_group,
+				    struct config_group *group);
 
 /* fs.c */
 struct file *ext_memory_file(loff_t size);

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! configfs: the names of groups, which `kernel::configfs` does not give.
+//! configfs: the names of groups and default groups, which `kernel::configfs` does not have.
 //!
 //! C header: [`include/linux/configfs.h`](srctree/include/linux/configfs.h)
+
+#[cfg(CONFIG_FAULT_INJECTION_CONFIGFS)]
+mod default_groups;
 
 use kernel::{
     configfs::{
@@ -11,6 +14,9 @@ use kernel::{
     },
     prelude::*, //
 };
+
+#[cfg(CONFIG_FAULT_INJECTION_CONFIGFS)]
+pub(crate) use self::default_groups::DefaultGroups;
 
 /// Returns the name of the directory that stands for `group`.
 ///

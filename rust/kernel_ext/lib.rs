@@ -39,6 +39,7 @@ pub(crate) mod cred;
 pub mod debugfs;
 pub mod dio;
 pub mod eventfd;
+pub mod fault_inject;
 pub mod fs;
 pub mod ftrace;
 pub mod io_uring;
