@@ -9,7 +9,7 @@
 //!
 //! | state | type | how it ends |
 //! |---|---|---|
-//! | handed to the driver, not started | [`IdleRequest`] | `start()`, or `busy()`/`fail()`, which give it back |
+//! | handed to the driver, not started | [`IdleRequest`] | `start()`, or `busy()`/`fail()`/`requeue()`, which give it back |
 //! | started, owned by the driver | [`Request`] | `end()`, or one of the next three |
 //! | kept by the driver for later | in a [`RequestList`] | taken out of the list: [`Request`] |
 //! | in the list of a thread | in a [`RequestThread`] | [`ThreadOperations::serve`]: [`Request`] |
@@ -46,6 +46,7 @@ pub use self::{
     gen_disk::GenDisk,
     gen_disk_builder::GenDiskBuilder,
     hctx::{
+        BorrowedQueueData,
         Hctx,
         HctxType, //
     },

@@ -21,6 +21,7 @@ use kernel::{
 
 use kernel_ext::block::{
     mq::{
+        BorrowedQueueData,
         ExpiredRequest,
         Hctx,
         HctxType,
@@ -178,7 +179,7 @@ impl Operations for NullDisk {
     type File = NoFile;
     type Zones = Zones;
 
-    fn init_hctx(_index: u32) -> impl PinInit<HwData, Error> {
+    fn init_hctx(_disk: BorrowedQueueData<'_, Self>, _index: u32) -> impl PinInit<HwData, Error> {
         try_pin_init!(HwData {
             parked <- new_spinlock!(RequestList::new(), "rnull_dio_parked"),
         })

@@ -25,6 +25,7 @@ use kernel_ext::{
     block::{
         bio::Bio,
         mq::{
+            BorrowedQueueData,
             Flags,
             GenDisk,
             GenDiskBuilder,
@@ -89,7 +90,7 @@ impl<const BLOCKING: bool> Operations for EarlyEnd<BLOCKING> {
     type File = NoFile;
     type Zones = NoZones;
 
-    fn init_hctx(_index: u32) -> impl PinInit<Watched, Error> {
+    fn init_hctx(_disk: BorrowedQueueData<'_, Self>, _index: u32) -> impl PinInit<Watched, Error> {
         Ok(Watched)
     }
 

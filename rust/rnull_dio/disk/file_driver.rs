@@ -21,6 +21,7 @@ use kernel::{
 use kernel_ext::{
     block::{
         mq::{
+            BorrowedQueueData,
             Command,
             FileTransfer,
             Hctx,
@@ -168,7 +169,7 @@ impl Operations for FileDisk {
     type File = FileTransfer<Self>;
     type Zones = NoZones;
 
-    fn init_hctx(_index: u32) -> impl PinInit<HwData, Error> {
+    fn init_hctx(_disk: BorrowedQueueData<'_, Self>, _index: u32) -> impl PinInit<HwData, Error> {
         try_pin_init!(HwData {
             submitter <- RequestThread::new(c"rnull_dio_submit"),
         })

@@ -54,6 +54,9 @@ impl HctxType {
     }
 }
 
+/// The driver's data of a request queue, borrowed.
+pub type BorrowedQueueData<'a, T> = <<T as Operations>::QueueData as ForeignOwnable>::Borrowed<'a>;
+
 /// What the driver data of a hardware queue points to.
 #[pin_data]
 pub(super) struct HctxData<T: Operations> {
@@ -69,9 +72,12 @@ impl<T: Operations> HctxData<T> {
     /// # Errors
     ///
     /// Those of [`Operations::init_hctx`].
-    pub(super) fn new(index: u32) -> impl PinInit<Self, Error> {
+    pub(super) fn new<'a>(
+        queue_data: BorrowedQueueData<'a, T>,
+        index: u32,
+    ) -> impl PinInit<Self, Error> + use<'a, T> {
         try_pin_init!(Self {
-            data <- T::init_hctx(index),
+            data <- T::init_hctx(queue_data, index),
             next: Cell::new(ptr::null_mut()),
         })
     }
@@ -182,7 +188,7 @@ impl<'a, T: Operations> Hctx<'a, T> {
 
     /// Returns the driver's data of the request queue.
     #[inline]
-    pub fn queue_data(self) -> <T::QueueData as ForeignOwnable>::Borrowed<'a> {
+    pub fn queue_data(self) -> BorrowedQueueData<'a, T> {
         // SAFETY: By the type invariant the queue is live, its data came from `into_foreign()` and
         // is not freed for `'a`.
         unsafe { T::QueueData::borrow((*(*self.0.as_ptr()).queue).queuedata) }

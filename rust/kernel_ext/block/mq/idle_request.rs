@@ -92,6 +92,15 @@ impl<'a, T: Operations> IdleRequest<'a, T> {
         })
     }
 
+    /// Returns the request to the block layer, which adds it to the requests to be queued again, and has
+    /// that done soon.
+    pub fn requeue(self) {
+        let rq = ManuallyDrop::new(self).0;
+        // SAFETY: By the type invariant `self` owns the request, and gives it up. The queue that it is
+        // of stays until the call of `queue_rq` that this is part of is over.
+        unsafe { bindings::blk_mq_requeue_request(rq.as_ptr(), true) };
+    }
+
     /// Returns the request to the block layer, which ends it with `error`, or tries again later if
     /// that is [`BlkError::RESOURCE`] or [`BlkError::DEV_RESOURCE`].
     pub fn fail(self, error: BlkError) -> Rejected<'a, T> {

@@ -20,6 +20,7 @@ use super::{
     hctx::HctxData,
     queues::Queues,
     request::Pdu,
+    BorrowedQueueData,
     ExpiredRequest,
     FileSlot,
     Hctx,
@@ -50,7 +51,8 @@ pub enum TimeoutAction {
 /// ```
 /// # use kernel::prelude::*;
 /// # use kernel_ext::block::mq::{
-/// #     Hctx, IdleRequest, NoFile, NoTimer, NoZones, Operations, Rejected, Request,
+/// #     BorrowedQueueData, Hctx, IdleRequest, NoFile, NoTimer, NoZones, Operations, Rejected,
+/// #     Request,
 /// # };
 /// struct MyDriver;
 ///
@@ -64,7 +66,10 @@ pub enum TimeoutAction {
 ///     type File = NoFile;
 ///     type Zones = NoZones;
 ///
-///     fn init_hctx(_index: u32) -> impl PinInit<(), Error> {
+///     fn init_hctx(
+///         _queue_data: BorrowedQueueData<'_, Self>,
+///         _index: u32,
+///     ) -> impl PinInit<(), Error> {
 ///         Ok(())
 ///     }
 ///
@@ -111,7 +116,10 @@ pub trait Operations: Sized + 'static {
     type Zones: ReportZones;
 
     /// Makes the data of the hardware queue with number `index`. May sleep.
-    fn init_hctx(index: u32) -> impl PinInit<Self::HwData, Error>;
+    fn init_hctx(
+        queue_data: BorrowedQueueData<'_, Self>,
+        index: u32,
+    ) -> impl PinInit<Self::HwData, Error>;
 
     /// Makes the data of a request, once for each that the tag set has. May sleep.
     fn new_request_data() -> impl PinInit<Self::RequestData, Error>;
@@ -227,14 +235,18 @@ impl<T: Operations> OperationsVTable<T> {
 
     /// # Safety
     ///
-    /// Only blk-mq may call this, once before `exit_hctx`.
+    /// Only blk-mq may call this, once before `exit_hctx`, for a queue whose data came from
+    /// `T::QueueData::into_foreign()`.
     unsafe extern "C" fn init_hctx(
         hctx: *mut bindings::blk_mq_hw_ctx,
         _tagset_data: *mut c_void,
         hctx_idx: c_uint,
     ) -> c_int {
         from_result(|| {
-            let data = KBox::try_pin_init(HctxData::<T>::new(hctx_idx), GFP_KERNEL)?;
+            // SAFETY: By the safety requirements of this function; `GenDiskBuilder::build()` keeps them
+            // until the disk is made, and the disk as long as it has queues.
+            let queue_data = unsafe { T::QueueData::borrow((*(*hctx).queue).queuedata) };
+            let data = KBox::try_pin_init(HctxData::<T>::new(queue_data, hctx_idx), GFP_KERNEL)?;
             // SAFETY: blk-mq has this function initialize `hctx`; the field belongs to the driver.
             unsafe { (*hctx).driver_data = data.into_foreign() };
             Ok(0)
