@@ -17,6 +17,7 @@ mod device;
 mod driver;
 #[cfg(CONFIG_KUNIT = "y")]
 mod early_end;
+mod faults;
 mod file_driver;
 mod medium;
 mod pages;
@@ -64,6 +65,7 @@ use crate::debugfs::Dir;
 use self::{
     backing::Backing,
     driver::NullDisk,
+    faults::Faults,
     file_driver::FileDisk,
     medium::Medium,
     throttle::Throttle,
@@ -134,10 +136,18 @@ impl Added {
         zones: Option<Arc<Zones>>,
         throttle: Option<Arc<Throttle>>,
         counters: Arc<Counters>,
+        faults: &Faults,
     ) -> Result<Self> {
         let tag_set = Arc::pin_init(TagSet::new(tag_set_config(config)), GFP_KERNEL)?;
         let builder = null_builder(config, zones.as_deref())?;
-        let data = driver::QueueData::new(config, medium, zones.clone(), throttle, counters);
+        let data = driver::QueueData::new(
+            config,
+            medium,
+            zones.clone(),
+            throttle,
+            counters,
+            faults.clone(),
+        );
         let disk = builder.build(name, tag_set, KBox::new(data, GFP_KERNEL)?, zones)?;
         Ok(Self::Null(disk))
     }
@@ -149,10 +159,12 @@ impl Added {
         backing: Backing,
         storage: Arc<Storage>,
         counters: Arc<Counters>,
+        faults: &Faults,
     ) -> Result<Self> {
         let tag_set = Arc::pin_init(TagSet::new(tag_set_config(config)), GFP_KERNEL)?;
         let builder = file_builder(config, &backing)?;
-        let data = file_driver::QueueData::new(config, backing.file, storage, counters);
+        let data =
+            file_driver::QueueData::new(config, backing.file, storage, counters, faults.clone());
         let disk = builder.build(name, tag_set, KBox::pin_init(data, GFP_KERNEL)?, None)?;
         Ok(Self::File(disk))
     }
@@ -192,25 +204,21 @@ impl Disk {
         backing: Option<Backing>,
         zones: Option<Arc<Zones>>,
         debugfs: &Dir,
+        faults: &Faults,
     ) -> Result<Self> {
         let counters = Arc::new(Counters::new()?, GFP_KERNEL)?;
         let (mut medium, mut throttle) = (None, None);
         let disk = if let Some(backing) = backing {
-            Added::with_file(name, config, backing, storage.clone(), counters.clone())
+            let (storage, counters) = (storage.clone(), counters.clone());
+            Added::with_file(name, config, backing, storage, counters, faults)
         } else {
             let data = Arc::new(Medium::new(config, storage.clone())?, GFP_KERNEL)?;
             medium = Some(data.clone());
             if config.mbps > 0 {
                 throttle = Some(Arc::new(Throttle::new(config.mbps), GFP_KERNEL)?);
             }
-            Added::null(
-                name,
-                config,
-                data,
-                zones,
-                throttle.clone(),
-                counters.clone(),
-            )
+            let (throttle, counters) = (throttle.clone(), counters.clone());
+            Added::null(name, config, data, zones, throttle, counters, faults)
         }?;
         let stats = Stats {
             counters,
@@ -263,7 +271,8 @@ impl Disk {
             Some(layout) => Some(Arc::pin_init(Zones::new(layout), GFP_KERNEL)?),
             None => None,
         };
-        Self::with_storage(name, config, storage, None, zones, debugfs)
+        let faults = &Faults::new()?.0;
+        Self::with_storage(name, config, storage, None, zones, debugfs, faults)
     }
 
     /// Returns the block device to send bios to.

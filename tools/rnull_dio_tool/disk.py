@@ -20,7 +20,9 @@ SHOWN = ("power", "size", "blocksize", "memory_backed", "backing_file")
 
 
 def attributes():
-    return read(DISKS / "features").split(",")
+    features = read(DISKS / "features").split(",")
+    # The others are directories.
+    return [name for name in features if not name.endswith("_inject")]
 
 
 class Log:

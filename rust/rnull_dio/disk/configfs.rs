@@ -26,7 +26,10 @@ use kernel::{
     }, //
 };
 
-use kernel_ext::configfs::group_name;
+use kernel_ext::{
+    configfs::group_name,
+    fault_inject::with_fault_groups, //
+};
 
 use crate::{
     debugfs::Dir, //
@@ -35,7 +38,8 @@ use crate::{
 
 use super::{
     attributes::Attribute,
-    device::Device, //
+    device::Device,
+    faults::Faults, //
 };
 
 /// Numbers the names of attributes, from 0 on, and makes the type of a [`Directory`] of them.
@@ -93,8 +97,9 @@ pub(crate) struct Root {
 }
 
 impl Root {
-    fn add(&self, name: &CStr) -> Result<Arc<Device>> {
-        let device = Arc::pin_init(Device::new(name, self.debugfs.clone()), GFP_KERNEL)?;
+    fn add(&self, name: &CStr, faults: Faults) -> Result<Arc<Device>> {
+        let device = Device::new(name, self.debugfs.clone(), faults);
+        let device = Arc::pin_init(device, GFP_KERNEL)?;
         self.devices.lock().push(device.clone(), GFP_KERNEL)?;
         Ok(device)
     }
@@ -116,6 +121,9 @@ impl AttributeOperations<0> for Root {
             f.write_str(if index == 0 { "" } else { "," })?;
             f.write_str(attribute.name())?;
         }
+        for name in Faults::names() {
+            f.write_fmt(fmt!(",{name}"))?;
+        }
         f.write_str("\n")?;
         Ok(f.bytes_written())
     }
@@ -133,14 +141,16 @@ impl GroupOperations for Root {
             return Err(EINVAL);
         }
         let path: CString = name.try_into()?;
+        let (faults, groups) = Faults::new()?;
         // The device is listed as the last step that may fail, so that none stays behind.
-        Ok(Group::new(
+        let directory = Group::new(
             path,
             item_type,
             try_pin_init!(Directory {
-                device: self.add(name)?,
+                device: self.add(name, faults)?,
             }),
-        ))
+        );
+        with_fault_groups(directory, groups)
     }
 
     fn drop_item(&self, child: ArcBorrow<'_, Group<Directory>>) {

@@ -29,9 +29,11 @@ named_enum! {
         Fua = "fua",
         /// Transfers of a part of a request, by the file of a disk that has one.
         Resumed = "resumed",
+        /// Injected faults by which a request was requeued.
+        Requeue = "requeue",
         /// Requests that a poller ended.
         Polled = "polled",
-        /// Requests that failed because they were not polled in time.
+        /// Requests that failed because they were not polled in time, or by an injected fault.
         Timeout = "timeout",
         /// Requests that failed for any other reason.
         Error = "error",

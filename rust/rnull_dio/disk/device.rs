@@ -43,6 +43,7 @@ use super::{
         Unusable, //
     },
     config::Conflict,
+    faults::Faults,
     pages,
     value::{
         sector_range,
@@ -64,6 +65,7 @@ pub(super) struct Device {
     debugfs: Dir,
     // Kept over power-off, as in null_blk.
     storage: Arc<Storage>,
+    faults: Faults,
     // Held while the disk is made and removed, which may take as long as its I/O.
     #[pin]
     state: Mutex<State>,
@@ -77,11 +79,12 @@ struct State {
 }
 
 impl Device {
-    pub(super) fn new(name: &CStr, debugfs: Dir) -> impl PinInit<Self, Error> + '_ {
+    pub(super) fn new(name: &CStr, debugfs: Dir, faults: Faults) -> impl PinInit<Self, Error> + '_ {
         try_pin_init!(Self {
             name: name.try_into()?,
             debugfs,
             storage: Arc::pin_init(Storage::new(), GFP_KERNEL)?,
+            faults,
             state <- new_mutex!(State {
                 config: Config::default(),
                 zones: None,
@@ -167,6 +170,7 @@ impl Device {
             backing,
             state.zones.clone(),
             &self.debugfs,
+            &self.faults,
         );
         state.disk = Some(disk.map_err(Refusal::Error)?);
         Ok(())

@@ -46,6 +46,10 @@ use super::{
         Counter,
         Counters, //
     },
+    faults::{
+        Faults,
+        HwFaults, //
+    },
     medium::Medium,
     throttle::Throttle,
     value::IrqMode,
@@ -70,18 +74,21 @@ pub(super) struct QueueData {
     medium: Arc<Medium>,
     zones: Option<Arc<Zones>>,
     counters: Arc<Counters>,
+    faults: Faults,
 }
 
 /// The data of a hardware queue.
 #[pin_data]
 pub(super) struct HwData {
-    /// Requests that wait for a poll or, because of fault injection, for the timeout.
+    /// Requests that wait for a poll.
     ///
     /// The lock is on the path of polled I/O only, where requests pass from one task to another.
     /// Submitters and pollers of one hardware queue share it, different queues do not. It is never
     /// taken in interrupts.
     #[pin]
     parked: SpinLock<RequestList<NullDisk>>,
+    #[pin]
+    faults: HwFaults<NullDisk>,
 }
 
 /// The data of a request.
@@ -116,6 +123,7 @@ impl QueueData {
         zones: Option<Arc<Zones>>,
         throttle: Option<Arc<Throttle>>,
         counters: Arc<Counters>,
+        faults: Faults,
     ) -> Self {
         let (irqmode, delay) = match config.irqmode {
             IrqMode::Timer => (IrqMode::Timer, config.completion_nsec),
@@ -135,6 +143,7 @@ impl QueueData {
             medium,
             zones,
             counters,
+            faults,
         }
     }
 
@@ -179,9 +188,10 @@ impl Operations for NullDisk {
     type File = NoFile;
     type Zones = Zones;
 
-    fn init_hctx(_disk: BorrowedQueueData<'_, Self>, _index: u32) -> impl PinInit<HwData, Error> {
+    fn init_hctx(disk: BorrowedQueueData<'_, Self>, _index: u32) -> impl PinInit<HwData, Error> {
         try_pin_init!(HwData {
             parked <- new_spinlock!(RequestList::new(), "rnull_dio_parked"),
+            faults <- HwFaults::new(&disk.faults),
         })
     }
 
@@ -199,6 +209,10 @@ impl Operations for NullDisk {
         _is_last: bool,
     ) -> Result<(), Rejected<'a, Self>> {
         let disk = hctx.queue_data();
+        if disk.faults.should_requeue() {
+            disk.counters.inc(Counter::Requeue);
+            return hctx.data().faults.requeue(rq);
+        }
         if let Some(throttle) = &disk.throttle {
             // Before it is started: the block layer keeps a request that is too early.
             match throttle.transfer(rq.transferred_bytes()) {
@@ -208,10 +222,15 @@ impl Operations for NullDisk {
         }
         let mut rq = rq.start();
         disk.count(&rq);
+        if disk.faults.should_time_out(&rq) {
+            // As in null_blk, it is not carried out.
+            hctx.data().faults.forget(rq);
+            return Ok(());
+        }
         // Not where the request ends, because only here may a write sleep for memory.
         let result = disk.process(&mut rq);
 
-        if hctx.kind() == HctxType::Poll && rq.is_polled() || rq.should_fake_timeout() {
+        if hctx.kind() == HctxType::Poll && rq.is_polled() {
             rq.data().set(result);
             hctx.data().parked.lock().push_tail(rq);
             return Ok(());
@@ -259,11 +278,11 @@ impl Operations for NullDisk {
 
     fn timeout(rq: &ExpiredRequest<'_, Self>) -> TimeoutAction {
         let hctx = rq.hctx();
-        if hctx.queue_data().may_be_polled_later(&rq.data()) {
-            return TimeoutAction::ResetTimer;
+        let mut overdue = hctx.data().faults.take(rq);
+        if overdue.is_none() && !hctx.queue_data().may_be_polled_later(&rq.data()) {
+            overdue = hctx.data().parked.lock().remove(rq);
         }
-        let forgotten = hctx.data().parked.lock().remove(rq);
-        match forgotten {
+        match overdue {
             Some(rq) => {
                 hctx.queue_data().counters.inc(Counter::Timeout);
                 rq.end(Err(BlkError::TIMEOUT));

@@ -23,6 +23,7 @@ use kernel_ext::{
         mq::{
             BorrowedQueueData,
             Command,
+            ExpiredRequest,
             FileTransfer,
             Hctx,
             IdleRequest,
@@ -33,6 +34,7 @@ use kernel_ext::{
             Request,
             RequestThread,
             ThreadOperations,
+            TimeoutAction,
             TransferOperations, //
         },
         BlkError,
@@ -48,6 +50,10 @@ use super::{
     counters::{
         Counter,
         Counters, //
+    },
+    faults::{
+        Faults,
+        HwFaults, //
     },
     Storage, //
 };
@@ -65,11 +71,14 @@ pub(super) struct QueueData {
     badblocks_once: bool,
     storage: Arc<Storage>,
     counters: Arc<Counters>,
+    faults: Faults,
 }
 
 /// The data of a hardware queue.
 #[pin_data]
 pub(super) struct HwData {
+    #[pin]
+    faults: HwFaults<FileDisk>,
     #[pin]
     submitter: RequestThread<FileDisk>,
 }
@@ -90,6 +99,7 @@ impl QueueData {
         file: BackingFile,
         storage: Arc<Storage>,
         counters: Arc<Counters>,
+        faults: Faults,
     ) -> impl PinInit<Self, Error> {
         let badblocks_once = config.badblocks_once;
         try_pin_init!(Self {
@@ -98,7 +108,27 @@ impl QueueData {
             badblocks_once,
             storage,
             counters,
+            faults,
         })
+    }
+
+    /// Passes a request to a thread. That of the hardware queue has to be woken.
+    #[inline]
+    fn accept(&self, hw: &HwData, rq: Request<FileDisk>) {
+        let command = rq.command();
+        self.counters.inc(command.into());
+        if rq.is_fua() {
+            self.counters.inc(Counter::Fua);
+        }
+        rq.data().done.store(0, Relaxed);
+        if self.faults.should_time_out(&rq) {
+            hw.faults.forget(rq);
+        } else if matches!(command, Command::Read | Command::Write) {
+            hw.submitter.push(rq);
+        } else {
+            self.sleeper.push(rq);
+            self.sleeper.wake();
+        }
     }
 
     /// Fails a request with a bad sector.
@@ -169,8 +199,9 @@ impl Operations for FileDisk {
     type File = FileTransfer<Self>;
     type Zones = NoZones;
 
-    fn init_hctx(_disk: BorrowedQueueData<'_, Self>, _index: u32) -> impl PinInit<HwData, Error> {
+    fn init_hctx(disk: BorrowedQueueData<'_, Self>, _index: u32) -> impl PinInit<HwData, Error> {
         try_pin_init!(HwData {
+            faults <- HwFaults::new(&disk.get_ref().faults),
             submitter <- RequestThread::new(c"rnull_dio_submit"),
         })
     }
@@ -188,28 +219,19 @@ impl Operations for FileDisk {
         rq: IdleRequest<'a, Self>,
         is_last: bool,
     ) -> Result<(), Rejected<'a, Self>> {
-        let rq = rq.start();
         let disk = hctx.queue_data().get_ref();
-        let command = rq.command();
-        disk.counters.inc(command.into());
-        if rq.is_fua() {
-            disk.counters.inc(Counter::Fua);
-        }
-        rq.data().done.store(0, Relaxed);
-        if matches!(command, Command::Read | Command::Write) {
-            hctx.data().submitter.push(rq);
-            if is_last {
-                hctx.data().submitter.wake();
-            }
+        let result = if disk.faults.should_requeue() {
+            disk.counters.inc(Counter::Requeue);
+            hctx.data().faults.requeue(rq)
         } else {
-            disk.sleeper.push(rq);
-            disk.sleeper.wake();
-            if is_last {
-                // Others may have come before.
-                hctx.data().submitter.wake();
-            }
+            disk.accept(hctx.data(), rq.start());
+            Ok(())
+        };
+        if is_last {
+            // Others may have come before.
+            hctx.data().submitter.wake();
         }
-        Ok(())
+        result
     }
 
     fn commit_rqs(hctx: Hctx<'_, Self>) {
@@ -219,6 +241,19 @@ impl Operations for FileDisk {
     fn complete(rq: Request<Self>) {
         let result = rq.data().get();
         rq.end(result);
+    }
+
+    fn timeout(rq: &ExpiredRequest<'_, Self>) -> TimeoutAction {
+        let hctx = rq.hctx();
+        match hctx.data().faults.take(rq) {
+            Some(rq) => {
+                hctx.queue_data().get_ref().counters.inc(Counter::Timeout);
+                rq.end(Err(BlkError::TIMEOUT));
+                TimeoutAction::Done
+            }
+            // The file has it, or a thread, however long that takes.
+            None => TimeoutAction::ResetTimer,
+        }
     }
 }
 
