@@ -197,16 +197,12 @@ impl Zones {
     #[inline]
     pub(super) fn end_write(&self, sector: u64, sectors: u32, done: u32) {
         let (zone, offset) = self.layout.locate(sector);
-        let capacity = self.layout.capacity(zone);
-        if self.word(zone).is_none() {
-            return;
-        }
+        let end = offset + sectors;
         if done < sectors {
-            let undo = Operation::Undo(offset + sectors, offset + done);
-            // Neither of these two fails.
-            let _ = self.change(zone, undo);
-        } else if offset + sectors == capacity {
-            let _ = self.change(zone, Operation::EndWrite(capacity));
+            // For a conventional zone it fails, and otherwise neither of these two does.
+            let _ = self.change(zone, Operation::Undo(end, offset + done));
+        } else if end == self.layout.capacity(zone) {
+            let _ = self.change(zone, Operation::EndWrite(end));
         }
     }
 

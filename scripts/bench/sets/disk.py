@@ -13,12 +13,21 @@ from guest import devices, files, system
 
 Disk = Callable[..., contextlib.AbstractContextManager[Path]]
 
+# Small, so that zones are reset and opened while writes are measured
+ZONE_MIB = 4
 MODES: dict[str, dict[str, object]] = {
     "irqmode=0": {"irqmode": 0},
     "irqmode=1": {"irqmode": 1},
     "irqmode=2": {"irqmode": 2, "completion_nsec": 10000},
     "polled": {"irqmode": 0, "poll_queues": 1},
+    "blocking": {"blocking": 1},
     "memory_backed": {"irqmode": 0, "memory_backed": 1},
+    "cache_size": {"memory_backed": 1, "cache_size": 16},
+    "badblocks": {"badblocks": "+1000000-1000007"},
+    "shared_tag_bitmap": {"shared_tag_bitmap": 1},
+    "zoned": {"zoned": 1, "zone_size": ZONE_MIB},
+    "zoned memory_backed": {"zoned": 1, "zone_size": ZONE_MIB, "memory_backed": 1},
+    "zoned zone_max_open": {"zoned": 1, "zone_size": ZONE_MIB, "zone_max_open": 4},
 }
 # Names of the kernel's drivers in configfs
 NULL_BLK, RNULL = "nullb", "rnull"
@@ -49,6 +58,16 @@ def drivers(mode: str, has_rnull: bool) -> Iterator[tuple[str, Disk]]:
     yield "rnull_dio", devices.null_disk
 
 
+def jobs(mode: str) -> Iterator[tuple[str, dict[str, object]]]:
+    """Gives the kinds of I/O that are measured in a mode, and their options."""
+    options = {"ioengine": "io_uring", "hipri": int(mode == "polled")}
+    yield "randread", options
+    if mode.startswith("zoned"):
+        yield "write", options | {"zonemode": "zbd"}
+    else:
+        yield "randwrite", options
+
+
 def points() -> Iterator[Point]:
     system.run("modprobe", "null_blk", "nr_devices=0")
     # The stock kernel lacks rnull.
@@ -56,8 +75,7 @@ def points() -> Iterator[Point]:
     for mode, attributes in MODES.items():
         for driver, make in drivers(mode, has_rnull):
             with make(size=512, blocksize=512, **attributes) as device:
-                for rw in ("randread", "randwrite"):
-                    options = {"ioengine": "io_uring", "hipri": int(mode == "polled")}
+                for rw, options in jobs(mode):
                     yield Point(
                         {"mode": mode, "rw": rw, "driver": driver}, job(device, rw, **options)
                     )

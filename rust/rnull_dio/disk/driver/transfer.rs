@@ -73,7 +73,7 @@ impl QueueData {
 
     /// Carries out what a request with bad sectors does before it fails. Returns the error.
     #[cold]
-    fn hit(&self, rq: &Request<NullDisk>, sector: u64, bad: Range<u64>) -> Failure {
+    pub(super) fn hit(&self, rq: &Request<NullDisk>, sector: u64, bad: Range<u64>) -> Failure {
         let done = self.bytes_before(sector, &bad);
         let mut failure = Failure {
             error: BlkError::IOERR,
@@ -106,7 +106,7 @@ impl QueueData {
     }
 
     /// Carries out the first `bytes` of a request, of which it has more.
-    fn copy_first(&self, rq: &Request<NullDisk>, sector: u64, bytes: u32) -> Result {
+    pub(super) fn copy_first(&self, rq: &Request<NullDisk>, sector: u64, bytes: u32) -> Result {
         let pos = sector << SECTOR_SHIFT;
         // CAST: From 32 bits to 64.
         let first = bytes as usize;

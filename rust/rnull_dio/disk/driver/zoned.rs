@@ -46,11 +46,23 @@ impl QueueData {
     }
 
     fn read_zone(&self, zones: &Zones, rq: &Request<NullDisk>) -> BlkResult {
-        let readable = zones.readable(rq.sector(), rq.bytes() >> SECTOR_SHIFT)?;
-        self.transfer_at(rq, rq.sector())?;
-        let bytes = readable << SECTOR_SHIFT;
-        if self.memory_backed && bytes < rq.bytes() {
-            zero_from(rq, bytes).map_err(to_blk_error)?;
+        let readable = zones.readable(rq.sector(), rq.bytes() >> SECTOR_SHIFT)? << SECTOR_SHIFT;
+        if readable < rq.bytes() {
+            self.read_behind(rq, readable)
+        } else {
+            Ok(self.transfer_at(rq, rq.sector())?)
+        }
+    }
+
+    /// Reads data from a zone, of which there are `readable` bytes, and zeroes behind its write pointer.
+    fn read_behind(&self, rq: &Request<NullDisk>, readable: u32) -> BlkResult {
+        if let Some(bad) = self.medium.storage().first_bad(rq.sector(), rq.bytes()) {
+            return Err(self.hit(rq, rq.sector(), bad).into());
+        }
+        if self.memory_backed {
+            self.copy_first(rq, rq.sector(), readable)
+                .and_then(|()| zero_from(rq, readable))
+                .map_err(to_blk_error)?;
         }
         Ok(())
     }
@@ -94,7 +106,6 @@ fn is_reset_with_all(condition: ZoneCondition) -> bool {
 }
 
 /// Writes zeroes to the memory of a read from byte `first` on.
-#[cold]
 fn zero_from(rq: &Request<NullDisk>, first: u32) -> Result {
     // CAST: From 32 bits to 64.
     let first = first as usize;

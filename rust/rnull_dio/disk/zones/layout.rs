@@ -66,8 +66,8 @@ impl Layout {
     /// Returns how many sectors of a zone that is not conventional can be written.
     #[inline]
     pub(super) fn capacity(&self, zone: usize) -> u32 {
-        // CAST: Less than the 32 bits of the capacity.
-        u64::from(self.capacity).min(self.len(zone)) as u32
+        // CAST: At most the 32 bits of the capacity.
+        u64::from(self.capacity).min(self.disk - self.start(zone)) as u32
     }
 }
 

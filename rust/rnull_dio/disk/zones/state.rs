@@ -39,6 +39,28 @@ pub(super) struct State {
     pub(super) written: u32,
 }
 
+/// The conditions by their numbers. No zone has one that no condition has.
+const CONDITIONS: [ZoneCondition; 16] = {
+    use ZoneCondition::*;
+    let mut conditions = [Offline; 16];
+    let known = [
+        Empty,
+        ImplicitlyOpen,
+        ExplicitlyOpen,
+        Closed,
+        ReadOnly,
+        Full,
+        Offline,
+    ];
+    let mut index = 0;
+    while index < known.len() {
+        // CAST: The representation of the condition, which is less than 16.
+        conditions[known[index] as usize] = known[index];
+        index += 1;
+    }
+    conditions
+};
+
 impl State {
     pub(super) const EMPTY: Self = Self {
         condition: ZoneCondition::Empty,
@@ -55,19 +77,8 @@ impl State {
     /// Returns the state of a word that came from [`Self::to_word`].
     #[inline]
     pub(super) fn from_word(word: u64) -> Self {
-        const {
-            // CAST: The representation of the condition, here and below.
-            assert!(ZoneCondition::Offline as u8 == 0xf);
-        }
-        let condition = match (word >> 32) as u8 {
-            0x1 => ZoneCondition::Empty,
-            0x2 => ZoneCondition::ImplicitlyOpen,
-            0x3 => ZoneCondition::ExplicitlyOpen,
-            0x4 => ZoneCondition::Closed,
-            0xd => ZoneCondition::ReadOnly,
-            0xe => ZoneCondition::Full,
-            _ => ZoneCondition::Offline,
-        };
+        // CAST: Four bits.
+        let condition = CONDITIONS[(word >> 32) as usize & 0xf];
         Self {
             condition,
             // CAST: The lower half.
@@ -160,7 +171,7 @@ mod tests {
     }
 
     /// All conditions of zones with a write pointer, with data where they can have any.
-    const CONDITIONS: [(ZoneCondition, u32); 7] = [
+    const STATES: [(ZoneCondition, u32); 7] = [
         (Empty, 0),
         (ImplicitlyOpen, 8),
         (ExplicitlyOpen, 8),
@@ -170,9 +181,9 @@ mod tests {
         (Offline, 8),
     ];
 
-    /// Checks what an operation makes of the zones in [`CONDITIONS`].
+    /// Checks what an operation makes of the zones in [`STATES`].
     fn check(operation: Operation, expected: [Option<(ZoneCondition, u32)>; 7]) {
-        for ((condition, written), expected) in CONDITIONS.into_iter().zip(expected) {
+        for ((condition, written), expected) in STATES.into_iter().zip(expected) {
             let after = state(condition, written).after(operation).ok();
             assert_eq!(
                 after,
@@ -183,7 +194,7 @@ mod tests {
 
     #[test]
     fn states_are_kept_in_words() {
-        for (condition, written) in CONDITIONS {
+        for (condition, written) in STATES {
             for written in [0, written, u32::MAX] {
                 let state = state(condition, written);
                 assert_eq!(State::from_word(state.to_word()), state);
@@ -253,7 +264,7 @@ mod tests {
     #[test]
     fn zones_fail_and_come_back_empty() {
         for failed in [ReadOnly, Offline] {
-            for (condition, written) in CONDITIONS {
+            for (condition, written) in STATES {
                 let after = state(condition, written).after(Operation::Fail(failed));
                 let expected = if condition == failed {
                     State::EMPTY
@@ -267,7 +278,7 @@ mod tests {
 
     #[test]
     fn room_is_needed_to_open_and_to_fill() {
-        for (condition, written) in CONDITIONS {
+        for (condition, written) in STATES {
             let state = state(condition, written);
             let is_idle = matches!(condition, Empty | Closed);
             for operation in [
