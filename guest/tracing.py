@@ -16,6 +16,9 @@ TRACING = Path("/sys/kernel/tracing")
 # Switches the module's tracepoints on and off in the main trace buffer
 ALL_EVENTS = TRACING / "events" / "rnull_dio" / "enable"
 
+# The functions that are probed, if the kernel can do that
+PROBES = TRACING / "kprobe_events"
+
 # struct inotify_event: wd, mask, cookie, len; events of a file have no name
 INOTIFY_EVENT = struct.Struct("iIII")
 INOTIFY_NAMES = {1: "access", 2: "modify"}
@@ -53,6 +56,23 @@ def trace_lines(*switches: str) -> Iterator[list[str]]:
         lines += [line for line in trace if not line.startswith("#")]
     finally:
         instance.rmdir()
+
+
+@contextlib.contextmanager
+def probed(function: str, value: str, condition: str = "") -> Iterator[list[int]]:
+    """Collects a value at each call of a function of the kernel for which a filter's condition holds:
+    a register of x86-64, such as "%di", which has the first argument."""
+    found: list[int] = []
+    # Adds a line.
+    files.write(PROBES, f"p:lab/probe {function} value={value}:x64")
+    try:
+        if condition:
+            files.write(TRACING / "events/lab/probe/filter", condition)
+        with trace_lines("lab/probe") as lines:
+            yield found
+        found += [int(re.search(r" value=(0x[0-9a-f]+)", line)[1], 16) for line in lines]
+    finally:
+        files.write(PROBES, "-:lab/probe")
 
 
 @contextlib.contextmanager

@@ -158,6 +158,7 @@ int ext_file_dio(struct file *file, u64 *size, unsigned int *memory,
 bool ext_file_may_deallocate(const struct file *file);
 unsigned int ext_file_granularity(const struct file *file);
 bool ext_file_is_block_device(const struct file *file);
+const char *ext_file_disk_name(const struct file *file);
 unsigned int ext_file_set_noio(struct file *file);
 void ext_file_restore_gfp(struct file *file, unsigned int before);
 

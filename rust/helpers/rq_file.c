@@ -2,6 +2,7 @@
 #include <linux/blk-mq.h>
 #include <linux/blkdev.h>
 #include <linux/bvec.h>
+#include <linux/dcache.h>
 #include <linux/fs.h>
 #include <linux/pagemap.h>
 #include <linux/slab.h>
@@ -129,6 +130,21 @@ unsigned int ext_file_granularity(const struct file *file)
 bool ext_file_is_block_device(const struct file *file)
 {
 	return S_ISBLK(file_inode(file)->i_mode);
+}
+
+/*
+ * Returns the name of the disk that @file is, or is on. NULL: the file system does
+ * not say. On an overlay, that is the one of the file that has the data.
+ */
+const char *ext_file_disk_name(const struct file *file)
+{
+	struct block_device *bdev;
+
+	if (S_ISBLK(file_inode(file)->i_mode))
+		bdev = I_BDEV(file->f_mapping->host);
+	else
+		bdev = d_real_inode(file->f_path.dentry)->i_sb->s_bdev;
+	return bdev ? bdev->bd_disk->disk_name : NULL;
 }
 
 /*

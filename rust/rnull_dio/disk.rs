@@ -20,6 +20,7 @@ mod early_end;
 mod faults;
 mod file_driver;
 mod medium;
+mod nesting;
 mod pages;
 mod storage;
 mod throttle;

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """Disks whose data is in a file or on a block device."""
 
-import contextlib
 import errno
 import fcntl
 import os
@@ -11,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from guest import counters, devices, files, filesystems, fio, kernel, live, system
+from guest import counters, devices, file_disks, files, filesystems, fio, live, system
 from guest.devices import SECTOR
+from guest.file_disks import SIZE, backing, file_disk, refused
 from guest.memory import aligned, pattern
 from guest.tasks import PATIENCE, Call, Child, run_in_child
 
 MIB = 1 << 20
 BLOCK = 4096
-SIZE = 16 * MIB
 
 BACKINGS = ("block device", "diofs", "xfs", "ext4", "xfs attached", "ext4 attached")
 
@@ -26,24 +25,6 @@ BACKINGS = ("block device", "diofs", "xfs", "ext4", "xfs attached", "ext4 attach
 # BLKZEROOUT
 GOINGDOWN, NO_LOG_FLUSH = 0x8004587D, 2
 BLKDISCARD, BLKZEROOUT = 0x1277, 0x127F
-
-
-@contextlib.contextmanager
-def backing(kind: str, below: Path) -> Iterator[Path]:
-    """Gives a sparse file, or a block device."""
-    name, _, attached = kind.partition(" ")
-    if kind == "block device":
-        yield below
-    elif kind == "diofs":
-        with filesystems.diofs(below) as data:
-            yield data
-    else:
-        with filesystems.mainline(name, below) as mount:
-            image = mount / "image"
-            image.touch()
-            os.truncate(image, SIZE)
-            with live.attached(mount) if attached else contextlib.nullcontext():
-                yield image
 
 
 @pytest.fixture
@@ -55,36 +36,13 @@ def below(null_disk) -> Path:
 @pytest.fixture
 def image(tmp_path) -> Path:
     """A file on a tmpfs."""
-    path = tmp_path / "image"
-    path.touch()
-    os.truncate(path, SIZE)
-    return path
-
-
-def refused(directory: Path, error: int, **attributes: object) -> str:
-    """Powers a disk on, which must fail; returns what the log says."""
-    for name, value in attributes.items():
-        files.write(directory / name, value)
-    with kernel.new_log_lines() as lines, pytest.raises(OSError, match=r"\w") as caught:
-        files.write(directory / "power", 1)
-    assert caught.value.errno == error
-    (line,) = (line for line in lines if "refused: " in line)
-    return line.partition("refused: ")[2]
-
-
-def file_disk(
-    path: Path, name: str = "filedisk", **attributes: object
-) -> contextlib.AbstractContextManager[Path]:
-    """Makes a disk whose data is in the file."""
-    return devices.null_disk(name, backing_file=path, **attributes)
+    return file_disks.sparse(tmp_path / "image")
 
 
 @pytest.fixture
 def directory() -> Iterator[Path]:
-    where = devices.CONFIGFS / "filedisk"
-    where.mkdir()
-    yield where
-    where.rmdir()
+    with file_disks.directory() as where:
+        yield where
 
 
 def queue(device: Path, name: str) -> int:

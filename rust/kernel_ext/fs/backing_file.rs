@@ -207,6 +207,17 @@ impl BackingFile {
         unsafe { bindings::ext_file_is_block_device(self.file.as_ptr()) }
     }
 
+    /// Returns the name of the disk that this block device is, or is a partition of, or that the file
+    /// system of this file is on, as far as that is known: file systems on several devices know of one,
+    /// or of none.
+    pub fn disk_name(&self) -> Option<&CStr> {
+        // SAFETY: By the type invariant.
+        let name = unsafe { bindings::ext_file_disk_name(self.file.as_ptr()) };
+        // SAFETY: The open file holds the block device, or the super block and with that its device,
+        // and so the disk, whose name does not change while it is in use.
+        (!name.is_null()).then(|| unsafe { CStr::from_char_ptr(name) })
+    }
+
     /// Returns whether there is anything to make durable, and a way to do so.
     pub fn can_sync(&self) -> bool {
         // SAFETY: By the type invariant the file is valid, and so are its operations.

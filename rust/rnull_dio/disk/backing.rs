@@ -12,7 +12,10 @@ use kernel_ext::fs::backing_file::{
     BackingFile, //
 };
 
-use super::Config;
+use super::{
+    nesting::MAX_LEVELS,
+    Config, //
+};
 
 /// An open file, and how much of it a disk has.
 pub(crate) struct Backing {
@@ -73,6 +76,8 @@ pub(super) enum Unusable {
     Short(u64),
     /// It cannot free space.
     Discards,
+    /// It is on the highest disk that may have another one in a file on it.
+    Nested,
 }
 
 impl From<Unusable> for Error {
@@ -80,6 +85,7 @@ impl From<Unusable> for Error {
         match why {
             Unusable::Open(error) => error,
             Unusable::Discards => EOPNOTSUPP,
+            Unusable::Nested => ELOOP,
             _ => EINVAL,
         }
     }
@@ -107,6 +113,10 @@ impl fmt::Display for Unusable {
                 "the file has {bytes} bytes from backing_offset on, which is less than size or blocksize"
             ),
             Self::Discards => f.write_str("discard: the file cannot free space"),
+            Self::Nested => write!(
+                f,
+                "backing_file: it is on {MAX_LEVELS} disks in files, which is the limit"
+            ),
         }
     }
 }

@@ -44,6 +44,10 @@ use super::{
     },
     config::Conflict,
     faults::Faults,
+    nesting::{
+        Level,
+        Nesting, //
+    },
     pages,
     value::{
         sector_range,
@@ -66,6 +70,7 @@ pub(super) struct Device {
     // Kept over power-off, as in null_blk.
     storage: Arc<Storage>,
     faults: Faults,
+    nesting: Arc<Nesting>,
     // Held while the disk is made and removed, which may take as long as its I/O.
     #[pin]
     state: Mutex<State>,
@@ -75,16 +80,23 @@ struct State {
     config: Config,
     // Kept over power-off, as the data are.
     zones: Option<Arc<Zones>>,
-    disk: Option<Disk>,
+    // With its level if its data is in a file, which is given up after the disk is gone.
+    disk: Option<(Disk, Option<Level>)>,
 }
 
 impl Device {
-    pub(super) fn new(name: &CStr, debugfs: Dir, faults: Faults) -> impl PinInit<Self, Error> + '_ {
+    pub(super) fn new(
+        name: &CStr,
+        debugfs: Dir,
+        faults: Faults,
+        nesting: Arc<Nesting>,
+    ) -> impl PinInit<Self, Error> + '_ {
         try_pin_init!(Self {
             name: name.try_into()?,
             debugfs,
             storage: Arc::pin_init(Storage::new(), GFP_KERNEL)?,
             faults,
+            nesting,
             state <- new_mutex!(State {
                 config: Config::default(),
                 zones: None,
@@ -162,6 +174,10 @@ impl Device {
             return Err(Refusal::Error(EEXIST));
         }
         let backing = Backing::open(&state.config).map_err(Refusal::File)?;
+        let level = backing
+            .as_ref()
+            .map(|backing| self.nest(backing))
+            .transpose()?;
         state.set_up_zones().map_err(Refusal::Error)?;
         let disk = Disk::with_storage(
             &self.name,
@@ -172,8 +188,17 @@ impl Device {
             &self.debugfs,
             &self.faults,
         );
-        state.disk = Some(disk.map_err(Refusal::Error)?);
+        state.disk = Some((disk.map_err(Refusal::Error)?, level));
         Ok(())
+    }
+
+    /// Puts the disk on top of that which its file is on.
+    fn nest(&self, backing: &Backing) -> Result<Level, Refusal> {
+        let level = self.nesting.add(&self.name, backing.file.disk_name());
+        level.map_err(|err| match err {
+            ELOOP => Refusal::File(Unusable::Nested),
+            other => Refusal::Error(other),
+        })
     }
 
     /// Waits for all I/O in flight.
