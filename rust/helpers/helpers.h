@@ -131,6 +131,10 @@ bool ext_blk_mq_add_to_batch(struct request *req,
 			     void (*complete)(struct io_comp_batch *));
 bool ext_blk_should_fake_timeout(struct request_queue *q);
 
+/* noio.c */
+int ext_file_begin_noio(struct file *file);
+void ext_file_end_noio(struct file *file);
+
 /* numa.c */
 bool ext_node_online(unsigned int node);
 unsigned int ext_num_online_nodes(void);
@@ -159,8 +163,6 @@ bool ext_file_may_deallocate(const struct file *file);
 unsigned int ext_file_granularity(const struct file *file);
 bool ext_file_is_block_device(const struct file *file);
 const char *ext_file_disk_name(const struct file *file);
-unsigned int ext_file_set_noio(struct file *file);
-void ext_file_restore_gfp(struct file *file, unsigned int before);
 
 /* task.c */
 u16 ext_get_current_ioprio(void);

@@ -4,7 +4,6 @@
 #include <linux/bvec.h>
 #include <linux/dcache.h>
 #include <linux/fs.h>
-#include <linux/pagemap.h>
 #include <linux/slab.h>
 #include <linux/stat.h>
 #include <linux/uio.h>
@@ -145,22 +144,4 @@ const char *ext_file_disk_name(const struct file *file)
 	else
 		bdev = d_real_inode(file->f_path.dentry)->i_sb->s_bdev;
 	return bdev ? bdev->bd_disk->disk_name : NULL;
-}
-
-/*
- * Have page cache of the file allocated without I/O from now on, because I/O may
- * wait for its folios, which other tasks lock while they wait for memory.
- * Returns what it was allocated with.
- */
-unsigned int ext_file_set_noio(struct file *file)
-{
-	gfp_t before = mapping_gfp_mask(file->f_mapping);
-
-	mapping_set_gfp_mask(file->f_mapping, before & ~(__GFP_IO | __GFP_FS));
-	return (__force unsigned int)before;
-}
-
-void ext_file_restore_gfp(struct file *file, unsigned int before)
-{
-	mapping_set_gfp_mask(file->f_mapping, (__force gfp_t)before);
 }

@@ -5,12 +5,23 @@ import errno
 import fcntl
 import os
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from guest import counters, devices, file_disks, files, filesystems, fio, live, system
+from guest import (
+    counters,
+    devices,
+    file_disks,
+    files,
+    filesystems,
+    fio,
+    live,
+    system,
+    tracing,
+)
 from guest.devices import SECTOR
 from guest.file_disks import SIZE, backing, file_disk, refused
 from guest.memory import aligned, pattern
@@ -25,6 +36,9 @@ BACKINGS = ("block device", "diofs", "xfs", "ext4", "xfs attached", "ext4 attach
 # BLKZEROOUT
 GOINGDOWN, NO_LOG_FLUSH = 0x8004587D, 2
 BLKDISCARD, BLKZEROOUT = 0x1277, 0x127F
+
+# From <linux/gfp_types.h>
+GFP_IO, GFP_FS = 0x40, 0x80
 
 
 @pytest.fixture
@@ -481,3 +495,34 @@ def test_power_off_and_on_under_load(below):
             files.write(power, 1)
             with files.opened(disk) as fd:
                 assert files.pread(fd, BLOCK, turn % 256 * BLOCK) == pattern(BLOCK, turn)[:]
+
+
+@pytest.mark.skipif(not tracing.PROBES.exists(), reason="the kernel has no events of kprobes")
+@pytest.mark.parametrize("order", [("one", "two"), ("two", "one")])
+def test_page_cache_is_allocated_without_io(order, below):
+    """As long as there is a disk, and as before afterwards, whichever is powered off first."""
+
+    def masks() -> set[int]:
+        """Returns what the page cache of the file is allocated with, of the bits for I/O."""
+        mine = f"common_pid == {threading.get_native_id()}"
+        with (
+            files.buffered(path) as fd,
+            tracing.probed("filemap_alloc_folio_noprof", "%di", mine) as found,
+        ):
+            os.fsync(fd)
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+            assert len(os.pread(fd, BLOCK, 0)) == BLOCK
+        return {mask & (GFP_IO | GFP_FS) for mask in found}
+
+    with backing("ext4", below) as path:
+        assert masks() == {GFP_IO | GFP_FS}
+        with file_disk(path, "one"), file_disk(path, "two"):
+            assert masks() == {0}
+            first, second = (devices.CONFIGFS / name / "power" for name in order)
+            files.write(first, 0)
+            assert masks() == {0}
+            files.write(first, 1)
+            files.write(second, 0)
+            assert masks() == {0}
+            files.write(first, 0)
+            assert masks() == {GFP_IO | GFP_FS}

@@ -12,11 +12,9 @@ use kernel::{
         from_err_ptr,
         to_result, //
     },
-    ffi::{
-        c_int,
-        c_uint, //
-    },
-    prelude::*, //
+    ffi::c_int,
+    prelude::*,
+    types::ScopeGuard, //
 };
 
 use crate::{
@@ -49,16 +47,15 @@ pub struct Alignment {
 ///
 /// # Invariants
 ///
-/// `file` is an open file that belongs to this object. It has `read_iter`, and if it is open for
-/// writing, `write_iter`.
+/// - `file` is an open file that belongs to this object. It has `read_iter`, and if it is open for
+///   writing, `write_iter`.
+/// - Its page cache is allocated without I/O, of which the drop is the end.
 pub struct BackingFile {
     file: NonNull<bindings::file>,
     access: Access,
     offset: u64,
     bytes: u64,
     alignment: Alignment,
-    /// What the page cache was allocated with before.
-    gfp: c_uint,
 }
 
 // SAFETY: An open file belongs to no thread.
@@ -91,14 +88,19 @@ impl BackingFile {
 
     /// Takes over an open file.
     fn of(file: NonNull<bindings::file>, access: Access, offset: u64) -> Result<Self> {
+        let file = ScopeGuard::new_with_data(file, |file: NonNull<bindings::file>| {
+            // SAFETY: The file is open; the reference is given up.
+            unsafe { bindings::__fput_sync(file.as_ptr()) };
+        });
+        // SAFETY: The file is open.
+        to_result(unsafe { bindings::ext_file_begin_noio(file.as_ptr()) })?;
+        // INVARIANT: Begun above.
         let mut this = Self {
-            file,
+            file: file.dismiss(),
             access,
             offset,
             bytes: 0,
             alignment: Alignment { memory: 1, unit: 1 },
-            // SAFETY: The file is open.
-            gfp: unsafe { bindings::ext_file_set_noio(file.as_ptr()) },
         };
         this.check()?;
         this.measure()?;
@@ -283,7 +285,7 @@ impl Drop for BackingFile {
     fn drop(&mut self) {
         // SAFETY: By the type invariant; the reference is given up.
         unsafe {
-            bindings::ext_file_restore_gfp(self.file.as_ptr(), self.gfp);
+            bindings::ext_file_end_noio(self.file.as_ptr());
             // At once, so that a block device can be claimed again.
             bindings::__fput_sync(self.file.as_ptr());
         }
