@@ -114,6 +114,9 @@ void ext_fserror_report_dio(struct inode *inode, bool write, loff_t pos,
 struct ext_io_thread {
 	struct kthread_worker *worker;
 	struct kthread_work work;
+	/* The cgroup which what it does is of, by its controllers; NULL: its own. */
+	struct cgroup_subsys_state *blkcg;
+	struct cgroup_subsys_state *memcg;
 };
 
 int ext_io_thread_start(struct ext_io_thread *thread,
@@ -121,7 +124,7 @@ int ext_io_thread_start(struct ext_io_thread *thread,
 			const char *name);
 void ext_io_thread_begin(void);
 void ext_io_thread_resched(void);
-void ext_io_thread_adopt(struct request *rq);
+void ext_io_thread_adopt(struct ext_io_thread *thread, struct request *rq);
 void ext_io_thread_queue(struct ext_io_thread *thread);
 void ext_io_thread_stop(struct ext_io_thread *thread);
 

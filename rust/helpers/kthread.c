@@ -3,17 +3,25 @@
 #include <linux/blk-mq.h>
 #include <linux/err.h>
 #include <linux/kthread.h>
+#include <linux/memcontrol.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
+#include <linux/sched/mm.h>
 
 #include "helpers.h"
 
-/* Have a thread of its own call @func whenever @thread has been queued. */
+/*
+ * Have a thread of its own call @func whenever @thread has been queued. It is
+ * frozen when the system hibernates, so that files do not change any more once
+ * memory has been saved.
+ */
 int ext_io_thread_start(struct ext_io_thread *thread,
 			void (*func)(struct kthread_work *work),
 			const char *name)
 {
-	thread->worker = kthread_run_worker(0, "%s", name);
+	thread->blkcg = NULL;
+	thread->memcg = NULL;
+	thread->worker = kthread_run_worker(KTW_FREEZABLE, "%s", name);
 	if (IS_ERR(thread->worker))
 		return PTR_ERR(thread->worker);
 	kthread_init_work(&thread->work, func);
@@ -40,14 +48,41 @@ void ext_io_thread_resched(void)
 	cond_resched_tasks_rcu_qs();
 }
 
+#ifdef CONFIG_BLK_CGROUP
+/* Have memory be charged to the cgroup with the controller @blkcg of I/O. */
+static void charge_to(struct ext_io_thread *thread,
+		      struct cgroup_subsys_state *blkcg)
+{
+#ifdef CONFIG_MEMCG
+	struct cgroup_subsys_state *memcg = NULL;
+
+	if (blkcg && blkcg != blkcg_root_css)
+		memcg = cgroup_get_e_css(blkcg->cgroup, &memory_cgrp_subsys);
+	set_active_memcg(mem_cgroup_from_css(memcg));
+	if (thread->memcg)
+		css_put(thread->memcg);
+	thread->memcg = memcg;
+#endif
+}
+#endif
+
 /*
- * Have the I/O of this thread be that of the cgroup which the request is of;
- * with NULL, of the thread's own again.
+ * Have the I/O of this thread be that of the cgroup which the request is of, and
+ * page cache that is allocated for it be charged there; with NULL, to the thread's
+ * own cgroup again. For the thread.
  */
-void ext_io_thread_adopt(struct request *rq)
+void ext_io_thread_adopt(struct ext_io_thread *thread, struct request *rq)
 {
 #ifdef CONFIG_BLK_CGROUP
-	kthread_associate_blkcg(rq && rq->bio ? bio_blkcg_css(rq->bio) : NULL);
+	struct cgroup_subsys_state *blkcg =
+		rq && rq->bio ? bio_blkcg_css(rq->bio) : NULL;
+
+	/* The thread has a reference, so that this is no other one at its address. */
+	if (blkcg == thread->blkcg)
+		return;
+	kthread_associate_blkcg(blkcg);
+	charge_to(thread, blkcg);
+	thread->blkcg = blkcg;
 #endif
 }
 

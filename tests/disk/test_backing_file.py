@@ -25,7 +25,7 @@ from guest import (
 from guest.devices import SECTOR
 from guest.file_disks import SIZE, backing, file_disk, refused
 from guest.memory import aligned, pattern
-from guest.tasks import PATIENCE, Call, Child, run_in_child
+from guest.tasks import PATIENCE, Call
 
 MIB = 1 << 20
 BLOCK = 4096
@@ -424,35 +424,6 @@ def test_any_path(tmp_path):
     os.truncate(path, SIZE)
     with file_disk(path):
         assert files.read(devices.CONFIGFS / "filedisk/backing_file") == str(path)
-
-
-def test_whose_io_it_is(below, tmp_path):
-    """The device below sees I/O of the cgroup whose task uses the disk."""
-    system.run("mount", "-t", "cgroup2", "none", tmp_path)
-    group = tmp_path / "group"
-    try:
-        if "io" not in files.read(tmp_path / "cgroup.controllers").split():
-            pytest.skip("the kernel has no cgroups of I/O")
-        files.write(tmp_path / "cgroup.subtree_control", "+io")
-        group.mkdir()
-        with backing("xfs", below) as path, file_disk(path) as disk:
-
-            def child(_: Child) -> None:
-                files.write(group / "cgroup.procs", os.getpid())
-                with files.opened(disk) as fd:
-                    assert os.pwrite(fd, pattern(MIB), 0) == MIB
-
-            run_in_child(child)
-            device = below.stat().st_rdev
-            number = f"{os.major(device)}:{os.minor(device)}"
-            stat = files.read(group / "io.stat").splitlines()
-            (counts,) = (line for line in stat if line.split()[0] == number)
-            assert f"wbytes={MIB}" in counts.split()
-    finally:
-        if group.exists():
-            system.wait_for(lambda: "populated 0" in files.read(group / "cgroup.events"))
-            group.rmdir()
-        system.run_until_it_succeeds("umount", tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["xfs attached", "ext4", "diofs"])

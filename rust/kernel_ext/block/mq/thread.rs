@@ -30,15 +30,15 @@ use super::{
 /// Operations of drivers whose requests are served by threads.
 pub trait ThreadOperations: Operations {
     /// Serves a request. Called by a thread of the kernel for which memory is allocated without I/O,
-    /// which holds bios back until it has served what it has, and whose I/O is that of the cgroup which
-    /// the request is of.
+    /// which holds bios back until it has served what it has, and whose I/O and page cache are those of
+    /// the cgroup which the request is of.
     fn serve(rq: Request<Self>, io: &MayIo);
 }
 
 /// A thread with a list of requests to serve, in the order in which they were added.
 ///
 /// To be part of the data of a hardware queue or of a request queue. The drop waits until the thread
-/// has ended; what is still in the list is served before.
+/// has ended; what is still in the list is served before. The thread is frozen with the system.
 ///
 /// # Invariants
 ///
@@ -106,29 +106,36 @@ impl<T: ThreadOperations> RequestThread<T> {
             let mut requests = this.requests.take_all();
             // Bios of a single request are submitted, and perhaps end, at once.
             if let Some(first) = requests.next() {
+                // SAFETY: This is that thread.
+                let serve = |rq| unsafe { this.serve(rq, &io) };
                 if requests.is_empty() {
-                    serve(first, &io);
+                    serve(first);
                 } else {
                     with_plug(|| {
-                        serve(first, &io);
-                        requests.for_each(|rq| serve(rq, &io));
+                        serve(first);
+                        requests.for_each(serve);
                     });
                 }
             }
-            // SAFETY: This is a thread of the kernel, with no request, in a context that may sleep.
+            // SAFETY: This is that thread, with no request, in a context that may sleep.
             unsafe {
-                bindings::ext_io_thread_adopt(null_mut());
+                bindings::ext_io_thread_adopt(this.thread.get(), null_mut());
                 bindings::ext_io_thread_resched();
             }
         }
     }
-}
 
-/// Serves a request, for the thread, as I/O of the cgroup that the request is of.
-fn serve<T: ThreadOperations>(rq: Request<T>, io: &MayIo) {
-    // SAFETY: The request is owned by the caller, and so are its bios.
-    unsafe { bindings::ext_io_thread_adopt(rq.as_raw()) };
-    T::serve(rq, io);
+    /// Serves a request as I/O of the cgroup that it is of.
+    ///
+    /// # Safety
+    ///
+    /// Only the thread of `self` may call this.
+    unsafe fn serve(&self, rq: Request<T>, io: &MayIo) {
+        // SAFETY: By the safety requirements of this function. The request is owned by the caller, and
+        // so are its bios.
+        unsafe { bindings::ext_io_thread_adopt(self.thread.get(), rq.as_raw()) };
+        T::serve(rq, io);
+    }
 }
 
 #[pinned_drop]
