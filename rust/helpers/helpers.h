@@ -133,6 +133,8 @@ bool ext_blk_mq_add_to_batch(struct request *req,
 			     struct io_comp_batch *iob, bool is_error,
 			     void (*complete)(struct io_comp_batch *));
 bool ext_blk_should_fake_timeout(struct request_queue *q);
+void ext_rq_disable_command(struct request *rq);
+void ext_rq_end_not_supported(struct request *rq);
 
 /* noio.c */
 int ext_file_begin_noio(struct file *file);

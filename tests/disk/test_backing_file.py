@@ -18,6 +18,7 @@ from guest import (
     files,
     filesystems,
     fio,
+    kernel,
     live,
     system,
     tracing,
@@ -262,17 +263,43 @@ def discard(fd: int, request: int, start: int, length: int) -> None:
 
 
 def test_zeroes_are_written_where_the_file_cannot_have_holes(below):
+    """Once that is known, the file is not asked any more, and no error is logged."""
     system.run("mkfs.ext4", "-q", "-F", "-O", "^extents,^64bit", below)
     with filesystems.mounted("ext4", below) as mount:
-        path = mount / "image"
-        path.touch()
-        os.truncate(path, SIZE)
+        path = file_disks.sparse(mount / "image")
         with file_disk(path) as disk, files.opened(disk) as fd:
             assert os.pwrite(fd, pattern(MIB), 0) == MIB
-            discard(fd, BLKZEROOUT, BLOCK, 8 * BLOCK)
+            with kernel.new_log_lines() as lines:
+                discard(fd, BLKZEROOUT, BLOCK, 8 * BLOCK)
+                assert queue(disk, "write_zeroes_max_bytes") == 0
+                discard(fd, BLKZEROOUT, 9 * BLOCK, BLOCK)
+            assert lines == []
+            assert counters.disk(disk)["write_zeroes"] == 1
             content = files.pread(fd, MIB, 0)
-        assert content[BLOCK : 9 * BLOCK] == bytes(8 * BLOCK)
-        assert content[9 * BLOCK :] == pattern(MIB)[9 * BLOCK :]
+        assert content[BLOCK : 10 * BLOCK] == bytes(9 * BLOCK)
+        assert content[10 * BLOCK :] == pattern(MIB)[10 * BLOCK :]
+
+
+@pytest.mark.skipif(kernel.IS_DEBUG, reason="has no vfat")
+def test_discards_on_a_file_system_that_cannot_free_space(below):
+    """The first one does nothing, and the disk has none from then on."""
+    system.run("busybox", "mkdosfs", below)
+    with filesystems.mounted("vfat", below) as mount:
+        path = file_disks.sparse(mount / "image")
+        with file_disk(path, direct_io=0, discard=1) as disk, files.opened(disk) as fd:
+            assert queue(disk, "discard_max_bytes") > 0
+            assert os.pwrite(fd, pattern(MIB), 0) == MIB
+            with kernel.new_log_lines() as lines:
+                discard(fd, BLKDISCARD, 0, MIB)
+                assert queue(disk, "discard_max_bytes") == 0
+                with pytest.raises(OSError, match=r"not supported"):
+                    discard(fd, BLKDISCARD, 0, MIB)
+                system.run("blkdiscard", "--zeroout", "--length", MIB // 2, disk)
+            assert lines == []
+            assert counters.disk(disk)["discard"] == 1
+            content = files.pread(fd, MIB, 0)
+        assert content[: MIB // 2] == bytes(MIB // 2)
+        assert content[MIB // 2 :] == pattern(MIB)[MIB // 2 :]
 
 
 def test_a_file_that_becomes_shorter(below):

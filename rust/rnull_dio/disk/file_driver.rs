@@ -159,6 +159,10 @@ impl QueueData {
         result.map_err(|err| match err {
             // The block device below has larger blocks. The block layer writes zeroes in this case.
             EINVAL if rq.command() != Command::Flush => BlkError::NOTSUPP,
+            EOPNOTSUPP => {
+                rq.disable_command();
+                BlkError::NOTSUPP
+            }
             other => other.into(),
         })
     }
@@ -239,8 +243,13 @@ impl Operations for FileDisk {
     }
 
     fn complete(rq: Request<Self>) {
-        let result = rq.data().get();
-        rq.end(result);
+        match (rq.command(), rq.data().get()) {
+            // Nothing is wrong: the block layer discards nothing, or writes zeroes as data.
+            (Command::Discard | Command::WriteZeroes, Err(BlkError::NOTSUPP)) => {
+                rq.end_not_supported();
+            }
+            (_, result) => rq.end(result),
+        }
     }
 
     fn timeout(rq: &ExpiredRequest<'_, Self>) -> TimeoutAction {

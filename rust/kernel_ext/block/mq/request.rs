@@ -254,6 +254,19 @@ impl<T: Operations> Request<T> {
         unsafe { bindings::blk_mq_end_request(self.into_raw(), BlkError::into_raw(result)) };
     }
 
+    /// Ends the request as one that is not supported, which is not logged.
+    pub fn end_not_supported(self) {
+        // SAFETY: By the type invariant `self` owns the request, and gives it up.
+        unsafe { bindings::ext_rq_end_not_supported(self.into_raw()) };
+    }
+
+    /// Has the block layer issue no more discards, or writes of zeroes without data, if the request is
+    /// one, because the device turns out not to support them. Any context. Some may still come.
+    pub fn disable_command(&self) {
+        // SAFETY: By the type invariant; the queue lives at least as long as the request.
+        unsafe { bindings::ext_rq_disable_command(self.0.as_ptr()) };
+    }
+
     /// Ends the request, with others of a batch if possible.
     #[inline]
     pub fn end_batched(self, batch: &mut IoCompBatch<'_>, result: BlkResult) {
