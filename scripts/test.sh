@@ -80,7 +80,8 @@ e2e_guest() {
 	[ -z "${FULL:-}" ] || limit=14400
 	lab boot --kernel "$kernel" --name "$name-console" --timeout "$limit" \
 		--results "$results/$kernel" --append kunit.enable=0 "${DRIVES[@]}" -- \
-		env ${FULL:+"FULL=$FULL"} ${TURNS:+"TURNS=$TURNS"} ${PULL:+"PULL=$PULL"} \
+		env ${FULL:+"FULL=$FULL"} ${TURNS:+"TURNS=$TURNS"} ${CUTS:+"CUTS=$CUTS"} \
+			${PULL:+"PULL=$PULL"} \
 		python3 -m pytest -p no:cacheprovider -v --durations=10 --junitxml=/results/tests.xml "$@" ||
 		status=$?
 	echo "$status" >"$results/$kernel/status"
