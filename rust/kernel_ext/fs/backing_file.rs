@@ -291,3 +291,48 @@ impl Drop for BackingFile {
         }
     }
 }
+
+#[kunit_tests(rnull_dio_backing_file)]
+mod tests {
+    use super::*;
+    use core::iter::zip;
+
+    /// Returns what the page cache of a file is allocated with.
+    fn mask(file: NonNull<bindings::file>) -> u32 {
+        // SAFETY: The file is open, because the tests have a reference.
+        unsafe { (*(*file.as_ptr()).f_mapping).gfp_mask }
+    }
+
+    #[test]
+    fn page_cache_is_allocated_without_io_until_the_last_drop() -> Result {
+        // SAFETY: No requirements.
+        let file = from_err_ptr(unsafe { bindings::ext_memory_file(4096) })?;
+        let file = NonNull::new(file).ok_or(ENOMEM)?;
+        let before = mask(file);
+        for first_of_two in [true, false] {
+            let mut files = KVec::new();
+            let mut without_io = before;
+            for _ in 0..2 {
+                // SAFETY: The file is open; the reference is passed on.
+                unsafe { bindings::ext_get_file(file.as_ptr()) };
+                files.push(BackingFile::of(file, Access::Buffered, 0)?, GFP_KERNEL)?;
+                assert!(mask(file) != before);
+                without_io = mask(file);
+            }
+            let second = files.pop().ok_or(EINVAL)?;
+            let first = files.pop().ok_or(EINVAL)?;
+            let order = if first_of_two {
+                [first, second]
+            } else {
+                [second, first]
+            };
+            for (file_of, expected) in zip(order, [without_io, before]) {
+                drop(file_of);
+                assert_eq!(mask(file), expected);
+            }
+        }
+        // SAFETY: The reference from the beginning.
+        unsafe { bindings::__fput_sync(file.as_ptr()) };
+        Ok(())
+    }
+}
