@@ -14,8 +14,8 @@ SIZE = 16 << 20
 
 @contextlib.contextmanager
 def backing(kind: str, below: Path, size: int = SIZE) -> Iterator[Path]:
-    """Gives a sparse file of SIZE on the device BELOW, or BELOW itself. KIND is a file system, which
-    is made anew, perhaps with the word "attached", or "block device"."""
+    """Gives a sparse file of SIZE on the device BELOW, or BELOW itself. KIND is a file system,
+    which is made anew, perhaps with the word "attached", or "block device"."""
     name, _, attached = kind.partition(" ")
     if kind == "block device":
         yield below
@@ -70,7 +70,7 @@ def refused(where: Path, error: int, **attributes: object) -> str:
 
 
 def threads() -> list[int]:
-    """Returns the threads of all disks in files: one for each hardware queue, and one for each disk."""
+    """Returns the threads of all disks in files: one for each disk and each hardware queue."""
     found = []
     for comm in Path("/proc").glob("[0-9]*/comm"):
         # Any task may exit in the meantime.

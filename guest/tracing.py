@@ -60,8 +60,8 @@ def trace_lines(*switches: str) -> Iterator[list[str]]:
 
 @contextlib.contextmanager
 def probed(function: str, value: str, condition: str = "") -> Iterator[list[int]]:
-    """Collects a value at each call of a function of the kernel for which a filter's condition holds:
-    a register of x86-64, such as "%di", which has the first argument."""
+    """Collects a value at each call of a function of the kernel for which a filter's condition
+    holds: a register of x86-64, such as "%di", which has the first argument."""
     found: list[int] = []
     # Adds a line.
     files.write(PROBES, f"p:lab/probe {function} value={value}:x64")

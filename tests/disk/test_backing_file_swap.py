@@ -15,11 +15,11 @@ MIB = 1 << 20
 PAGE = 4096
 
 # What a task uses, and what it has
-USED, LIMIT = 40 * MIB, 20 * MIB
+USED, LIMIT = 28 * MIB, 16 * MIB
 SWAP = 64 * MIB
 
-# So few and small requests that most pages of the task are not being written at any time. Otherwise the
-# kernel may find no page to free, and kill the task.
+# So few and small requests that most pages of the task are not being written at any time.
+# Otherwise the kernel may find no page to free, and kill the task.
 DISK = {"discard": 1, "hw_queue_depth": 8, "max_sectors": 256}
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The threads that serve disks in files: whose cgroup their I/O and memory are of, and when they are
-frozen."""
+"""The threads that serve disks in files: whose cgroup their I/O and memory are of, and when they
+are frozen."""
 
 import os
 from collections.abc import Iterator
