@@ -35,6 +35,7 @@ mod queues;
 mod request;
 mod request_list;
 mod segment;
+mod set_queues;
 mod tag_set;
 mod thread;
 mod timer;

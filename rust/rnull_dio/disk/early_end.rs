@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Tests of blk-mq with a driver that ends a request long before it returns from `queue_rq`.
+//! Tests of blk-mq with a driver that ends a request long before it returns from `queue_rq`, and that
+//! can run out of memory.
 
 use kernel::{
     prelude::*,
@@ -67,6 +68,16 @@ static DISPATCHING: Atomic<bool> = Atomic::new(false);
 /// How often something of the driver was freed while a `queue_rq` had not returned.
 static FREED_EARLY: Atomic<u32> = Atomic::new(0);
 
+/// How often the data of a hardware queue were made.
+static MADE: Atomic<u32> = Atomic::new(0);
+
+/// Whether there is memory for the data of a hardware queue.
+static HCTX_FAILS: Atomic<bool> = Atomic::new(false);
+
+/// For the data of how many requests there is memory, before there is none for one; negative if there
+/// always is.
+static REQUESTS_LEFT: Atomic<i32> = Atomic::new(-1);
+
 /// Driver data that must not be freed during `queue_rq`.
 struct Watched;
 
@@ -91,10 +102,19 @@ impl<const BLOCKING: bool> Operations for EarlyEnd<BLOCKING> {
     type Zones = NoZones;
 
     fn init_hctx(_disk: BorrowedQueueData<'_, Self>, _index: u32) -> impl PinInit<Watched, Error> {
+        if HCTX_FAILS.load(Relaxed) {
+            return Err(ENOMEM);
+        }
+        MADE.fetch_add(1, Relaxed);
         Ok(Watched)
     }
 
     fn new_request_data() -> impl PinInit<(), Error> {
+        let left = REQUESTS_LEFT.load(Relaxed);
+        REQUESTS_LEFT.store((left - 1).max(-1), Relaxed);
+        if left == 0 {
+            return Err(ENOMEM);
+        }
         Ok(())
     }
 
@@ -163,24 +183,38 @@ impl IoWorkItem for Reader {
     }
 }
 
-fn disk<const BLOCKING: bool>() -> Result<GenDisk<EarlyEnd<BLOCKING>>> {
+/// Returns `default` hardware queues.
+const fn queues(default: u32) -> QueueCounts {
+    QueueCounts {
+        default,
+        read: 0,
+        poll: 0,
+    }
+}
+
+fn tag_set<const BLOCKING: bool>(flags: Flags) -> Result<Arc<TagSet<EarlyEnd<BLOCKING>>>> {
     let config = TagSetConfig {
-        queues: QueueCounts {
-            default: 2,
-            read: 0,
-            poll: 0,
-        },
+        queues: queues(2),
         queue_depth: 4,
-        flags: Flags::Blocking.only_if(BLOCKING),
+        flags: flags | Flags::Blocking.only_if(BLOCKING),
         node: Node::ANY,
         timeout: 0,
     };
-    GenDiskBuilder::new().capacity_sectors(8).build(
-        c"rnull_dio_kunit",
-        Arc::pin_init(TagSet::new(config), GFP_KERNEL)?,
-        KBox::new(Watched, GFP_KERNEL)?,
-        None,
-    )
+    Arc::pin_init(TagSet::new(config), GFP_KERNEL)
+}
+
+fn disk_with<const BLOCKING: bool>(
+    name: &CStr,
+    tag_set: Arc<TagSet<EarlyEnd<BLOCKING>>>,
+) -> Result<GenDisk<EarlyEnd<BLOCKING>>> {
+    let data = KBox::new(Watched, GFP_KERNEL)?;
+    GenDiskBuilder::new()
+        .capacity_sectors(8)
+        .build(name, tag_set, data, None)
+}
+
+fn disk<const BLOCKING: bool>() -> Result<GenDisk<EarlyEnd<BLOCKING>>> {
+    disk_with(c"rnull_dio_kunit", tag_set(Flags::default())?)
 }
 
 /// Calls `f` with a disk during a `queue_rq` that has ended its request.
@@ -204,6 +238,9 @@ fn during_dispatch<const BLOCKING: bool>(f: impl FnOnce(GenDisk<EarlyEnd<BLOCKIN
 #[kunit_tests(rnull_dio_early_end)]
 mod tests {
     use super::*;
+    use core::ops::Range;
+    use kernel::cpu::nr_cpu_ids;
+    use kernel_ext::block::mq::HctxType;
 
     /// Returns whether a dispatcher is in `queue_rq` after another task has waited for it.
     fn dispatches_after_wait<const BLOCKING: bool>() -> Result<bool> {
@@ -228,6 +265,114 @@ mod tests {
         assert_eq!(FREED_EARLY.load(Relaxed), 0);
         during_dispatch::<false>(drop)?;
         assert_eq!(FREED_EARLY.load(Relaxed), 0);
+        Ok(())
+    }
+
+    /// Changes the queues of a disk to fewer, and more, and fewer again.
+    fn change<const BLOCKING: bool>(disk: GenDisk<EarlyEnd<BLOCKING>>) {
+        for nr in [1, 2, 1] {
+            assert_eq!(disk.set_queues(queues(nr)), Ok(()));
+            assert_eq!(disk.tag_set().queues(), queues(nr));
+        }
+    }
+
+    #[test]
+    fn queues_change_while_a_dispatcher_is_in_the_driver() -> Result {
+        if nr_cpu_ids() < 2 {
+            return Ok(());
+        }
+        during_dispatch::<true>(change)?;
+        assert_eq!(FREED_EARLY.load(Relaxed), 0);
+        during_dispatch::<false>(change)?;
+        assert_eq!(FREED_EARLY.load(Relaxed), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn queues_that_stay_keep_their_data() -> Result {
+        if nr_cpu_ids() < 2 {
+            return Ok(());
+        }
+        let disk = disk::<false>()?;
+        let made = || MADE.load(Relaxed);
+        let before = made();
+        disk.set_queues(queues(1))?;
+        assert_eq!(made(), before);
+        disk.set_queues(queues(2))?;
+        assert_eq!(made(), before + 1);
+        disk.set_queues(queues(2))?;
+        assert_eq!(made(), before + 1);
+        Ok(())
+    }
+
+    #[test]
+    fn queues_stay_if_there_is_no_memory_for_more() -> Result {
+        if nr_cpu_ids() < 2 {
+            return Ok(());
+        }
+        // With shared requests, blk-mq makes a request for each queue only, while the disk is frozen.
+        for (flags, requests) in [
+            (Flags::default(), 0),
+            (Flags::default(), 5),
+            (Flags::SharedTags, 1),
+        ] {
+            let disk = disk_with(c"rnull_dio_kunit", tag_set::<true>(flags)?)?;
+            disk.set_queues(queues(1))?;
+
+            HCTX_FAILS.store(true, Relaxed);
+            let result = disk.set_queues(queues(2));
+            HCTX_FAILS.store(false, Relaxed);
+            assert_eq!(result, Err(ENOMEM));
+            assert_eq!(disk.tag_set().queues(), queues(1));
+
+            REQUESTS_LEFT.store(requests, Relaxed);
+            let result = disk.set_queues(queues(2));
+            assert_eq!(REQUESTS_LEFT.load(Relaxed), -1);
+            assert_eq!(result, Err(ENOMEM));
+            assert_eq!(disk.tag_set().queues(), queues(1));
+            assert_eq!(queue_range(&disk), Some(0..1));
+
+            disk.set_queues(queues(2))?;
+            assert_eq!(queue_range(&disk), Some(0..2));
+        }
+        Ok(())
+    }
+
+    fn queue_range<const BLOCKING: bool>(disk: &GenDisk<EarlyEnd<BLOCKING>>) -> Option<Range<u32>> {
+        let map = disk.tag_set().map(HctxType::Default)?;
+        Some(map.queues())
+    }
+
+    #[test]
+    fn wrong_queues_are_refused() -> Result {
+        let disk = disk::<false>()?;
+        let before = disk.tag_set().queues();
+        for wrong in [
+            queues(0),
+            QueueCounts {
+                read: 1,
+                ..queues(1)
+            },
+            QueueCounts {
+                poll: 1,
+                ..queues(1)
+            },
+        ] {
+            assert_eq!(disk.set_queues(wrong), Err(EINVAL));
+            assert_eq!(disk.tag_set().queues(), before);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn queues_of_several_disks_do_not_change() -> Result {
+        let tag_set = tag_set::<false>(Flags::default())?;
+        let disk = disk_with(c"rnull_dio_kunit", tag_set.clone())?;
+        let other = disk_with(c"rnull_dio_kunit1", tag_set)?;
+        assert_eq!(disk.set_queues(queues(1)), Err(EBUSY));
+        assert_eq!(other.set_queues(queues(1)), Err(EBUSY));
+        drop(disk);
+        assert_eq!(other.set_queues(queues(1)), Ok(()));
         Ok(())
     }
 }

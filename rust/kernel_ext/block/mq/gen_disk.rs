@@ -7,10 +7,7 @@
 
 use core::ptr::NonNull;
 
-use kernel::{
-    sync::Arc,
-    types::ForeignOwnable, //
-};
+use kernel::types::ForeignOwnable;
 
 use crate::{
     bindings,
@@ -18,6 +15,8 @@ use crate::{
 };
 
 use super::{
+    tag_set::DiskTagSet,
+    BorrowedQueueData,
     Operations,
     TagSet, //
 };
@@ -34,7 +33,7 @@ use super::{
 pub struct GenDisk<T: Operations> {
     disk: NonNull<bindings::gendisk>,
     // Dropped after the disk is gone, see `drop()`.
-    tag_set: Arc<TagSet<T>>,
+    tag_set: DiskTagSet<T>,
 }
 
 // SAFETY: A disk belongs to no thread. Its tag set is `Send` and `Sync`, and so are the data of its
@@ -51,7 +50,7 @@ impl<T: Operations> GenDisk<T> {
     /// The type invariants must hold, and the disk must be nothing else's.
     pub(super) unsafe fn from_raw(
         disk: NonNull<bindings::gendisk>,
-        tag_set: Arc<TagSet<T>>,
+        tag_set: DiskTagSet<T>,
     ) -> Self {
         // INVARIANT: By the safety requirements of this function.
         Self { disk, tag_set }
@@ -71,6 +70,12 @@ impl<T: Operations> GenDisk<T> {
     pub fn mark_dead(&self) {
         // SAFETY: By the type invariant. The function may be called several times.
         unsafe { bindings::blk_mark_disk_dead(self.disk.as_ptr()) };
+    }
+
+    /// Returns the data of the queue.
+    pub(super) fn queue_data(&self) -> BorrowedQueueData<'_, T> {
+        // SAFETY: By the type invariant. They are dropped with `self`.
+        unsafe { T::QueueData::borrow((*(*self.disk.as_ptr()).queue).queuedata) }
     }
 
     /// Returns the requests and hardware queues of the disk.

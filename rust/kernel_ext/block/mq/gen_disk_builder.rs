@@ -32,6 +32,7 @@ use crate::{
 
 use super::{
     fops::Fops,
+    tag_set::DiskTagSet,
     zones,
     GenDisk,
     Operations,
@@ -244,22 +245,27 @@ impl GenDiskBuilder {
         if self.is_zoned() != zones.is_some() {
             return Err(EINVAL);
         }
+        // Declared first, so that a disk that cannot be added is gone before it is no longer counted.
+        let tag_set = DiskTagSet::new(tag_set);
         let data = ScopeGuard::new_with_data(queue_data.into_foreign(), |data| {
             // SAFETY: It came from `into_foreign()`. The disk that could use it is gone or was not
             // made. If it was, it was never in the system, so that it had no request.
             drop(unsafe { T::QueueData::from_foreign(data) });
         });
 
-        // SAFETY: The tag set is initialized, and outlives the disk, because the returned object
-        // has a reference of it. The limits are valid for the call.
-        let disk = from_err_ptr(unsafe {
-            bindings::__blk_mq_alloc_disk(
-                tag_set.as_raw(),
-                &mut self.limits,
-                *data,
-                static_lock_class!().as_ptr(),
-            )
-        })?;
+        let disk = from_err_ptr(tag_set.with_fixed_queues(|set| {
+            // SAFETY: The tag set is initialized, and outlives the disk, because the returned object
+            // has a reference of it. Its number of queues does not change meanwhile. The limits are
+            // valid for the call.
+            unsafe {
+                bindings::__blk_mq_alloc_disk(
+                    set,
+                    &mut self.limits,
+                    *data,
+                    static_lock_class!().as_ptr(),
+                )
+            }
+        }))?;
         let disk = ScopeGuard::new_with_data(disk, |disk: *mut bindings::gendisk| {
             // SAFETY: Made above and not added: no zones are reported any more.
             unsafe { zones::take::<T::Zones>(disk) };

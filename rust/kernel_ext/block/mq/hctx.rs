@@ -62,7 +62,9 @@ pub type BorrowedQueueData<'a, T> = <<T as Operations>::QueueData as ForeignOwna
 pub(super) struct HctxData<T: Operations> {
     #[pin]
     data: T::HwData,
-    /// The next in a [`RetiredHctxs`], or NULL.
+    /// The number of the hardware queue.
+    index: u32,
+    /// The next in a [`HctxDataList`], or NULL.
     next: Cell<*mut c_void>,
 }
 
@@ -72,14 +74,27 @@ impl<T: Operations> HctxData<T> {
     /// # Errors
     ///
     /// Those of [`Operations::init_hctx`].
-    pub(super) fn new<'a>(
+    fn new<'a>(
         queue_data: BorrowedQueueData<'a, T>,
         index: u32,
     ) -> impl PinInit<Self, Error> + use<'a, T> {
         try_pin_init!(Self {
             data <- T::init_hctx(queue_data, index),
+            index,
             next: Cell::new(ptr::null_mut()),
         })
+    }
+
+    /// Makes the data of the hardware queue with number `index`, for its `driver_data`.
+    ///
+    /// # Errors
+    ///
+    /// [`ENOMEM`], and those of [`Operations::init_hctx`].
+    pub(super) fn new_foreign(
+        queue_data: BorrowedQueueData<'_, T>,
+        index: u32,
+    ) -> Result<*mut c_void> {
+        Ok(KBox::try_pin_init(Self::new(queue_data, index), GFP_KERNEL)?.into_foreign())
     }
 
     /// # Safety
@@ -94,21 +109,22 @@ impl<T: Operations> HctxData<T> {
     }
 }
 
-/// The driver data of hardware queues that are gone, on which callbacks may still be running.
+/// Driver data that no hardware queue has: not yet, or no longer.
 ///
-/// `exit_hctx` does not free them, because all it can rely on is that all requests have ended. A
-/// dispatcher may still be in [`Operations::queue_rq`], with the last of them ended there.
+/// Callbacks may still be running on the latter. `exit_hctx` does not free them, because all it can
+/// rely on is that all requests have ended. A dispatcher may still be in [`Operations::queue_rq`],
+/// with the last of them ended there.
 ///
 /// # Invariants
 ///
 /// `self.0` is NULL or the first of a chain, linked by `next`, of pointers from `into_foreign()` of
 /// pinned boxes of [`HctxData<T>`], which the chain owns.
-pub(super) struct RetiredHctxs<T: Operations>(*mut c_void, PhantomData<KBox<HctxData<T>>>);
+pub(super) struct HctxDataList<T: Operations>(*mut c_void, PhantomData<KBox<HctxData<T>>>);
 
 // SAFETY: What it owns is `Send`.
-unsafe impl<T: Operations> Send for RetiredHctxs<T> {}
+unsafe impl<T: Operations> Send for HctxDataList<T> {}
 
-impl<T: Operations> RetiredHctxs<T> {
+impl<T: Operations> HctxDataList<T> {
     pub(super) const fn new() -> Self {
         // INVARIANT: No chain.
         Self(ptr::null_mut(), PhantomData)
@@ -131,16 +147,53 @@ impl<T: Operations> RetiredHctxs<T> {
         mem::replace(self, Self::new())
     }
 
+    /// Takes the data of a hardware queue with number `index` out, if there are any, for another
+    /// one with this number. Shared borrows may exist.
+    pub(super) fn remove(&mut self, index: u32) -> Option<*mut c_void> {
+        let mut others = Self::new();
+        let mut found = None;
+        while let Some(data) = self.pop() {
+            // SAFETY: It came out of this list. Its owner, which is this function, does not free it.
+            if found.is_none() && unsafe { HctxData::<T>::borrow(data) }.index == index {
+                found = Some(data);
+            } else {
+                // SAFETY: It came out of this list.
+                unsafe { others.push(data) };
+            }
+        }
+        *self = others;
+        found
+    }
+
+    /// Moves all of another list to this one.
+    pub(super) fn append(&mut self, mut other: Self) {
+        while let Some(data) = other.pop() {
+            // SAFETY: It came out of such a list.
+            unsafe { self.push(data) };
+        }
+    }
+
+    /// Takes the first out. It came from `into_foreign()` of a pinned box of [`HctxData<T>`], the
+    /// ownership of which is passed.
+    fn pop(&mut self) -> Option<*mut c_void> {
+        let data = self.0;
+        if data.is_null() {
+            return None;
+        }
+        // INVARIANT: What follows the first.
+        // SAFETY: By the type invariant, the list owns it. Nothing but lists accesses `next`.
+        self.0 = unsafe { HctxData::<T>::borrow(data) }.next.get();
+        Some(data)
+    }
+
     /// # Safety
     ///
     /// No borrow of the data may be used any more.
-    pub(super) unsafe fn free(self) {
-        let mut data = self.0;
-        while !data.is_null() {
-            // SAFETY: By the type invariant, the pointer came from `into_foreign()`; by the safety
-            // requirements of this function nothing borrows what it points to.
-            let owned = unsafe { Pin::<KBox<HctxData<T>>>::from_foreign(data) };
-            data = owned.next.get();
+    pub(super) unsafe fn free(mut self) {
+        while let Some(data) = self.pop() {
+            // SAFETY: It came from `into_foreign()`; by the safety requirements of this function
+            // nothing borrows what it points to.
+            drop(unsafe { Pin::<KBox<HctxData<T>>>::from_foreign(data) });
         }
     }
 }

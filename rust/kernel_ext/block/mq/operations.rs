@@ -17,7 +17,6 @@ use kernel::{
 use crate::block::BlkError;
 
 use super::{
-    hctx::HctxData,
     queues::Queues,
     request::Pdu,
     BorrowedQueueData,
@@ -99,7 +98,8 @@ pub trait Operations: Sized + 'static {
     /// The driver's data of a request queue. Dropped when the disk has been removed.
     type QueueData: ForeignOwnable + Send + Sync;
 
-    /// The driver's data of a hardware queue. Dropped when the disk has been removed.
+    /// The driver's data of a hardware queue. Dropped when the disk has been removed, or when there
+    /// are fewer hardware queues.
     type HwData: Send + Sync;
 
     /// The driver's data of a request. It lives as long as the memory of the request, and is kept
@@ -205,12 +205,16 @@ impl<T: Operations> OperationsVTable<T> {
 
     /// # Safety
     ///
-    /// Only blk-mq may call this, for a `hctx` between `init_hctx` and `exit_hctx`. `iob` must be
-    /// NULL, or valid and used by nothing else.
+    /// Only blk-mq may call this, for a `hctx` between `init_hctx` and `exit_hctx`, or NULL. `iob`
+    /// must be NULL, or valid and used by nothing else.
     unsafe extern "C" fn poll(
         hctx: *mut bindings::blk_mq_hw_ctx,
         iob: *mut bindings::io_comp_batch,
     ) -> c_int {
+        if hctx.is_null() {
+            // The bio has ended, and then its hardware queue has gone.
+            return 0;
+        }
         // SAFETY: Pollers hold a reference of the queue, not of a request. The freeze that precedes
         // `exit_hctx` waits for it.
         let hctx = unsafe { Hctx::from_raw(hctx) };
@@ -235,20 +239,22 @@ impl<T: Operations> OperationsVTable<T> {
 
     /// # Safety
     ///
-    /// Only blk-mq may call this, once before `exit_hctx`, for a queue whose data came from
-    /// `T::QueueData::into_foreign()`.
+    /// Only blk-mq may call this, once before `exit_hctx`, for a queue whose tag set is a
+    /// `TagSet<T>`, and whose data came from `T::QueueData::into_foreign()`.
     unsafe extern "C" fn init_hctx(
         hctx: *mut bindings::blk_mq_hw_ctx,
         _tagset_data: *mut c_void,
         hctx_idx: c_uint,
     ) -> c_int {
+        // SAFETY: By the safety requirements of this function; a tag set outlives its queues.
+        let queues = unsafe { Queues::<T>::of((*(*hctx).queue).tag_set) };
         from_result(|| {
             // SAFETY: By the safety requirements of this function; `GenDiskBuilder::build()` keeps them
             // until the disk is made, and the disk as long as it has queues.
             let queue_data = unsafe { T::QueueData::borrow((*(*hctx).queue).queuedata) };
-            let data = KBox::try_pin_init(HctxData::<T>::new(queue_data, hctx_idx), GFP_KERNEL)?;
+            let data = queues.take_or_make(queue_data, hctx_idx)?;
             // SAFETY: blk-mq has this function initialize `hctx`; the field belongs to the driver.
-            unsafe { (*hctx).driver_data = data.into_foreign() };
+            unsafe { (*hctx).driver_data = data };
             Ok(0)
         })
     }

@@ -8,14 +8,25 @@ use core::ops::Range;
 
 use kernel::{
     bindings,
-    cpu::CpuId,
+    cpu::{
+        nr_cpu_ids,
+        CpuId, //
+    },
     new_spinlock,
     prelude::*,
-    sync::SpinLock, //
+    sync::{
+        MutexGuard,
+        SpinLock, //
+    }, //
 };
 
 use super::{
-    hctx::RetiredHctxs,
+    hctx::{
+        HctxData,
+        HctxDataList, //
+    },
+    BorrowedQueueData,
+    GenDisk,
     HctxType,
     Operations, //
 };
@@ -47,28 +58,78 @@ impl QueueCounts {
     }
 
     /// Returns how many maps, in the order of [`HctxType::ALL`], it takes to describe this.
-    pub(super) fn nr_maps(&self) -> u32 {
+    fn nr_maps(&self) -> u32 {
         match (self.read, self.poll) {
             (0, 0) => 1,
             (_, 0) => 2,
             _ => 3,
         }
     }
+
+    /// Returns how many maps a tag set of `T` has that begins with these queues: also one for polled
+    /// I/O, if the driver can poll, because such queues may be added later.
+    pub(super) fn nr_maps_of<T: Operations>(&self) -> u32 {
+        if T::HAS_POLL {
+            // CAST: There are three.
+            HctxType::ALL.len() as u32
+        } else {
+            self.nr_maps()
+        }
+    }
+
+    /// Checks the queues for a tag set of `T` with so many maps. Returns those that it gets: with a
+    /// single map, blk-mq limits them to the number of CPUs.
+    ///
+    /// # Errors
+    ///
+    /// [`EINVAL`] if there is no default queue, if they cannot be counted, or if there is no map or
+    /// no callback for a type.
+    pub(super) fn check<T: Operations>(mut self, nr_maps: u32) -> Result<Self> {
+        let can_poll = T::HAS_POLL || self.poll == 0;
+        if self.default == 0 || !can_poll || self.nr_maps() > nr_maps {
+            return Err(EINVAL);
+        }
+        if nr_maps == 1 {
+            self.default = self.default.min(nr_cpu_ids());
+        }
+        // blk-mq takes the number as a signed one.
+        let total = self.total().ok_or(EINVAL)?;
+        i32::try_from(total).map_err(|_| EINVAL)?;
+        Ok(self)
+    }
+}
+
+/// A change of the hardware queues that is under way.
+struct Change<T: Operations> {
+    from: QueueCounts,
+    to: QueueCounts,
+    /// Data for the hardware queues that are made: blk-mq makes all of them anew.
+    spare: HctxDataList<T>,
+}
+
+struct State<T: Operations> {
+    /// The queues that the maps were last filled in for.
+    counts: QueueCounts,
+    change: Option<Change<T>>,
+    retired: HctxDataList<T>,
 }
 
 /// The data that the callbacks of a tag set find by its `driver_data`.
 #[pin_data]
 pub(super) struct Queues<T: Operations> {
-    counts: QueueCounts,
+    // Not held while memory is allocated.
     #[pin]
-    retired: SpinLock<RetiredHctxs<T>>,
+    state: SpinLock<State<T>>,
 }
 
 impl<T: Operations> Queues<T> {
     pub(super) fn new(counts: QueueCounts) -> impl PinInit<Self> {
         pin_init!(Self {
-            counts,
-            retired <- new_spinlock!(RetiredHctxs::new(), "retired_hctxs"),
+            state <- new_spinlock!(State {
+                counts,
+                change: None,
+                retired: HctxDataList::new(),
+            }, "hctx_data"),
         })
     }
 
@@ -80,18 +141,102 @@ impl<T: Operations> Queues<T> {
         unsafe { &*(*set).driver_data.cast() }
     }
 
-    /// Keeps the data of a hardware queue that is gone until [`Self::take_retired`].
+    /// Returns how many hardware queues there are.
+    pub(super) fn counts(&self) -> QueueCounts {
+        self.state.lock().counts
+    }
+
+    /// Has the maps filled in for `to` from now on if `disk` gets as many hardware queues.
+    ///
+    /// The data of those that are new are made here. The rest get what those had that they replace.
+    /// So blk-mq, which replaces all of them while the queue is frozen, does not depend on memory or
+    /// threads for them.
+    ///
+    /// # Errors
+    ///
+    /// [`ENOMEM`], and those of [`Operations::init_hctx`]. Nothing has changed.
+    pub(super) fn begin_change(&self, disk: &GenDisk<T>, to: QueueCounts) -> Result {
+        let from = self.counts();
+        let mut spare = HctxDataList::new();
+        for index in from.total().ok_or(EINVAL)?..to.total().ok_or(EINVAL)? {
+            match HctxData::<T>::new_foreign(disk.queue_data(), index) {
+                // SAFETY: It has just been made.
+                Ok(data) => unsafe { spare.push(data) },
+                Err(error) => {
+                    // SAFETY: No hardware queue had them.
+                    unsafe { spare.free() };
+                    return Err(error);
+                }
+            }
+        }
+        self.state.lock().change = Some(Change { from, to, spare });
+        Ok(())
+    }
+
+    /// Ends a change. Returns the number of hardware queues. The data that they do not need are kept
+    /// until [`Self::take_retired`].
+    pub(super) fn end_change(&self) -> QueueCounts {
+        let mut state = self.state.lock();
+        if let Some(change) = state.change.take() {
+            state.retired.append(change.spare);
+        }
+        state.counts
+    }
+
+    /// Returns data for a hardware queue, with their ownership.
+    ///
+    /// # Errors
+    ///
+    /// [`ENOMEM`], and those of [`Operations::init_hctx`].
+    pub(super) fn take_or_make(
+        &self,
+        queue_data: BorrowedQueueData<'_, T>,
+        index: u32,
+    ) -> Result<*mut c_void> {
+        let mut state = self.state.lock();
+        let spare = state.change.as_mut().map(|change| &mut change.spare);
+        let taken = spare.and_then(|spare| spare.remove(index));
+        drop(state);
+        match taken {
+            Some(data) => Ok(data),
+            None => HctxData::<T>::new_foreign(queue_data, index),
+        }
+    }
+
+    /// Keeps the data of a hardware queue that is gone: for one that replaces it, or until
+    /// [`Self::take_retired`].
     ///
     /// # Safety
     ///
-    /// The requirements of [`RetiredHctxs::push`].
+    /// The requirements of [`HctxDataList::push`].
     pub(super) unsafe fn retire(&self, data: *mut c_void) {
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        let list = match &mut state.change {
+            Some(change) => &mut change.spare,
+            None => &mut state.retired,
+        };
         // SAFETY: By the safety requirements of this function.
-        unsafe { self.retired.lock().push(data) };
+        unsafe { list.push(data) };
     }
 
-    pub(super) fn take_retired(&self) -> RetiredHctxs<T> {
-        self.retired.lock().take()
+    pub(super) fn take_retired(&self) -> HctxDataList<T> {
+        self.state.lock().retired.take()
+    }
+
+    /// Returns the queues to fill the maps in for, when there are `total` hardware queues.
+    fn counts_for(&self, total: u32) -> QueueCounts {
+        let mut state = self.state.lock();
+        if let Some(change) = &state.change {
+            // blk-mq may lack memory for more queues than there were. Then there are as many as
+            // before.
+            state.counts = if change.to.total() == Some(total) {
+                change.to
+            } else {
+                change.from
+            };
+        }
+        state.counts
     }
 
     /// Spreads the CPUs over the hardware queues of each type.
@@ -104,12 +249,14 @@ impl<T: Operations> Queues<T> {
         // SAFETY: By the safety requirements of this function; blk-mq does not change these while
         // the maps are filled in.
         let (nr_maps, nr_hw_queues) = unsafe { ((*set).nr_maps, (*set).nr_hw_queues) };
+        let counts = self.counts_for(nr_hw_queues);
 
         let mut offset = 0;
         // CAST: From 32 bits to 64.
         for kind in HctxType::ALL.into_iter().take(nr_maps as usize) {
-            // blk-mq limits the queues of a set with a single map to the number of CPUs.
-            let nr = self.counts.of(kind).min(nr_hw_queues - offset);
+            // They are what they are for, so that this changes nothing. A number that is too large
+            // would have blk-mq use hardware queues that do not exist.
+            let nr = counts.of(kind).min(nr_hw_queues - offset);
             // SAFETY: The map exists, because its index is below `nr_maps`, and blk-mq has it
             // filled in by this function.
             unsafe {
@@ -125,37 +272,46 @@ impl<T: Operations> Queues<T> {
     }
 }
 
-/// Which CPU uses which hardware queue.
+/// Which CPU uses which hardware queue. As long as it exists, the hardware queues do not change.
 ///
 /// # Invariants
 ///
-/// The map is initialized, and has an entry for every CPU number.
-pub struct QueueMap<'a>(&'a bindings::blk_mq_queue_map);
+/// The map is initialized, has an entry for every CPU number, and does not change as long as the
+/// guard is held.
+pub struct QueueMap<'a> {
+    map: &'a bindings::blk_mq_queue_map,
+    _guard: MutexGuard<'a, usize>,
+}
 
 impl<'a> QueueMap<'a> {
     /// Returns the map of a type, or [`None`] if there is no queue of that type.
     ///
     /// # Safety
     ///
-    /// `set` must be an initialized tag set that lives for `'a`, the number of queues of which does
-    /// not change.
-    pub(super) unsafe fn of(set: *mut bindings::blk_mq_tag_set, kind: HctxType) -> Option<Self> {
+    /// `set` must be an initialized tag set that lives for `'a`, the maps of which do not change as
+    /// long as `guard` is held.
+    pub(super) unsafe fn of(
+        set: *mut bindings::blk_mq_tag_set,
+        kind: HctxType,
+        guard: MutexGuard<'a, usize>,
+    ) -> Option<Self> {
         // SAFETY: By the safety requirements of this function.
         let (nr_maps, map) = unsafe { ((*set).nr_maps, &(*set).map[kind.index()]) };
-        // INVARIANT: blk-mq has initialized the maps that are in use.
         // CAST: From 32 bits to 64.
-        (kind.index() < nr_maps as usize && map.nr_queues > 0).then_some(Self(map))
+        let exists = kind.index() < nr_maps as usize && map.nr_queues > 0;
+        // INVARIANT: blk-mq has initialized the maps that are in use.
+        exists.then_some(Self { map, _guard: guard })
     }
 
     /// Returns the numbers of the hardware queues in this map.
     pub fn queues(&self) -> Range<u32> {
-        self.0.queue_offset..self.0.queue_offset + self.0.nr_queues
+        self.map.queue_offset..self.map.queue_offset + self.map.nr_queues
     }
 
     /// Returns the hardware queue that a CPU uses.
     pub fn queue_of(&self, cpu: CpuId) -> u32 {
         // CAST: From 32 bits to 64.
         // SAFETY: By the type invariant, because the number of a CPU is below `nr_cpu_ids`.
-        unsafe { *self.0.mq_map.add(cpu.as_u32() as usize) }
+        unsafe { *self.map.mq_map.add(cpu.as_u32() as usize) }
     }
 }

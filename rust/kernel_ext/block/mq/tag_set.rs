@@ -4,12 +4,20 @@
 //!
 //! C header: [`include/linux/blk-mq.h`](srctree/include/linux/blk-mq.h)
 
-use core::ops::BitOr;
+use core::ops::{
+    BitOr,
+    Deref, //
+};
 
 use kernel::{
     bindings,
     error::to_result,
+    new_mutex,
     prelude::*,
+    sync::{
+        Arc,
+        Mutex, //
+    },
     time::{
         msecs_to_jiffies,
         Msecs, //
@@ -65,6 +73,7 @@ impl BitOr for Flags {
 }
 
 /// The configuration of a tag set.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TagSetConfig {
     /// The hardware queues.
     pub queues: QueueCounts,
@@ -79,12 +88,13 @@ pub struct TagSetConfig {
 }
 
 impl TagSetConfig {
-    /// Checks that blk-mq can count the queues, and that there is one.
-    fn check(&self) -> Result {
-        match self.queues.total() {
-            Some(_) if self.queues.default > 0 => Ok(()),
-            _ => Err(EINVAL),
-        }
+    /// Returns the hardware queues that a set of `T` gets.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`QueueCounts::check`].
+    fn queues_of<T: Operations>(&self) -> Result<QueueCounts> {
+        self.queues.check::<T>(self.queues.nr_maps_of::<T>())
     }
 }
 
@@ -92,8 +102,10 @@ impl TagSetConfig {
 ///
 /// # Invariants
 ///
-/// `self.inner` was initialized by `blk_mq_alloc_tag_set()` with the callbacks of `T`, its
-/// `driver_data` points to `self.queues`, and its number of queues does not change.
+/// - `self.inner` was initialized by `blk_mq_alloc_tag_set()` with the callbacks of `T`, and its
+///   `driver_data` points to `self.queues`.
+/// - `self.disks` counts the disks that use the set, are being made with it, or are being removed.
+///   The maps and the number of queues change only while it is locked.
 ///
 /// # Examples
 ///
@@ -120,7 +132,9 @@ impl TagSetConfig {
 pub struct TagSet<T: Operations> {
     // Initialized before `inner`: `blk_mq_alloc_tag_set()` calls `map_queues()`.
     #[pin]
-    queues: Queues<T>,
+    pub(super) queues: Queues<T>,
+    #[pin]
+    pub(super) disks: Mutex<usize>,
     #[pin]
     inner: Opaque<bindings::blk_mq_tag_set>,
 }
@@ -137,12 +151,14 @@ impl<T: Operations> TagSet<T> {
     ///
     /// # Errors
     ///
-    /// - [`EINVAL`] if there is no default queue or no request.
+    /// - [`EINVAL`] if there is no default queue or no request, or if there are queues for polled
+    ///   I/O without [`Operations::poll`].
     /// - [`ENOMEM`], and the errors of [`Operations::new_request_data`].
     pub fn new(config: TagSetConfig) -> impl PinInit<Self, Error> {
         try_pin_init!(&this in Self {
-            _: { config.check()? },
-            queues <- Queues::new(config.queues),
+            queues <- Queues::new(config.queues_of::<T>()?),
+            // INVARIANT: No disk uses the set.
+            disks <- new_mutex!(0),
             // INVARIANT: Initialized here, or the initializer fails.
             inner <- Opaque::try_ffi_init(move |set: *mut bindings::blk_mq_tag_set| {
                 // SAFETY: `set` points to memory for a tag set, pinned with the queues, which are
@@ -155,7 +171,7 @@ impl<T: Operations> TagSet<T> {
     /// # Safety
     ///
     /// `set` must point to memory for the `inner` of a pinned `Self`, and `queues` to its queues,
-    /// which must be initialized with those of `config`.
+    /// which must be initialized for `config`.
     unsafe fn alloc(
         set: *mut bindings::blk_mq_tag_set,
         config: &TagSetConfig,
@@ -163,8 +179,8 @@ impl<T: Operations> TagSet<T> {
     ) -> Result {
         let value = bindings::blk_mq_tag_set {
             ops: OperationsVTable::<T>::build(),
-            nr_maps: config.queues.nr_maps(),
-            nr_hw_queues: config.queues.total().ok_or(EINVAL)?,
+            nr_maps: config.queues.nr_maps_of::<T>(),
+            nr_hw_queues: config.queues_of::<T>()?.total().ok_or(EINVAL)?,
             queue_depth: config.queue_depth,
             cmd_size: u32::try_from(size_of::<Pdu<T>>())?,
             numa_node: config.node.into_raw(),
@@ -181,10 +197,15 @@ impl<T: Operations> TagSet<T> {
     }
 
     /// Returns which CPU uses which hardware queue of a type, or [`None`] if there is no such
-    /// queue.
+    /// queue. May sleep. As long as the result exists, calls for the same set wait for it.
     pub fn map(&self, kind: HctxType) -> Option<QueueMap<'_>> {
         // SAFETY: By the type invariant.
-        unsafe { QueueMap::of(self.as_raw(), kind) }
+        unsafe { QueueMap::of(self.as_raw(), kind, self.disks.lock()) }
+    }
+
+    /// Returns how many hardware queues there are of each type.
+    pub fn queues(&self) -> QueueCounts {
+        self.queues.counts()
     }
 
     pub(super) fn as_raw(&self) -> *mut bindings::blk_mq_tag_set {
@@ -204,8 +225,47 @@ impl<T: Operations> TagSet<T> {
         unsafe { bindings::blk_mq_wait_quiesce_done(self.as_raw()) };
         // SAFETY: All calls that borrow the data have returned: those of dispatchers as of now, and
         // pollers and timeout handlers held references of the queue, which was frozen before they
-        // were retired.
+        // were retired. What no hardware queue has had is not borrowed.
         unsafe { retired.free() };
+    }
+}
+
+/// A reference of a tag set, for a disk that uses it.
+///
+/// # Invariants
+///
+/// `self.0.disks` has been incremented for it.
+pub(super) struct DiskTagSet<T: Operations>(Arc<TagSet<T>>);
+
+impl<T: Operations> DiskTagSet<T> {
+    /// Counts a disk that is going to be made.
+    pub(super) fn new(tag_set: Arc<TagSet<T>>) -> Self {
+        *tag_set.disks.lock() += 1;
+        // INVARIANT: Just incremented.
+        Self(tag_set)
+    }
+
+    /// Calls `f` while the maps and the number of queues are not changed.
+    pub(super) fn with_fixed_queues<R>(
+        &self,
+        f: impl FnOnce(*mut bindings::blk_mq_tag_set) -> R,
+    ) -> R {
+        let _disks = self.0.disks.lock();
+        f(self.0.as_raw())
+    }
+}
+
+impl<T: Operations> Deref for DiskTagSet<T> {
+    type Target = TagSet<T>;
+
+    fn deref(&self) -> &TagSet<T> {
+        &self.0
+    }
+}
+
+impl<T: Operations> Drop for DiskTagSet<T> {
+    fn drop(&mut self) {
+        *self.0.disks.lock() -= 1;
     }
 }
 
