@@ -22,6 +22,7 @@ mod file_driver;
 mod medium;
 mod nesting;
 mod pages;
+mod shared;
 mod storage;
 mod throttle;
 mod value;
@@ -69,6 +70,10 @@ use self::{
     faults::Faults,
     file_driver::FileDisk,
     medium::Medium,
+    shared::{
+        Index,
+        TagSetUse, //
+    },
     throttle::Throttle,
     zones::Zones, //
 };
@@ -79,6 +84,7 @@ pub(crate) use self::{
         Config, //
     },
     counters::Counters,
+    shared::Shared,
     storage::Storage, //
 };
 #[cfg(CONFIG_KUNIT = "y")]
@@ -103,6 +109,7 @@ pub(crate) struct Disk {
     // Dropped first, so that a disk of the same name finds no file when this one is gone.
     file: Pin<KBox<File<Stats>>>,
     disk: Added,
+    index: Index,
     throttle: Option<Arc<Throttle>>,
 }
 
@@ -123,34 +130,23 @@ impl Drop for Disk {
 /// A disk that is in the system, by where its data is.
 enum Added {
     /// In memory, or nowhere.
-    Null(GenDisk<NullDisk>),
+    Null(GenDisk<NullDisk>, #[expect(dead_code)] TagSetUse),
     /// In a file.
     File(GenDisk<FileDisk>),
 }
 
 impl Added {
-    /// Adds a disk whose data is in `medium`.
+    /// Adds a disk whose data is in memory or nowhere, as `data` says.
     fn null(
         name: &CStr,
         config: &Config,
-        medium: Arc<Medium>,
+        data: driver::QueueData,
         zones: Option<Arc<Zones>>,
-        throttle: Option<Arc<Throttle>>,
-        counters: Arc<Counters>,
-        faults: &Faults,
+        tags: TagSetUse,
     ) -> Result<Self> {
-        let tag_set = Arc::pin_init(TagSet::new(tag_set_config(config)), GFP_KERNEL)?;
         let builder = null_builder(config, zones.as_deref())?;
-        let data = driver::QueueData::new(
-            config,
-            medium,
-            zones.clone(),
-            throttle,
-            counters,
-            faults.clone(),
-        );
-        let disk = builder.build(name, tag_set, KBox::new(data, GFP_KERNEL)?, zones)?;
-        Ok(Self::Null(disk))
+        let disk = builder.build(name, tags.tag_set(), KBox::new(data, GFP_KERNEL)?, zones)?;
+        Ok(Self::Null(disk, tags))
     }
 
     /// Adds a disk whose data is in a file. `storage` has its bad sectors.
@@ -172,7 +168,7 @@ impl Added {
 
     fn mark_dead(&self) {
         match self {
-            Self::Null(disk) => disk.mark_dead(),
+            Self::Null(disk, _) => disk.mark_dead(),
             Self::File(disk) => disk.mark_dead(),
         }
     }
@@ -180,10 +176,22 @@ impl Added {
     #[cfg(CONFIG_KUNIT = "y")]
     fn part0(&self) -> &BlockDevice {
         match self {
-            Self::Null(disk) => disk.part0(),
+            Self::Null(disk, _) => disk.part0(),
             Self::File(disk) => disk.part0(),
         }
     }
+}
+
+/// What a disk uses that outlives it.
+pub(crate) struct Kept<'a> {
+    /// The data, unless they are in a file, and the bad sectors.
+    storage: Arc<Storage>,
+    /// The zones, if the disk is zoned.
+    zones: Option<Arc<Zones>>,
+    faults: Faults,
+    shared: &'a Shared,
+    /// The directory in debugfs.
+    debugfs: &'a Dir,
 }
 
 /// What the file in debugfs shows.
@@ -196,37 +204,44 @@ struct Stats {
 impl Disk {
     /// Makes a disk and adds it to the system as `/dev/NAME`. May sleep.
     ///
-    /// Its data are in `backing` if there is one, otherwise in `storage`, as its bad sectors are, which
-    /// outlives it, and so do `zones`, which it has if it is zoned. Its counters are shown by `NAME/counters` in the directory `debugfs`.
-    pub(crate) fn with_storage(
+    /// Its data are in `backing` if there is one, otherwise in the storage. Its counters are shown by
+    /// `NAME/counters` in the directory in debugfs.
+    pub(crate) fn with(
         name: &CStr,
         config: &Config,
-        storage: Arc<Storage>,
         backing: Option<Backing>,
-        zones: Option<Arc<Zones>>,
-        debugfs: &Dir,
-        faults: &Faults,
+        kept: Kept<'_>,
     ) -> Result<Self> {
+        let (storage, shared) = (kept.storage, kept.shared);
+        let index = Index::new(shared.indexes.clone())?;
         let counters = Arc::new(Counters::new()?, GFP_KERNEL)?;
         let (mut medium, mut throttle) = (None, None);
         let disk = if let Some(backing) = backing {
             let (storage, counters) = (storage.clone(), counters.clone());
-            Added::with_file(name, config, backing, storage, counters, faults)
+            Added::with_file(name, config, backing, storage, counters, &kept.faults)
         } else {
-            let data = Arc::new(Medium::new(config, storage.clone())?, GFP_KERNEL)?;
-            medium = Some(data.clone());
+            let sets = config.shared_tags.then(|| shared.tag_sets.clone());
+            let tags = TagSetUse::new(tag_set_config(config), sets)?;
             if config.mbps > 0 {
                 throttle = Some(Arc::new(Throttle::new(config.mbps), GFP_KERNEL)?);
             }
-            let (throttle, counters) = (throttle.clone(), counters.clone());
-            Added::null(name, config, data, zones, throttle, counters, faults)
+            let data = driver::QueueData::new(
+                config,
+                Arc::new(Medium::new(config, storage.clone())?, GFP_KERNEL)?,
+                kept.zones.clone(),
+                throttle.clone(),
+                counters.clone(),
+                kept.faults,
+            );
+            medium = Some(data.medium().clone());
+            Added::null(name, config, data, kept.zones, tags)
         }?;
         let stats = Stats {
             counters,
             storage,
             medium,
         };
-        let dir = debugfs.subdir(name);
+        let dir = kept.debugfs.subdir(name);
         let file = KBox::pin_init(
             dir.read_callback_file(c"counters", stats, Stats::show),
             GFP_KERNEL,
@@ -234,8 +249,14 @@ impl Disk {
         Ok(Self {
             file,
             disk,
+            index,
             throttle,
         })
+    }
+
+    /// Returns the number of the disk, which no other one with the same [`Shared`] has.
+    pub(crate) fn index(&self) -> u32 {
+        self.index.get()
     }
 }
 
@@ -265,15 +286,20 @@ impl Disk {
         Self::new(&name, config, &Dir::new(&name))
     }
 
-    /// Makes a disk as [`Self::with_storage`] does, without data or bad sectors.
+    /// Makes a disk as [`Self::with`] does, without data or bad sectors.
     pub(crate) fn new(name: &CStr, config: &Config, debugfs: &Dir) -> Result<Self> {
-        let storage = Arc::pin_init(Storage::new(), GFP_KERNEL)?;
         let zones = match config.zone_layout() {
             Some(layout) => Some(Arc::pin_init(Zones::new(layout), GFP_KERNEL)?),
             None => None,
         };
-        let faults = &Faults::new()?.0;
-        Self::with_storage(name, config, storage, None, zones, debugfs, faults)
+        let kept = Kept {
+            storage: Arc::pin_init(Storage::new(), GFP_KERNEL)?,
+            zones,
+            faults: Faults::new()?.0,
+            shared: &Shared::new()?,
+            debugfs,
+        };
+        Self::with(name, config, None, kept)
     }
 
     /// Returns the block device to send bios to.

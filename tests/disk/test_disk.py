@@ -33,6 +33,7 @@ ATTRIBUTES = {
     "poll_queues": ("0", "1", ["-1", "x"]),
     "hw_queue_depth": ("64", "16", ["0", "-1", "x"]),
     "shared_tag_bitmap": ("0", "1", ["2", "maybe"]),
+    "shared_tags": ("0", "1", ["2", "maybe"]),
     "no_sched": ("1", "0", ["2", "maybe"]),
     "write_cache": ("0", "1", ["2", "maybe"]),
     "cache_size": ("0", "1", ["-1", "x"]),
@@ -48,6 +49,7 @@ ATTRIBUTES = {
     "zone_max_active": ("0", "4", ["16777217", "-1", "x"]),
     "zone_append_max_sectors": ("2147483647", "0", ["4294967296", "-1", "x"]),
     "zone_full": ("0", "1", ["2", "maybe"]),
+    "index": ("0", "0", ["-1", "4294967296", "x"]),
 }
 # Directories for fault injection
 GROUPS = {"timeout_inject", "requeue_inject", "init_hctx_fault_inject"}

@@ -174,7 +174,7 @@ attributes! {
         /// The path of a regular file or a block device that keeps the data. It is opened
         /// when the disk is powered on, and a block device is claimed. If it can only be
         /// read, so can the disk. Empty: none. It does not go with ``memory_backed``,
-        /// ``cache_size``, ``mbps``, ``irqmode``, ``poll_queues`` or
+        /// ``cache_size``, ``mbps``, ``irqmode``, ``poll_queues``, ``shared_tags`` or
         /// ``badblocks_partial_io``.
         backing_file: Path = Path::default(), Limits::Text("nothing, or an absolute path");
         /// Where the disk begins in the file, in bytes. With ``direct_io`` it must be a
@@ -213,6 +213,10 @@ attributes! {
         /// Whether all hardware queues share one set of requests, ``hw_queue_depth`` in
         /// all.
         shared_tag_bitmap: bool = false, Limits::Flag;
+        /// Whether all disks with this attribute that are on, and whose queues and requests
+        /// are set up alike, share their requests, ``hw_queue_depth`` of each hardware
+        /// queue in all.
+        shared_tags: bool = false, Limits::Flag;
         /// The NUMA node where the memory of requests and queues is allocated. -1: any.
         home_node: Option<u32> = None, Limits::Node;
         /// Whether the disk starts without an I/O scheduler, also if it has one hardware
@@ -261,6 +265,9 @@ attributes! {
         /// Whether all zones are full that are not conventional, when the disk is powered
         /// on for the first time.
         zone_full: bool = false, Limits::Flag;
+        /// The number of the disk, which no other one has that is on. Set at power-on to
+        /// the lowest that is free, whatever was written.
+        index: u32 = 0, Limits::Range(0, 0xffff_ffff);
     }
     always {
         /// The first sectors of the zones that can only be read. To write any sector of a

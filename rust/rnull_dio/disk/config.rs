@@ -83,6 +83,7 @@ impl Config {
             (self.mbps > 0, Attribute::mbps),
             (self.irqmode != IrqMode::None, Attribute::irqmode),
             (self.poll_queues > 0, Attribute::poll_queues),
+            (self.shared_tags, Attribute::shared_tags),
             (self.badblocks_partial_io, Attribute::badblocks_partial_io),
         ]
         .into_iter()

@@ -40,7 +40,7 @@ use super::{
     attributes::Attribute,
     device::Device,
     faults::Faults,
-    nesting::Nesting, //
+    Shared, //
 };
 
 /// Numbers the names of attributes, from 0 on, and makes the type of a [`Directory`] of them.
@@ -83,7 +83,7 @@ pub(crate) fn subsystem(debugfs: Dir) -> impl PinInit<Subsystem<Root>, Error> {
         item_type,
         try_pin_init!(Root {
             debugfs,
-            nesting: Arc::pin_init(Nesting::new(), GFP_KERNEL)?,
+            shared: Shared::new()?,
             devices <- new_mutex!(KVec::new()),
         }),
     )
@@ -93,7 +93,7 @@ pub(crate) fn subsystem(debugfs: Dir) -> impl PinInit<Subsystem<Root>, Error> {
 #[pin_data]
 pub(crate) struct Root {
     debugfs: Dir,
-    nesting: Arc<Nesting>,
+    shared: Shared,
     // configfs passes `drop_item` the name of the directory, not the device that it stands for.
     #[pin]
     devices: Mutex<KVec<Arc<Device>>>,
@@ -101,7 +101,7 @@ pub(crate) struct Root {
 
 impl Root {
     fn add(&self, name: &CStr, faults: Faults) -> Result<Arc<Device>> {
-        let device = Device::new(name, self.debugfs.clone(), faults, self.nesting.clone());
+        let device = Device::new(name, self.debugfs.clone(), self.shared.clone(), faults);
         let device = Arc::pin_init(device, GFP_KERNEL)?;
         self.devices.lock().push(device.clone(), GFP_KERNEL)?;
         Ok(device)

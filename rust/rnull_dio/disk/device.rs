@@ -44,10 +44,7 @@ use super::{
     },
     config::Conflict,
     faults::Faults,
-    nesting::{
-        Level,
-        Nesting, //
-    },
+    nesting::Level,
     pages,
     value::{
         sector_range,
@@ -56,6 +53,8 @@ use super::{
     },
     zones::Zones,
     Disk,
+    Kept,
+    Shared,
     Storage, //
 };
 
@@ -67,10 +66,10 @@ const LOG_LEN: usize = 40;
 pub(super) struct Device {
     name: CString,
     debugfs: Dir,
+    shared: Shared,
     // Kept over power-off, as in null_blk.
     storage: Arc<Storage>,
     faults: Faults,
-    nesting: Arc<Nesting>,
     // Held while the disk is made and removed, which may take as long as its I/O.
     #[pin]
     state: Mutex<State>,
@@ -88,15 +87,15 @@ impl Device {
     pub(super) fn new(
         name: &CStr,
         debugfs: Dir,
+        shared: Shared,
         faults: Faults,
-        nesting: Arc<Nesting>,
     ) -> impl PinInit<Self, Error> + '_ {
         try_pin_init!(Self {
             name: name.try_into()?,
             debugfs,
+            shared,
             storage: Arc::pin_init(Storage::new(), GFP_KERNEL)?,
             faults,
-            nesting,
             state <- new_mutex!(State {
                 config: Config::default(),
                 zones: None,
@@ -179,22 +178,26 @@ impl Device {
             .map(|backing| self.nest(backing))
             .transpose()?;
         state.set_up_zones().map_err(Refusal::Error)?;
-        let disk = Disk::with_storage(
-            &self.name,
-            &state.config,
-            self.storage.clone(),
-            backing,
-            state.zones.clone(),
-            &self.debugfs,
-            &self.faults,
-        );
-        state.disk = Some((disk.map_err(Refusal::Error)?, level));
+        let kept = Kept {
+            storage: self.storage.clone(),
+            zones: state.zones.clone(),
+            faults: self.faults.clone(),
+            shared: &self.shared,
+            debugfs: &self.debugfs,
+        };
+        let disk = Disk::with(&self.name, &state.config, backing, kept);
+        let disk = disk.map_err(Refusal::Error)?;
+        state.config.index = disk.index();
+        state.disk = Some((disk, level));
         Ok(())
     }
 
     /// Puts the disk on top of that which its file is on.
     fn nest(&self, backing: &Backing) -> Result<Level, Refusal> {
-        let level = self.nesting.add(&self.name, backing.file.disk_name());
+        let level = self
+            .shared
+            .nesting
+            .add(&self.name, backing.file.disk_name());
         level.map_err(|err| match err {
             ELOOP => Refusal::File(Unusable::Nested),
             other => Refusal::Error(other),

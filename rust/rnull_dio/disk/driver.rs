@@ -147,6 +147,11 @@ impl QueueData {
         }
     }
 
+    /// Returns the data of the disk, and their cache.
+    pub(super) fn medium(&self) -> &Arc<Medium> {
+        &self.medium
+    }
+
     #[inline]
     fn count(&self, rq: &Request<NullDisk>) {
         self.counters.inc(rq.command().into());

@@ -41,6 +41,7 @@ mod attributes {
             (Attribute::blocking, "1"),
             (Attribute::mbps, "40960"),
             (Attribute::shared_tag_bitmap, "1"),
+            (Attribute::shared_tags, "1"),
             (Attribute::no_sched, "0"),
             (Attribute::use_per_node_hctx, "1"),
             (Attribute::home_node, "-1"),
@@ -72,6 +73,7 @@ mod attributes {
             (Attribute::zone_max_active, "16777216"),
             (Attribute::zone_append_max_sectors, "4294967295"),
             (Attribute::zone_full, "1"),
+            (Attribute::index, "4294967295"),
         ] {
             let config = set(attribute, text)?;
             let (buf, len) = shown(&config, attribute)?;
@@ -119,6 +121,7 @@ mod attributes {
             (Attribute::write_cache, ""),
             (Attribute::fua, "-"),
             (Attribute::discard, "x"),
+            (Attribute::index, "4294967296"),
         ] {
             assert_eq!(set(attribute, text).err(), Some(EINVAL));
         }
@@ -173,6 +176,7 @@ mod attributes {
             (Attribute::mbps, "1"),
             (Attribute::irqmode, "1"),
             (Attribute::poll_queues, "1"),
+            (Attribute::shared_tags, "1"),
             (Attribute::badblocks_partial_io, "1"),
         ] {
             let mut config = plain.clone();
