@@ -41,6 +41,7 @@ use kernel_ext::{
             Flags,
             GenDisk,
             GenDiskBuilder,
+            QueueCounts,
             TagSet,
             TagSetConfig, //
         },
@@ -173,6 +174,13 @@ impl Added {
         }
     }
 
+    fn set_queues(&self, counts: QueueCounts) -> Result {
+        match self {
+            Self::Null(disk, _) => disk.set_queues(counts),
+            Self::File(disk) => disk.set_queues(counts),
+        }
+    }
+
     #[cfg(CONFIG_KUNIT = "y")]
     fn part0(&self) -> &BlockDevice {
         match self {
@@ -254,6 +262,12 @@ impl Disk {
         })
     }
 
+    /// Changes the hardware queues to those that `config` says. Waits for the I/O in flight. May
+    /// sleep.
+    pub(crate) fn set_queues(&self, config: &Config) -> Result {
+        self.disk.set_queues(config.queues())
+    }
+
     /// Returns the number of the disk, which no other one with the same [`Shared`] has.
     pub(crate) fn index(&self) -> u32 {
         self.index.get()
@@ -305,6 +319,14 @@ impl Disk {
     /// Returns the block device to send bios to.
     pub(crate) fn block_device(&self) -> &BlockDevice {
         self.disk.part0()
+    }
+
+    /// Returns the hardware queues.
+    fn queues(&self) -> QueueCounts {
+        match &self.disk {
+            Added::Null(disk, _) => disk.tag_set().queues(),
+            Added::File(disk) => disk.tag_set().queues(),
+        }
     }
 
     /// Returns the data and bad sectors.
@@ -405,7 +427,13 @@ mod tests {
         nr_cpu_ids,
         CpuId, //
     };
-    use kernel_ext::block::mq::HctxType;
+    use kernel_ext::{
+        block::mq::HctxType,
+        fs::backing_file::{
+            Access,
+            BackingFile, //
+        }, //
+    };
 
     fn config(irqmode: IrqMode, memory_backed: bool, poll_queues: u32) -> Config {
         Config {
@@ -488,6 +516,59 @@ mod tests {
         let tag_set = KBox::try_pin_init(tag_set, GFP_KERNEL)?;
         assert!(tag_set.map(HctxType::Default).is_some());
         assert!(tag_set.map(HctxType::Poll).is_none());
+        Ok(())
+    }
+    /// Changes the queues of a disk. Returns the result, and whether they are those then.
+    fn change(
+        disk: &Disk,
+        config: &Config,
+        submit_queues: u32,
+        poll_queues: u32,
+    ) -> (Result, bool) {
+        let changed = Config {
+            submit_queues,
+            poll_queues,
+            ..config.clone()
+        };
+        let result = disk.set_queues(&changed);
+        (result, disk.queues() == changed.queues())
+    }
+
+    #[test]
+    fn queues_change_while_a_disk_is_on() -> Result {
+        let debugfs = Dir::new(c"rnull_dio_kunit");
+        let cpus = nr_cpu_ids();
+        for memory_backed in [false, true] {
+            let config = config(IrqMode::Timer, memory_backed, 0);
+            let disk = Disk::new(c"rnull_dio_kunit", &config, &debugfs)?;
+            for (submit, poll) in [(1, 0), (cpus, 1), (1, cpus), (cpus, 0), (1, 1), (1, 1)] {
+                assert_eq!(change(&disk, &config, submit, poll), (Ok(()), true));
+            }
+            assert_eq!(change(&disk, &config, 0, 1), (Err(EINVAL), false));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn queues_change_while_a_disk_in_a_file_is_on() -> Result {
+        let debugfs = Dir::new(c"rnull_dio_kunit");
+        let config = Config {
+            backing_file: c"/image".try_into()?,
+            ..Config::default()
+        };
+        let backing = Backing::new(&config, BackingFile::in_memory(1 << 20, Access::Direct, 0)?)?;
+        let disk = Disk::with_storage(
+            c"rnull_dio_kunit",
+            &config,
+            Arc::pin_init(Storage::new(), GFP_KERNEL)?,
+            Some(backing),
+            &debugfs,
+            &Shared::new()?,
+        )?;
+        for submit in [nr_cpu_ids(), 1, nr_cpu_ids()] {
+            assert_eq!(change(&disk, &config, submit, 0), (Ok(()), true));
+        }
+        assert_eq!(change(&disk, &config, 1, 1), (Err(EINVAL), false));
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 """Disks that share their requests, and the numbers of disks."""
 
 import contextlib
+import errno
 import os
 import threading
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from guest import devices, files, fio, system
+from guest import devices, files, fio, kernel, system
 from guest.memory import aligned
 
 DEPTH = 4
@@ -142,6 +143,17 @@ def test_disks_come_and_go(order, null_disk):
             result = fio.run(devices_on[name], rw="randwrite", verify="crc32c", **job)
             assert result["error"] == 0
         fio.stop_verifying(load)
+
+
+@pytest.mark.parametrize("attribute", ["submit_queues", "poll_queues"])
+def test_shared_queues_do_not_change(attribute, null_disk):
+    path = devices.CONFIGFS / null_disk(shared_tags=1).name / attribute
+    before = files.read(path)
+    with kernel.new_log_lines() as lines, pytest.raises(OSError, match=r"\w") as caught:
+        files.write(path, 1 + int(before))
+    assert caught.value.errno == errno.EINVAL
+    assert any("cannot be changed with shared_tags" in line for line in lines)
+    assert files.read(path) == before
 
 
 def test_the_number_of_a_disk_is_the_lowest_that_is_free(null_disk):

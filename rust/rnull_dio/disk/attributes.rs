@@ -57,13 +57,18 @@ const MAX_ZONES: u64 = 1 << 24;
 /// Generates everything that depends on the list of attributes.
 ///
 /// Those under `setup` are fields of [`Config`]. Their lines are
-/// `NAME: TYPE = DEFAULT, LIMITS;`, below their documentation. Those under `always` can be written
-/// while the disk is on, and are implemented in `device.rs`. Their lines are
-/// `NAME = DEFAULT, LIMITS;`.
+/// `NAME: TYPE = DEFAULT, LIMITS;`, below their documentation, with `, changeable` at the end if they
+/// can be written while the disk is on as well. Those under `always` can be, too, and are implemented
+/// in `device.rs`. Their lines are `NAME = DEFAULT, LIMITS;`.
 macro_rules! attributes {
+    (@is_changeable) => { false };
+    (@is_changeable changeable) => { true };
     (
         setup {
-            $($(#[doc = $doc:literal])+ $name:ident: $type:ty = $default:expr, $limits:expr;)*
+            $(
+                $(#[doc = $doc:literal])+
+                $name:ident: $type:ty = $default:expr, $limits:expr $(, $changeable:ident)?;
+            )*
         }
         always {
             $($(#[doc = $other_doc:literal])+ $other:ident = $other_default:literal, $other_limits:expr;)*
@@ -97,6 +102,14 @@ macro_rules! attributes {
                 match self {
                     $(Self::$name => $limits,)*
                     $(Self::$other => $other_limits,)*
+                }
+            }
+
+            /// Returns whether the value can be changed while the disk is on.
+            pub(super) fn is_changeable(self) -> bool {
+                match self {
+                    $(Self::$name => attributes!(@is_changeable $($changeable)?),)*
+                    $(Self::$other => true,)*
                 }
             }
 
@@ -201,13 +214,13 @@ attributes! {
         /// is polled after that. If ``irqmode`` is 2, ``completion_nsec`` is added. A
         /// request is limited to what is transferred in 10 s.
         mbps: u32 = 0, Limits::Range(0, MAX_MBPS);
-        /// Hardware queues for I/O that is not polled.
-        submit_queues: u32 = 1, Limits::UpToCpus(1);
+        /// Hardware queues for I/O that is not polled. Can be changed while the disk is on.
+        submit_queues: u32 = 1, Limits::UpToCpus(1), changeable;
         /// Whether there is a hardware queue for each NUMA node that is online, whatever
         /// ``submit_queues`` is.
         use_per_node_hctx: bool = false, Limits::Flag;
-        /// Hardware queues for polled I/O.
-        poll_queues: u32 = 0, Limits::UpToCpus(0);
+        /// Hardware queues for polled I/O. Can be changed while the disk is on.
+        poll_queues: u32 = 0, Limits::UpToCpus(0), changeable;
         /// Requests of each hardware queue.
         hw_queue_depth: u32 = 64, Limits::Range(1, MAX_QUEUE_DEPTH);
         /// Whether all hardware queues share one set of requests, ``hw_queue_depth`` in

@@ -75,6 +75,18 @@ impl Config {
         Ok(())
     }
 
+    /// Checks the attributes before one of them is changed to what it is here, while the disk is on.
+    pub(super) fn check_change(&self, attribute: Attribute) -> Result<(), Conflict> {
+        let reason = if self.shared_tags {
+            "cannot be changed with shared_tags while the device is on"
+        } else if self.use_per_node_hctx && attribute == Attribute::submit_queues {
+            "is not used with use_per_node_hctx"
+        } else {
+            return self.check();
+        };
+        Err(Conflict { attribute, reason })
+    }
+
     /// Returns an attribute that is set and means nothing for a disk with a file, if there is one.
     fn not_with_file(&self) -> Option<Attribute> {
         [

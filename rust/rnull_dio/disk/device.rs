@@ -145,11 +145,18 @@ impl Device {
 
     fn set_up(&self, attribute: Attribute, text: &BStr) -> Result<(), Refusal> {
         let mut state = self.state.lock();
-        if state.disk.is_some() {
+        if state.disk.is_some() && !attribute.is_changeable() {
             return Err(Refusal::Error(EBUSY));
         }
-        let parsed = state.config.set(attribute, text);
-        parsed.map_err(|_| Refusal::Limits(attribute.limits()))
+        let mut config = state.config.clone();
+        let parsed = config.set(attribute, text);
+        parsed.map_err(|_| Refusal::Limits(attribute.limits()))?;
+        if let Some((disk, _)) = &state.disk {
+            config.check_change(attribute).map_err(Refusal::Conflict)?;
+            disk.set_queues(&config).map_err(Refusal::Error)?;
+        }
+        state.config = config;
+        Ok(())
     }
 
     fn power(&self, text: &BStr) -> Result<(), Refusal> {

@@ -167,6 +167,37 @@ mod attributes {
     }
 
     #[test]
+    fn only_queues_change_while_the_disk_is_on() -> Result {
+        for &attribute in Attribute::ALL {
+            let expected = matches!(
+                attribute,
+                Attribute::submit_queues
+                    | Attribute::poll_queues
+                    | Attribute::badblocks
+                    | Attribute::power
+            );
+            assert_eq!(attribute.is_changeable(), expected);
+        }
+        let changed = |config: Config, attribute| {
+            let checked = config.check_change(attribute);
+            checked.map_err(|it| it.attribute)
+        };
+        let (submit, poll) = (Attribute::submit_queues, Attribute::poll_queues);
+        assert_eq!(changed(Config::default(), submit), Ok(()));
+        let shared = set(Attribute::shared_tags, "1")?;
+        assert_eq!(changed(shared.clone(), submit), Err(submit));
+        assert_eq!(changed(shared, poll), Err(poll));
+        let per_node = set(Attribute::use_per_node_hctx, "1")?;
+        assert_eq!(changed(per_node.clone(), submit), Err(submit));
+        assert_eq!(changed(per_node, poll), Ok(()));
+        let mut file = set(Attribute::backing_file, "/image")?;
+        assert_eq!(changed(file.clone(), submit), Ok(()));
+        file.poll_queues = 1;
+        assert_eq!(changed(file, poll), Err(poll));
+        Ok(())
+    }
+
+    #[test]
     fn attributes_of_memory_do_not_go_with_a_file() -> Result {
         let plain = set(Attribute::backing_file, "/image")?;
         assert_eq!(plain.check(), Ok(()));
