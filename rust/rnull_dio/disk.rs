@@ -13,6 +13,7 @@ mod cache;
 mod config;
 pub(crate) mod configfs;
 mod counters;
+mod description;
 mod device;
 mod driver;
 #[cfg(CONFIG_KUNIT = "y")]
@@ -24,31 +25,25 @@ mod nesting;
 mod pages;
 mod shared;
 mod storage;
+#[cfg(CONFIG_KUNIT = "y")]
+mod tests;
 mod throttle;
 mod value;
 mod zones;
 
 use kernel::{
     fmt,
-    page::PAGE_SIZE,
     prelude::*,
     sync::Arc, //
 };
 
 use kernel_ext::{
-    block::{
-        mq::{
-            Flags,
-            GenDisk,
-            GenDiskBuilder,
-            QueueCounts,
-            TagSet,
-            TagSetConfig, //
-        },
-        SECTOR_SHIFT, //
+    block::mq::{
+        GenDisk,
+        QueueCounts,
+        TagSet, //
     },
-    debugfs::File,
-    numa::Node, //
+    debugfs::File, //
 };
 
 #[cfg(CONFIG_KUNIT = "y")]
@@ -67,6 +62,11 @@ use crate::debugfs::Dir;
 
 use self::{
     backing::Backing,
+    description::{
+        file_builder,
+        null_builder,
+        tag_set_config, //
+    },
     driver::NullDisk,
     faults::Faults,
     file_driver::FileDisk,
@@ -93,14 +93,6 @@ pub(crate) use self::{
     counters::Counter,
     value::IrqMode, //
 };
-
-/// Limit of the sectors of a discard or a write of zeroes, whose bytes are counted by 32 bits.
-const MAX_RANGE_SECTORS: u32 = u32::MAX >> SECTOR_SHIFT;
-
-/// Limit of the sectors that a file transfers at a time, that of `read(2)`: it fits into 31 bits, and is a
-/// whole number of pages.
-// CAST: A page has less than 4 GiB.
-const MAX_FILE_SECTORS: u32 = (u32::MAX / 2 + 1 - PAGE_SIZE as u32) >> SECTOR_SHIFT;
 
 /// A disk that is in the system.
 ///
@@ -302,6 +294,16 @@ impl Disk {
 
     /// Makes a disk as [`Self::with`] does, without data or bad sectors.
     pub(crate) fn new(name: &CStr, config: &Config, debugfs: &Dir) -> Result<Self> {
+        Self::in_file(name, config, None, debugfs)
+    }
+
+    /// Makes a disk as [`Self::new`] does, with its data in a file if there is one.
+    fn in_file(
+        name: &CStr,
+        config: &Config,
+        backing: Option<Backing>,
+        debugfs: &Dir,
+    ) -> Result<Self> {
         let zones = match config.zone_layout() {
             Some(layout) => Some(Arc::pin_init(Zones::new(layout), GFP_KERNEL)?),
             None => None,
@@ -313,7 +315,7 @@ impl Disk {
             shared: &Shared::new()?,
             debugfs,
         };
-        Self::with(name, config, None, kept)
+        Self::with(name, config, backing, kept)
     }
 
     /// Returns the block device to send bios to.
@@ -349,226 +351,5 @@ impl Stats {
             .as_ref()
             .map_or(0, |medium| medium.cached_pages());
         writeln!(f, "cached_pages: {cached}")
-    }
-}
-
-fn tag_set_config(config: &Config) -> TagSetConfig {
-    TagSetConfig {
-        queues: config.queues(),
-        queue_depth: config.hw_queue_depth,
-        // By default, as a scheduler has nothing to gain here and adds a context switch to each
-        // request.
-        flags: Flags::NoDefaultScheduler.only_if(config.no_sched)
-            | Flags::Stacking.only_if(config.backing_file.get().is_some())
-            | Flags::SharedTags.only_if(config.shared_tag_bitmap)
-            // Writes to memory allocate pages.
-            | Flags::Blocking.only_if(config.blocking || config.memory_backed),
-        // Should it have gone offline, it is no better than any other.
-        node: config.home_node.and_then(Node::online).unwrap_or(Node::ANY),
-        timeout: driver::TIMEOUT_MS,
-    }
-}
-
-/// Describes a disk as far as that does not depend on where its data is.
-fn builder(config: &Config) -> Result<GenDiskBuilder> {
-    Ok(GenDiskBuilder::new()
-        .max_hw_sectors(config.request_sectors())?
-        .logical_block_size(config.blocksize)?
-        .physical_block_size(config.blocksize)?
-        .virt_boundary(config.virt_boundary)
-        .rotational(config.rotational)
-        .fua(config.fua))
-}
-
-fn null_builder(config: &Config, zones: Option<&Zones>) -> Result<GenDiskBuilder> {
-    let mut builder = builder(config)?;
-    if let Some(zones) = zones {
-        builder = builder.zoned(&zones.layout().limits())?;
-    }
-    Ok(builder
-        .capacity_sectors(config.bytes().ok_or(EINVAL)? >> SECTOR_SHIFT)
-        .write_cache(config.write_cache || config.cache_size > 0)
-        .max_hw_discard_sectors(range_sectors(config.discard))
-        .max_write_zeroes_sectors(range_sectors(config.memory_backed && !config.zoned)))
-}
-
-fn file_builder(config: &Config, backing: &Backing) -> Result<GenDiskBuilder> {
-    let file = &backing.file;
-    Ok(builder(config)?
-        .max_hw_sectors(config.request_sectors().min(MAX_FILE_SECTORS))?
-        .capacity_sectors(backing.bytes >> SECTOR_SHIFT)
-        .memory_alignment(file.alignment().memory)?
-        .read_only(!file.is_writable())
-        // Without flushes, nothing would be durable.
-        .write_cache(file.can_sync())
-        .max_hw_discard_sectors(range_sectors(config.discard))
-        .discard_granularity(file.granularity())
-        .max_write_zeroes_sectors(range_sectors(file.may_deallocate())))
-}
-
-/// Returns the limit of the sectors of a request that takes as many as there are, if the disk has such
-/// requests.
-fn range_sectors(has: bool) -> u32 {
-    if has {
-        MAX_RANGE_SECTORS
-    } else {
-        0
-    }
-}
-
-#[kunit_tests(rnull_dio_disk)]
-mod tests {
-    use super::{
-        counters::Counter,
-        value::IrqMode,
-        *, //
-    };
-    use kernel::cpu::{
-        nr_cpu_ids,
-        CpuId, //
-    };
-    use kernel_ext::{
-        block::mq::HctxType,
-        fs::backing_file::{
-            Access,
-            BackingFile, //
-        }, //
-    };
-
-    fn config(irqmode: IrqMode, memory_backed: bool, poll_queues: u32) -> Config {
-        Config {
-            size: 16,
-            irqmode,
-            memory_backed,
-            poll_queues,
-            submit_queues: nr_cpu_ids(),
-            discard: true,
-            write_cache: true,
-            fua: true,
-            ..Config::default()
-        }
-    }
-
-    #[test]
-    fn disks_come_and_go() -> Result {
-        let debugfs = Dir::new(c"rnull_dio_kunit");
-        for round in 0..100 {
-            let irqmode = match round % 3 {
-                0 => IrqMode::None,
-                1 => IrqMode::SoftIrq,
-                _ => IrqMode::Timer,
-            };
-            let config = config(irqmode, round % 2 == 0, round % 5 % 2);
-            let disk = Disk::new(c"rnull_dio_kunit", &config, &debugfs)?;
-            assert!(!disk.block_device().as_raw().is_null());
-            assert!(disk.storage().bad().is_empty());
-            assert_eq!(disk.counters().get(Counter::Write), 0);
-        }
-        Ok(())
-    }
-
-    #[test]
-    fn bad_names_and_numbers_fail() -> Result {
-        let debugfs = Dir::new(c"rnull_dio_kunit");
-        let good = Config::default();
-        assert!(Disk::new(c"", &good, &debugfs).is_err());
-        assert!(Disk::new(c"a_name_that_is_too_long_for_a_disk", &good, &debugfs).is_err());
-        let no_queue = Config {
-            submit_queues: 0,
-            ..good.clone()
-        };
-        assert!(Disk::new(c"rnull_dio_kunit", &no_queue, &debugfs).is_err());
-        let odd_blocks = Config {
-            blocksize: 513,
-            ..good
-        };
-        assert!(Disk::new(c"rnull_dio_kunit", &odd_blocks, &debugfs).is_err());
-        Ok(())
-    }
-
-    #[test]
-    fn queues_cover_all_cpus() -> Result {
-        let config = config(IrqMode::None, false, 1);
-        let tag_set = TagSet::<NullDisk>::new(tag_set_config(&config));
-        let tag_set = KBox::try_pin_init(tag_set, GFP_KERNEL)?;
-        let submit = config.submit_queues;
-        for (kind, queues) in [
-            (HctxType::Default, Some(0..submit)),
-            (HctxType::Read, None),
-            (HctxType::Poll, Some(submit..submit + 1)),
-        ] {
-            let map = tag_set.map(kind);
-            assert_eq!(map.as_ref().map(|map| map.queues()), queues);
-            let Some(map) = map else {
-                continue;
-            };
-            for cpu in (0..nr_cpu_ids()).filter_map(CpuId::from_u32) {
-                assert!(map.queues().contains(&map.queue_of(cpu)));
-            }
-        }
-        Ok(())
-    }
-
-    #[test]
-    fn no_poll_queue_no_map() -> Result {
-        let config = config(IrqMode::None, false, 0);
-        let tag_set = TagSet::<NullDisk>::new(tag_set_config(&config));
-        let tag_set = KBox::try_pin_init(tag_set, GFP_KERNEL)?;
-        assert!(tag_set.map(HctxType::Default).is_some());
-        assert!(tag_set.map(HctxType::Poll).is_none());
-        Ok(())
-    }
-    /// Changes the queues of a disk. Returns the result, and whether they are those then.
-    fn change(
-        disk: &Disk,
-        config: &Config,
-        submit_queues: u32,
-        poll_queues: u32,
-    ) -> (Result, bool) {
-        let changed = Config {
-            submit_queues,
-            poll_queues,
-            ..config.clone()
-        };
-        let result = disk.set_queues(&changed);
-        (result, disk.queues() == changed.queues())
-    }
-
-    #[test]
-    fn queues_change_while_a_disk_is_on() -> Result {
-        let debugfs = Dir::new(c"rnull_dio_kunit");
-        let cpus = nr_cpu_ids();
-        for memory_backed in [false, true] {
-            let config = config(IrqMode::Timer, memory_backed, 0);
-            let disk = Disk::new(c"rnull_dio_kunit", &config, &debugfs)?;
-            for (submit, poll) in [(1, 0), (cpus, 1), (1, cpus), (cpus, 0), (1, 1), (1, 1)] {
-                assert_eq!(change(&disk, &config, submit, poll), (Ok(()), true));
-            }
-            assert_eq!(change(&disk, &config, 0, 1), (Err(EINVAL), false));
-        }
-        Ok(())
-    }
-
-    #[test]
-    fn queues_change_while_a_disk_in_a_file_is_on() -> Result {
-        let debugfs = Dir::new(c"rnull_dio_kunit");
-        let config = Config {
-            backing_file: c"/image".try_into()?,
-            ..Config::default()
-        };
-        let backing = Backing::new(&config, BackingFile::in_memory(1 << 20, Access::Direct, 0)?)?;
-        let disk = Disk::with_storage(
-            c"rnull_dio_kunit",
-            &config,
-            Arc::pin_init(Storage::new(), GFP_KERNEL)?,
-            Some(backing),
-            &debugfs,
-            &Shared::new()?,
-        )?;
-        for submit in [nr_cpu_ids(), 1, nr_cpu_ids()] {
-            assert_eq!(change(&disk, &config, submit, 0), (Ok(()), true));
-        }
-        assert_eq!(change(&disk, &config, 1, 1), (Err(EINVAL), false));
-        Ok(())
     }
 }

@@ -69,7 +69,7 @@ impl Config {
     }
 
     /// Returns how the disk is divided into zones, if it is. [`Self::check`] must have passed.
-    pub(crate) fn zone_layout(&self) -> Option<Layout> {
+    pub(in crate::disk) fn zone_layout(&self) -> Option<Layout> {
         if !self.zoned {
             return None;
         }

@@ -98,11 +98,10 @@ impl QueueData {
         if !(self.badblocks_partial_io && self.memory_backed) {
             return 0;
         }
-        // The whole blocks that lie before.
         let sectors = bad.start.saturating_sub(sector);
-        let block_sectors = u64::from(self.blocksize >> SECTOR_SHIFT);
+        // The whole blocks that lie before.
         // CAST: A request has less than 4 GiB.
-        (sectors / block_sectors) as u32 * self.blocksize
+        (sectors << SECTOR_SHIFT) as u32 & self.blocksize.wrapping_neg()
     }
 
     /// Carries out the first `bytes` of a request, of which it has more.
