@@ -294,11 +294,11 @@ impl Disk {
 
     /// Makes a disk as [`Self::with`] does, without data or bad sectors.
     pub(crate) fn new(name: &CStr, config: &Config, debugfs: &Dir) -> Result<Self> {
-        Self::in_file(name, config, None, debugfs)
+        Self::for_backing(name, config, None, debugfs)
     }
 
     /// Makes a disk as [`Self::new`] does, with its data in a file if there is one.
-    fn in_file(
+    fn for_backing(
         name: &CStr,
         config: &Config,
         backing: Option<Backing>,

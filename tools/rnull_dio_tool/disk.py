@@ -19,10 +19,13 @@ DISKS = CONFIGFS / "rnull_dio"
 SHOWN = ("power", "size", "blocksize", "memory_backed", "backing_file")
 
 
+# Directories, and what is written while the disk is on only
+NOT_FOR_CREATE = ("_inject", "zone_readonly", "zone_offline")
+
+
 def attributes():
     features = read(DISKS / "features").split(",")
-    # The others are directories.
-    return [name for name in features if not name.endswith("_inject")]
+    return [name for name in features if not name.endswith(NOT_FOR_CREATE)]
 
 
 class Log:

@@ -145,7 +145,7 @@ mod disk {
             ..Config::default()
         };
         let backing = Backing::new(&config, BackingFile::in_memory(1 << 20, Access::Direct, 0)?)?;
-        let disk = Disk::in_file(c"rnull_dio_kunit", &config, Some(backing), &debugfs)?;
+        let disk = Disk::for_backing(c"rnull_dio_kunit", &config, Some(backing), &debugfs)?;
         for submit in [nr_cpu_ids(), 1, nr_cpu_ids()] {
             assert_eq!(change(&disk, &config, submit, 0), (Ok(()), true));
         }

@@ -85,16 +85,16 @@ impl<T: Operations> HctxData<T> {
         })
     }
 
-    /// Makes the data of the hardware queue with number `index`, for its `driver_data`.
+    /// Makes the data of the hardware queue with number `index`. Its `driver_data` is the foreign pointer.
     ///
     /// # Errors
     ///
     /// [`ENOMEM`], and those of [`Operations::init_hctx`].
-    pub(super) fn new_foreign(
+    pub(super) fn boxed(
         queue_data: BorrowedQueueData<'_, T>,
         index: u32,
-    ) -> Result<*mut c_void> {
-        Ok(KBox::try_pin_init(Self::new(queue_data, index), GFP_KERNEL)?.into_foreign())
+    ) -> Result<Pin<KBox<Self>>> {
+        KBox::try_pin_init(Self::new(queue_data, index), GFP_KERNEL)
     }
 
     /// # Safety
@@ -252,12 +252,5 @@ impl<'a, T: Operations> Hctx<'a, T> {
     pub fn kind(self) -> HctxType {
         // SAFETY: By the type invariant. The field is set before the queue is used.
         HctxType::from_raw(unsafe { (*self.0.as_ptr()).type_ })
-    }
-
-    /// Returns the number of this hardware queue.
-    #[inline]
-    pub fn index(self) -> u32 {
-        // SAFETY: By the type invariant. The field is set before the queue is used.
-        unsafe { (*self.0.as_ptr()).queue_num }
     }
 }

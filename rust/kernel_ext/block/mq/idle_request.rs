@@ -60,14 +60,14 @@ impl<'a, T: Operations> IdleRequest<'a, T> {
         unsafe { Request::from_raw(rq.as_ptr()) }
     }
 
-    /// Returns how many bytes a read or write transfers; 0 for any other operation.
+    /// Returns how many bytes a read, write or zone append transfers; 0 for any other operation.
     #[inline]
     pub fn transferred_bytes(&self) -> u32 {
         // SAFETY: By the type invariant; constant while the driver owns the request.
         let (flags, bytes) =
             unsafe { ((*self.0.as_ptr()).cmd_flags, (*self.0.as_ptr()).__data_len) };
         match Command::of(flags) {
-            Command::Read | Command::Write => bytes,
+            Command::Read | Command::Write | Command::ZoneAppend => bytes,
             _ => 0,
         }
     }

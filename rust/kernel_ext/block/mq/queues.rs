@@ -17,7 +17,8 @@ use kernel::{
     sync::{
         MutexGuard,
         SpinLock, //
-    }, //
+    },
+    types::ForeignOwnable, //
 };
 
 use super::{
@@ -26,7 +27,6 @@ use super::{
         HctxDataList, //
     },
     BorrowedQueueData,
-    GenDisk,
     HctxType,
     Operations, //
 };
@@ -146,7 +146,7 @@ impl<T: Operations> Queues<T> {
         self.state.lock().counts
     }
 
-    /// Has the maps filled in for `to` from now on if `disk` gets as many hardware queues.
+    /// Has the maps filled in for `to` from now on if there are as many hardware queues.
     ///
     /// The data of those that are new are made here. The rest get what those had that they replace.
     /// So blk-mq, which replaces all of them while the queue is frozen, does not depend on memory or
@@ -155,13 +155,17 @@ impl<T: Operations> Queues<T> {
     /// # Errors
     ///
     /// [`ENOMEM`], and those of [`Operations::init_hctx`]. Nothing has changed.
-    pub(super) fn begin_change(&self, disk: &GenDisk<T>, to: QueueCounts) -> Result {
+    pub(super) fn begin_change(
+        &self,
+        to: QueueCounts,
+        make: impl Fn(u32) -> Result<Pin<KBox<HctxData<T>>>>,
+    ) -> Result {
         let from = self.counts();
         let mut spare = HctxDataList::new();
         for index in from.total().ok_or(EINVAL)?..to.total().ok_or(EINVAL)? {
-            match HctxData::<T>::new_foreign(disk.queue_data(), index) {
+            match make(index) {
                 // SAFETY: It has just been made.
-                Ok(data) => unsafe { spare.push(data) },
+                Ok(data) => unsafe { spare.push(data.into_foreign()) },
                 Err(error) => {
                     // SAFETY: No hardware queue had them.
                     unsafe { spare.free() };
@@ -199,7 +203,7 @@ impl<T: Operations> Queues<T> {
         drop(state);
         match taken {
             Some(data) => Ok(data),
-            None => HctxData::<T>::new_foreign(queue_data, index),
+            None => Ok(HctxData::<T>::boxed(queue_data, index)?.into_foreign()),
         }
     }
 

@@ -10,6 +10,7 @@ use kernel::{
 };
 
 use super::{
+    hctx::HctxData,
     GenDisk,
     Operations,
     QueueCounts, //
@@ -44,7 +45,8 @@ impl<T: Operations> GenDisk<T> {
         if to == set.queues.counts() {
             return Ok(());
         }
-        set.queues.begin_change(self, to)?;
+        let make = |index| HctxData::<T>::boxed(self.queue_data(), index);
+        set.queues.begin_change(to, make)?;
         // SAFETY: By the type invariant. While the lock is held, no other disk is made with the set,
         // the hardware queues of which blk-mq might not see here, and none is removed, the hardware
         // queues of which would be exited twice. A hardware queue that is used again by blk-mq has

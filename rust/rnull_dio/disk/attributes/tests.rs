@@ -167,7 +167,7 @@ mod attributes {
     }
 
     #[test]
-    fn only_queues_change_while_the_disk_is_on() -> Result {
+    fn few_attributes_change_while_the_disk_is_on() -> Result {
         for &attribute in Attribute::ALL {
             let expected = matches!(
                 attribute,
@@ -175,6 +175,8 @@ mod attributes {
                     | Attribute::poll_queues
                     | Attribute::badblocks
                     | Attribute::power
+                    | Attribute::zone_readonly
+                    | Attribute::zone_offline
             );
             assert_eq!(attribute.is_changeable(), expected);
         }

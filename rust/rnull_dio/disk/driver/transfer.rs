@@ -79,7 +79,7 @@ impl QueueData {
             error: BlkError::IOERR,
             done,
         };
-        if done > 0 {
+        if done > 0 && self.memory_backed {
             if let Err(err) = self.copy_first(rq, sector, done) {
                 failure = to_blk_error(err).into();
             }
@@ -95,7 +95,7 @@ impl QueueData {
     /// Returns how many bytes from `sector` on a request transfers before it fails because of sectors that
     /// are bad.
     fn bytes_before(&self, sector: u64, bad: &Range<u64>) -> u32 {
-        if !(self.badblocks_partial_io && self.memory_backed) {
+        if !self.badblocks_partial_io {
             return 0;
         }
         let sectors = bad.start.saturating_sub(sector);

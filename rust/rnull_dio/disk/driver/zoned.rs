@@ -35,10 +35,10 @@ impl QueueData {
             Command::ZoneClose => zones.close(sector),
             Command::ZoneFinish => zones.finish(sector),
             Command::ZoneReset => self.reset_zone(zones, sector),
-            Command::ZoneResetAll => zones
-                .starts()
-                .filter(|&sector| zones.condition(sector).is_some_and(is_reset_with_all))
-                .try_for_each(|sector| self.reset_zone(zones, sector)),
+            Command::ZoneResetAll => {
+                self.reset_zones(zones);
+                Ok(())
+            }
             Command::Discard | Command::WriteZeroes | Command::SecureErase | Command::Other(_) => {
                 Err(BlkError::NOTSUPP)
             }
@@ -80,6 +80,15 @@ impl QueueData {
             rq.set_sector(sector);
         }
         Ok(result?)
+    }
+
+    /// Resets all zones but those that are read-only or offline.
+    fn reset_zones(&self, zones: &Zones) {
+        let is_reset = |&sector: &u64| zones.condition(sector).is_some_and(is_reset_with_all);
+        for sector in zones.starts().filter(is_reset) {
+            // Fails if the zone has become read-only or gone offline meanwhile.
+            let _ = self.reset_zone(zones, sector);
+        }
     }
 
     /// Frees the data of a zone, and makes it empty. In this order, so that nothing is lost that is written
