@@ -167,7 +167,7 @@ int ext_file_dio(struct file *file, u64 *size, unsigned int *memory,
 bool ext_file_may_deallocate(const struct file *file);
 unsigned int ext_file_granularity(const struct file *file);
 bool ext_file_is_block_device(const struct file *file);
-const char *ext_file_disk_name(const struct file *file);
+void ext_file_disk_name(const struct file *file, char name[DISK_NAME_LEN]);
 
 /* task.c */
 u16 ext_get_current_ioprio(void);

@@ -132,16 +132,22 @@ bool ext_file_is_block_device(const struct file *file)
 }
 
 /*
- * Returns the name of the disk that @file is, or is on. NULL: the file system does
- * not say. On an overlay, that is the one of the file that has the data.
+ * Copies the name of the disk that @file is, or is on. Empty: the file system does
+ * not say. On an overlay, that is the one of the file that has the data. A file
+ * system of several devices, such as btrfs, may close that which it has named and
+ * name another one, but block devices and disks are freed after a grace period.
  */
-const char *ext_file_disk_name(const struct file *file)
+void ext_file_disk_name(const struct file *file, char name[DISK_NAME_LEN])
 {
 	struct block_device *bdev;
 
+	name[0] = '\0';
+	rcu_read_lock();
 	if (S_ISBLK(file_inode(file)->i_mode))
 		bdev = I_BDEV(file->f_mapping->host);
 	else
-		bdev = d_real_inode(file->f_path.dentry)->i_sb->s_bdev;
-	return bdev ? bdev->bd_disk->disk_name : NULL;
+		bdev = READ_ONCE(d_real_inode(file->f_path.dentry)->i_sb->s_bdev);
+	if (bdev)
+		strscpy(name, bdev->bd_disk->disk_name, DISK_NAME_LEN);
+	rcu_read_unlock();
 }

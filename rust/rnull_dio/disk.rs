@@ -104,6 +104,7 @@ pub(crate) struct Disk {
     disk: Added,
     index: Index,
     throttle: Option<Arc<Throttle>>,
+    faults: Faults,
 }
 
 impl Drop for Disk {
@@ -112,6 +113,7 @@ impl Drop for Disk {
         if let Some(throttle) = &self.throttle {
             throttle.lift();
         }
+        self.faults.lift();
         let medium = self.file.medium.as_ref();
         if medium.is_some_and(|medium| medium.is_volatile()) {
             // Otherwise the removal would sync the file system, which a power cut does not.
@@ -213,12 +215,13 @@ impl Disk {
         kept: Kept<'_>,
     ) -> Result<Self> {
         let (storage, shared) = (kept.storage, kept.shared);
+        let faults = kept.faults.for_disk()?;
         let index = Index::new(shared.indexes.clone())?;
         let counters = Arc::new(Counters::new()?, GFP_KERNEL)?;
         let (mut medium, mut throttle) = (None, None);
         let disk = if let Some(backing) = backing {
             let (storage, counters) = (storage.clone(), counters.clone());
-            Added::with_file(name, config, backing, storage, counters, &kept.faults)
+            Added::with_file(name, config, backing, storage, counters, &faults)
         } else {
             let sets = config.shared_tags.then(|| shared.tag_sets.clone());
             let tags = TagSetUse::new(tag_set_config(config), sets)?;
@@ -231,7 +234,7 @@ impl Disk {
                 kept.zones.clone(),
                 throttle.clone(),
                 counters.clone(),
-                kept.faults,
+                faults.clone(),
             );
             medium = Some(data.medium().clone());
             Added::null(name, config, data, kept.zones, tags)
@@ -251,6 +254,7 @@ impl Disk {
             disk,
             index,
             throttle,
+            faults,
         })
     }
 

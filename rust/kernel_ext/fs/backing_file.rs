@@ -14,6 +14,7 @@ use kernel::{
     },
     ffi::c_int,
     prelude::*,
+    str::CString,
     types::ScopeGuard, //
 };
 
@@ -212,12 +213,22 @@ impl BackingFile {
     /// Returns the name of the disk that this block device is, or is a partition of, or that the file
     /// system of this file is on, as far as that is known: file systems on several devices know of one,
     /// or of none.
-    pub fn disk_name(&self) -> Option<&CStr> {
-        // SAFETY: By the type invariant.
-        let name = unsafe { bindings::ext_file_disk_name(self.file.as_ptr()) };
-        // SAFETY: The open file holds the block device, or the super block and with that its device,
-        // and so the disk, whose name does not change while it is in use.
-        (!name.is_null()).then(|| unsafe { CStr::from_char_ptr(name) })
+    ///
+    /// # Errors
+    ///
+    /// [`ENOMEM`].
+    pub fn disk_name(&self) -> Result<Option<CString>> {
+        // CAST: 32.
+        let mut name = [0; bindings::DISK_NAME_LEN as usize];
+        // SAFETY: By the type invariant; the memory has room for the name of a disk.
+        unsafe { bindings::ext_file_disk_name(self.file.as_ptr(), name.as_mut_ptr()) };
+        // SAFETY: The function has written a string that ends with a NUL.
+        let name = unsafe { CStr::from_char_ptr(name.as_ptr()) };
+        if name.is_empty() {
+            Ok(None)
+        } else {
+            Ok(Some(name.try_into()?))
+        }
     }
 
     /// Returns whether there is anything to make durable, and a way to do so.

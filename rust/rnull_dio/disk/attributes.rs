@@ -52,7 +52,7 @@ pub(super) const MAX_REQUEST_SECTORS: u64 = (u32::MAX >> SECTOR_SHIFT) as u64;
 const MAX_ZONE_MIB: u64 = 1 << 20;
 
 /// Limit of the numbers of zones.
-const MAX_ZONES: u64 = 1 << 24;
+pub(super) const MAX_ZONES: u64 = 1 << 24;
 
 /// Generates everything that depends on the list of attributes.
 ///

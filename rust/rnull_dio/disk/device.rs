@@ -201,10 +201,8 @@ impl Device {
 
     /// Puts the disk on top of that which its file is on.
     fn nest(&self, backing: &Backing) -> Result<Level, Refusal> {
-        let level = self
-            .shared
-            .nesting
-            .add(&self.name, backing.file.disk_name());
+        let below = backing.file.disk_name().map_err(Refusal::Error)?;
+        let level = self.shared.nesting.add(&self.name, below.as_deref());
         level.map_err(|err| match err {
             ELOOP => Refusal::File(Unusable::Nested),
             other => Refusal::Error(other),

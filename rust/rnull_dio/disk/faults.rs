@@ -11,6 +11,7 @@ use kernel::{
             Atomic,
             Relaxed, //
         },
+        Arc,
         SpinLock, //
     }, //
 };
@@ -44,6 +45,8 @@ pub(crate) struct Faults {
     timeout: FaultConfig,
     requeue: FaultConfig,
     init_hctx: FaultConfig,
+    /// Whether requests are spared.
+    lifted: Arc<Atomic<bool>>,
 }
 
 impl Faults {
@@ -57,6 +60,7 @@ impl Faults {
             timeout,
             requeue,
             init_hctx,
+            lifted: Arc::new(Atomic::new(false), GFP_KERNEL)?,
         };
         Ok((faults, [timeout_group, requeue_group, init_hctx_group]))
     }
@@ -70,10 +74,24 @@ impl Faults {
         }
     }
 
+    /// Returns the points for a disk, until it calls [`Self::lift`].
+    pub(super) fn for_disk(&self) -> Result<Self> {
+        Ok(Self {
+            lifted: Arc::new(Atomic::new(false), GFP_KERNEL)?,
+            ..self.clone()
+        })
+    }
+
+    /// Spares all requests that follow. To be called before the disk is removed, which waits for them,
+    /// and during which the directories cannot be used.
+    pub(super) fn lift(&self) {
+        self.lifted.store(true, Relaxed);
+    }
+
     /// Returns whether to requeue the next request.
     #[inline]
     pub(super) fn should_requeue(&self) -> bool {
-        self.requeue.should_fail()
+        self.requeue.should_fail() && !self.lifted.load(Relaxed)
     }
 
     /// Returns whether to forget a request, so that it times out.

@@ -25,8 +25,10 @@ use kernel::{
     str::Formatter,
     sync::{
         atomic::{
+            Acquire,
             Atomic,
-            Relaxed, //
+            Relaxed,
+            Release, //
         },
         SpinLock, //
     }, //
@@ -168,7 +170,8 @@ impl Zones {
             };
         };
         loop {
-            let old = word.load(Relaxed);
+            // Pairs with `change()`: the data that a reset has freed are gone.
+            let old = word.load(Acquire);
             let state = State::from_word(old);
             if !append && state.written != offset {
                 return Err(BlkError::IOERR);
@@ -177,15 +180,21 @@ impl Zones {
                 Some(end) if end <= self.layout.capacity(zone) => end,
                 _ => return Err(BlkError::IOERR),
             };
-            if !state.is_open() {
-                self.change(zone, Operation::Write)?;
-                continue;
-            }
-            let new = State {
-                written: end,
-                ..state
+            let moved = if state.is_open() {
+                let new = State {
+                    written: end,
+                    ..state
+                };
+                word.cmpxchg(old, new.to_word(), Relaxed).is_ok()
+            } else {
+                match self.change(zone, Operation::Write(state.written, end)) {
+                    Ok(()) => true,
+                    // Another write has moved the write pointer.
+                    Err(_) if word.load(Relaxed) != old => false,
+                    Err(error) => return Err(error),
+                }
             };
-            if word.cmpxchg(old, new.to_word(), Relaxed).is_ok() {
+            if moved {
                 return Ok(self.layout.start(zone) + u64::from(state.written));
             }
         }
@@ -270,7 +279,7 @@ impl Zones {
                 }
             }
             // Fails if a write has moved the write pointer.
-            if word.cmpxchg(old, after.to_word(), Relaxed).is_ok() {
+            if word.cmpxchg(old, after.to_word(), Release).is_ok() {
                 if let Some(counts) = &mut counts {
                     counts.change(before.condition, after.condition);
                 }

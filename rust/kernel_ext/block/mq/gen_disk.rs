@@ -95,6 +95,9 @@ impl<T: Operations> Drop for GenDisk<T> {
         // but that is not documented.)
         unsafe { bindings::del_gendisk(disk) };
         self.tag_set.wait_for_dispatchers();
+        // SAFETY: By the type invariant. A dispatcher that has just returned may have kicked the work
+        // for requests that are to be requeued, of which there is none. Nothing kicks it any more.
+        unsafe { bindings::cancel_delayed_work_sync(&raw mut (*(*disk).queue).requeue_work) };
         // SAFETY: The reference of `self`. Tasks that have the disk open may hold others; the queue
         // that they reach is frozen.
         unsafe { bindings::put_disk(disk) };

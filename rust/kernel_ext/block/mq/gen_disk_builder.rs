@@ -269,7 +269,8 @@ impl GenDiskBuilder {
         let disk = ScopeGuard::new_with_data(disk, |disk: *mut bindings::gendisk| {
             // SAFETY: Made above and not added: no zones are reported any more.
             unsafe { zones::take::<T::Zones>(disk) };
-            // SAFETY: As above: this drops the only reference and its queue.
+            // SAFETY: As above. This drops the only reference and its queue, unless the disk could be seen
+            // before it could not be added, and a task has found it. That is so for every driver.
             unsafe { bindings::put_disk(disk) };
         });
 

@@ -122,9 +122,14 @@ impl ZoneReport<'_> {
     ///
     /// # Errors
     ///
-    /// That of the receiver, such as [`EFAULT`] for memory of a user.
+    /// - [`ENOSPC`] if the report is full.
+    /// - That of the receiver, such as [`EFAULT`] for memory of a user.
     #[cfg(CONFIG_BLK_DEV_ZONED)]
     pub fn add(&mut self, zone: &Zone) -> Result {
+        // Receivers have room for no more.
+        if self.is_full() {
+            return Err(ENOSPC);
+        }
         let kind = match zone.condition {
             ZoneCondition::Conventional => bindings::blk_zone_type_BLK_ZONE_TYPE_CONVENTIONAL,
             _ => bindings::blk_zone_type_BLK_ZONE_TYPE_SEQWRITE_REQ,

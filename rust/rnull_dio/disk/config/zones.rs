@@ -7,7 +7,10 @@ use kernel::prelude::*;
 use kernel_ext::block::SECTOR_SHIFT;
 
 use super::{
-    super::zones::Layout,
+    super::{
+        attributes::MAX_ZONES,
+        zones::Layout, //
+    },
     Attribute,
     Config,
     Conflict, //
@@ -40,6 +43,11 @@ impl Config {
                 self.zone_size > self.disk_mib(),
                 Attribute::zone_size,
                 "is more than the size",
+            ),
+            (
+                self.zones() > MAX_ZONES,
+                Attribute::zone_size,
+                "makes more than 16777216 zones",
             ),
             (
                 self.zone_capacity > self.zone_size,

@@ -57,7 +57,11 @@ impl QueueData {
     /// Reads data from a zone, of which there are `readable` bytes, and zeroes behind its write pointer.
     fn read_behind(&self, rq: &Request<NullDisk>, readable: u32) -> BlkResult {
         if let Some(bad) = self.medium.storage().first_bad(rq.sector(), rq.bytes()) {
-            return Err(self.hit(rq, rq.sector(), bad).into());
+            let failure = self.hit(rq, rq.sector(), bad);
+            if self.memory_backed {
+                zero_from(rq, readable).map_err(to_blk_error)?;
+            }
+            return Err(failure.into());
         }
         if self.memory_backed {
             self.copy_first(rq, rq.sector(), readable)

@@ -12,8 +12,8 @@ use kernel_ext::block::{
 /// What is done with a zone that is not conventional.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Operation {
-    /// A write begins. This opens the zone, and does not move the write pointer.
-    Write,
+    /// A write begins, which moves the write pointer from the first to the second, and opens the zone.
+    Write(u32, u32),
     /// A write has ended that may have reached the capacity, which is this.
     EndWrite(u32),
     /// A write has failed: the write pointer goes back from the first to the second, unless it has been
@@ -98,7 +98,7 @@ impl State {
     pub(super) fn needs_room(self, operation: Operation) -> bool {
         use Operation::*;
         matches!(self.condition, ZoneCondition::Empty | ZoneCondition::Closed)
-            && matches!(operation, Write | Open | Finish(_))
+            && matches!(operation, Write(..) | Open | Finish(_))
     }
 
     /// Returns the state after an operation.
@@ -121,9 +121,10 @@ impl State {
             (Operation::Open, Empty | ImplicitlyOpen | ExplicitlyOpen | Closed) => {
                 (ExplicitlyOpen, self.written)
             }
-            (Operation::Write, Empty | Closed) => (ImplicitlyOpen, self.written),
-            (Operation::Write, ImplicitlyOpen | ExplicitlyOpen) => (self.condition, self.written),
-            (Operation::Write | Operation::Open | Operation::Close, _) => {
+            (Operation::Write(from, _), _) if from != self.written => return Err(BlkError::IOERR),
+            (Operation::Write(_, to), Empty | Closed) => (ImplicitlyOpen, to),
+            (Operation::Write(_, to), ImplicitlyOpen | ExplicitlyOpen) => (self.condition, to),
+            (Operation::Write(..) | Operation::Open | Operation::Close, _) => {
                 return Err(BlkError::IOERR);
             }
         };
@@ -204,19 +205,18 @@ mod tests {
 
     #[test]
     fn a_write_opens_implicitly() {
-        let open = |written| Some((ImplicitlyOpen, written));
-        check(
-            Operation::Write,
-            [
-                open(0),
-                open(8),
-                Some((ExplicitlyOpen, 8)),
-                open(8),
-                None,
-                None,
-                None,
-            ],
-        );
+        for (condition, written) in STATES {
+            let before = state(condition, written);
+            let after = match condition {
+                Empty | ImplicitlyOpen | Closed => Ok(state(ImplicitlyOpen, written + 16)),
+                ExplicitlyOpen => Ok(state(ExplicitlyOpen, written + 16)),
+                _ => Err(BlkError::IOERR),
+            };
+            assert_eq!(before.after(Operation::Write(written, written + 16)), after);
+            // Another write has moved the write pointer.
+            let moved = before.after(Operation::Write(written + 8, written + 16));
+            assert_eq!(moved, Err(BlkError::IOERR));
+        }
     }
 
     #[test]
@@ -282,7 +282,7 @@ mod tests {
             let state = state(condition, written);
             let is_idle = matches!(condition, Empty | Closed);
             for operation in [
-                Operation::Write,
+                Operation::Write(written, written + 8),
                 Operation::Open,
                 Operation::Finish(CAPACITY),
             ] {
