@@ -64,6 +64,7 @@ class Crate:
         self.name = folder.name
         self.modules: list[Module] = []
         self.imports: set[Import] = set()
+        self.resolving: set[tuple[Module, tuple[str, ...]]] = set()
         self.root = self.load(folder / "lib.rs", folder, (), None)
         for module in self.modules:
             self.find_imports(module)
@@ -127,11 +128,15 @@ class Crate:
 
     def resolve(self, module: Module, path: list[str], depth: int = 0) -> Module | Item | None:
         """Returns the module or the item that a path names, if it is in this crate."""
-        if depth > 20 or not path:
+        # To resolve a glob import may lead to the glob import itself.
+        key = (module, tuple(path))
+        if depth > 20 or not path or key in self.resolving:
             return None
+        self.resolving.add(key)
         start, rest = self.first(module, path, depth)
         while isinstance(start, Module) and rest:
             start, rest = self.member(start, rest[0], depth), rest[1:]
+        self.resolving.remove(key)
         return start
 
     def first(self, module: Module, path: list[str], depth: int):

@@ -274,7 +274,7 @@ attributes! {
         /// Limit of a zone append in sectors of 512 bytes, rounded down to whole blocks,
         /// and at most what can be written to a zone. 0: the disk has no zone append, so
         /// that the block layer makes writes of them.
-        zone_append_max_sectors: u32 = i32::MAX.unsigned_abs(), Limits::Range(0, u32::MAX as u64);
+        zone_append_max_sectors: u32 = i32::MAX.unsigned_abs(), Limits::Range(0, 0xffff_ffff);
         /// Whether all zones are full that are not conventional, when the disk is powered
         /// on for the first time.
         zone_full: bool = false, Limits::Flag;
