@@ -4,6 +4,7 @@
 import contextlib
 import os
 import platform
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,16 @@ def unload_module() -> None:
     system.run_until_it_succeeds("rmmod", "rnull_dio")
 
 
+@contextlib.contextmanager
+def unloaded() -> Iterator[None]:
+    """Unloads the module, for the time of the with statement."""
+    unload_module()
+    try:
+        yield
+    finally:
+        load_module()
+
+
 def log() -> str:
     return system.run("dmesg").stdout
 
@@ -44,6 +55,12 @@ def new_log_lines() -> Iterator[list[str]]:
     before = len(log().splitlines())
     yield lines
     lines += log().splitlines()[before:]
+
+
+def about_disks(lines: list[str], *names: str) -> list[str]:
+    """Returns the lines of the log that may be about the disks with these names."""
+    words = "|".join([*map(re.escape, names), "rnull_dio", "FAULT_INJECTION"])
+    return [line for line in lines if re.search(words, line)]
 
 
 def forget_leaks() -> None:

@@ -22,9 +22,10 @@ remove_all() {
 }
 
 modprobe --quiet null_blk nr_devices=0
-remove_all
 [ ! -e /sys/module/null_blk ]
+remove_all
 modprobe null_blk nr_devices=0
+[ ! -e /sys/module/null_blk ]
 grep --quiet memory_backed $group/features
 mkdir $group/nullb0
 cd $group/nullb0
@@ -64,12 +65,13 @@ def test_a_disk_that_a_script_leaves():
 
 
 def test_what_is_refused():
-    assert "usage" in run().stderr
-    kernel.unload_module()
-    try:
-        assert "rnull_dio is not loaded" in run("true").stderr
-    finally:
-        kernel.load_module()
+    result = run()
+    assert result.returncode == 1
+    assert "usage" in result.stderr
+    with kernel.unloaded():
+        result = run("true")
+    assert result.returncode == 1
+    assert "rnull_dio is not loaded" in result.stderr
 
 
 @pytest.mark.skipif(kernel.IS_DEBUG, reason="modprobe finds no modules of it")
@@ -77,7 +79,7 @@ def test_null_blk_is_loaded():
     system.run("modprobe", "null_blk", "nr_devices=0")
     try:
         result = run("true")
-        assert result.returncode != 0
+        assert result.returncode == 1
         assert "null_blk is loaded" in result.stderr
     finally:
         system.run_until_it_succeeds("modprobe", "--remove", "null_blk")

@@ -28,7 +28,7 @@ from guest.memory import aligned, pattern
 
 MIB = 1 << 20
 
-# How often power is cut; "make powercut" sets a higher number.
+# How often power is cut
 CUTS = int(os.environ.get("CUTS", "1"))
 # How many writes are acknowledged before, at least
 WRITES = 100 if kernel.IS_DEBUG else 500

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from guest import devices, file_disks, files, filesystems, fio, tracing
+from guest import file_disks, files, filesystems, fio, tracing
 from guest.devices import SECTOR
 from guest.file_disks import backing, file_disk, refused
 from guest.memory import pattern
@@ -26,12 +26,11 @@ DISK = {"submit_queues": os.cpu_count(), "backing_offset": BLOCK}
 
 
 @pytest.fixture
-def below(null_disk) -> Path:
-    """The lowest disk, which is in no file."""
-    queues = os.cpu_count()
-    return null_disk(
-        "belowdisk", memory_backed=1, size=320, blocksize=SECTOR, irqmode=2, submit_queues=queues
-    )
+def below(request, null_disk) -> Path:
+    """The lowest disk, which is in no file. A parameter is further attributes."""
+    attributes = {"size": 320, "blocksize": SECTOR, "irqmode": 2, "submit_queues": os.cpu_count()}
+    attributes |= getattr(request, "param", {})
+    return null_disk("belowdisk", memory_backed=1, **attributes)
 
 
 @contextlib.contextmanager
@@ -108,20 +107,22 @@ def nested(pointers: list[int]) -> Iterator[list[int]]:
     yield chain
 
 
+# So slow that each issuer is ready to know when a request of the lowest disk ends
+@pytest.mark.parametrize("below", [{"completion_nsec": 10_000_000}], indirect=True, ids=["slow"])
 @pytest.mark.skipif(not tracing.PROBES.exists(), reason="the kernel has no events of kprobes")
 def test_stack_that_the_end_of_a_request_takes(below):
     with stacked(below, LEVELS, "block device") as top, files.opened(top) as fd:
         # A request ends on the CPU that has issued it.
         cpus = os.sched_getaffinity(0)
-        for task in [0, *file_disks.threads()]:
-            os.sched_setaffinity(task, {0})
         try:
+            for task in [0, *file_disks.threads()]:
+                os.sched_setaffinity(task, {0})
             with tracing.probed("blk_mq_end_request", "%sp") as found:
                 for _ in range(16):
                     files.pread(fd, BLOCK, 0)
         finally:
             os.sched_setaffinity(0, cpus)
-    # The lowest disk's may have ended before its issuer was ready to know.
+    # Some may nevertheless have ended before.
     chains = [chain for chain in nested(found) if len(chain) >= LEVELS]
     taken = max(chain[0] - chain[-1] for chain in chains)
     print(f"{taken} bytes for {LEVELS} levels")

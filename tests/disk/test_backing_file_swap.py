@@ -27,8 +27,8 @@ DISK = {"discard": 1, "hw_queue_depth": 8, "max_sectors": 256}
 def hierarchy(tmp_path) -> Iterator[Path]:
     """The cgroups of version 2."""
     with cgroups.mounted(tmp_path):
-        if not cgroups.has(tmp_path, "memory"):
-            pytest.skip("the kernel has no cgroups of memory")
+        if not cgroups.has(tmp_path, "io", "memory"):
+            pytest.skip("the kernel has no cgroups of I/O and memory")
         yield tmp_path
 
 

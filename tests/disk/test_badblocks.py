@@ -9,15 +9,11 @@ import pytest
 
 from guest import counters, devices, files, system
 from guest.devices import SECTOR
+from guest.errors import fails
 from guest.memory import aligned, pattern
 
 BLOCK = 4096
 SIZE = 64 << 10
-
-
-def fails(call) -> None:
-    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
-        call()
 
 
 def bad_sectors(device: Path) -> str:
@@ -48,8 +44,8 @@ def test_bad_sectors_stay_bad(make):
     device = make(range(BLOCK, 2 * BLOCK))
     with files.opened(device) as fd:
         for _ in range(3):
-            fails(lambda: files.pread(fd, SIZE, 0))
-            fails(lambda: os.pwrite(fd, pattern(SIZE), 0))
+            fails(errno.EIO, files.pread, fd, SIZE, 0)
+            fails(errno.EIO, os.pwrite, fd, pattern(SIZE), 0)
         assert bad_sectors(device) == "8 8"
         assert counters.disk(device)["error"] == 6
         assert read_all(device, fd) == pattern(SIZE, seed=1)[:]
@@ -60,9 +56,9 @@ def test_bad_sectors_become_good(make):
     devices.set_bad(device, 8 * BLOCK, SECTOR)
     with files.opened(device) as fd:
         # Each failure is of the first range.
-        fails(lambda: files.pread(fd, SIZE, 0))
+        fails(errno.EIO, files.pread, fd, SIZE, 0)
         assert bad_sectors(device) == "64 1"
-        fails(lambda: os.pwrite(fd, pattern(SIZE), 0))
+        fails(errno.EIO, os.pwrite, fd, pattern(SIZE), 0)
         assert bad_sectors(device) == ""
         assert files.pread(fd, SIZE, 0) == pattern(SIZE, seed=1)[:]
 
@@ -75,7 +71,7 @@ PLACES = {0: 0, BLOCK - SECTOR: 0, 5 * BLOCK: 5 * BLOCK, 7 * BLOCK + SECTOR: 7 *
 def test_partial_writes(at, transferred, make):
     device = make(range(at, at + SECTOR), badblocks_partial_io=1)
     with files.opened(device) as fd:
-        fails(lambda: os.pwrite(fd, pattern(SIZE), 0))
+        fails(errno.EIO, os.pwrite, fd, pattern(SIZE), 0)
         new, old = pattern(SIZE)[:], pattern(SIZE, seed=1)[:]
         assert read_all(device, fd) == new[:transferred] + old[transferred:]
 
@@ -85,7 +81,7 @@ def test_partial_reads(at, transferred, make):
     device = make(range(at, at + SECTOR), badblocks_partial_io=1)
     memory = aligned(SIZE)
     with files.opened(device) as fd:
-        fails(lambda: os.preadv(fd, [memory], 0))
+        fails(errno.EIO, os.preadv, fd, [memory], 0)
     assert memory[:transferred] == pattern(SIZE, seed=1)[:transferred]
     assert memory[transferred:] == bytes(SIZE - transferred)
 
@@ -103,6 +99,6 @@ def test_partial_requests_begin_in_bad_sectors(make):
     """The range begins before the request."""
     device = make(range(BLOCK, 4 * BLOCK), badblocks_partial_io=1, badblocks_once=1)
     with files.opened(device) as fd:
-        fails(lambda: os.pwrite(fd, pattern(BLOCK), 2 * BLOCK))
+        fails(errno.EIO, os.pwrite, fd, pattern(BLOCK), 2 * BLOCK)
         assert bad_sectors(device) == ""
         assert files.pread(fd, SIZE, 0) == pattern(SIZE, seed=1)[:]

@@ -14,6 +14,9 @@ from guest import devices, files, filesystems, system, tools
 
 tool = functools.partial(tools.run, tools.RNULL_DIO, "disk")
 
+# Attributes that are written while the disk is on only
+WHILE_ON = ("zone_readonly", "zone_offline")
+
 COMPLETION = system.SOURCE / "tools/bash-completion/rnull-dio"
 
 
@@ -80,9 +83,10 @@ def test_wrong_values():
     with_file = "disk: mbps does not go with backing_file"
     fails(with_file, "create", "disk", "backing_file=/missing", "mbps=1")
     features = files.read(devices.CONFIGFS / "features").split(",")
-    known = ", ".join(name for name in features if not name.endswith("_inject"))
-    unknown = f"sizes: there is no such attribute; there are: {known}"
-    fails(unknown, "create", "disk", "sizes=1")
+    known = [name for name in features if not name.endswith(("_inject", *WHILE_ON))]
+    for name in ("sizes", *WHILE_ON):
+        unknown = f"{name}: there is no such attribute; there are: {', '.join(known)}"
+        fails(unknown, "create", "disk", f"{name}=1")
 
 
 def test_wrong_names(null_disk):
@@ -124,6 +128,9 @@ def test_completion_in_bash(null_disk):
         "badblocks=",
     ]
     assert completions("disk", "create", "name", "size=1", "mb") == ["mbps="]
+    zones = set(completions("disk", "create", "name", "zone_"))
+    assert "zone_size=" in zones
+    assert not zones & {f"{name}=" for name in WHILE_ON}
     assert completions("disk", "create", "name", "--") == ["--off"]
     assert completions("disk", "delete", "t") == ["there"]
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from guest import counters, devices, files, fio, kernel, zones
+from guest.errors import fails
 from guest.memory import aligned, pattern
 
 MIB = 1 << 20
@@ -31,12 +32,6 @@ def opened(**attributes: object) -> Iterator[tuple[Path, int]]:
 
 def conditions(fd: int) -> list[str]:
     return [zone.condition for zone in zones.report(fd)]
-
-
-def fails(error: int, call, *arguments: object) -> None:
-    with pytest.raises(OSError, match=os.strerror(error)) as caught:
-        call(*arguments)
-    assert caught.value.errno == error
 
 
 def put(fd: int, zone: zones.Zone, offset: int = 0, length: int = BLOCK, seed: int = 0) -> None:
@@ -68,20 +63,29 @@ def test_zones_with_less_capacity():
         assert (zone.length, zone.capacity) == (4 * MIB, 3 * MIB)
         for offset in range(0, 3 * MIB, MIB):
             put(fd, zone, offset, MIB, seed=offset)
-        assert zones.report(fd)[2].condition == "full"
+        zone = zones.report(fd)[2]
+        # The write pointer of a full zone is at its end, whatever the capacity is.
+        assert (zone.condition, zone.written) == ("full", 4 * MIB)
         fails(errno.EIO, put, fd, zone, 3 * MIB)
         for offset in range(0, 3 * MIB, MIB):
             assert files.pread(fd, MIB, zone.start + offset) == pattern(MIB, offset)[:]
 
 
-@pytest.mark.parametrize("sectors", [0, 15, 2**31 - 1])
-def test_limit_of_zone_append(sectors):
+@pytest.mark.parametrize(
+    ("sectors", "limit"),
+    [
+        # The block layer makes writes of them, which can be as long as a zone.
+        (0, 4 * MIB),
+        # Whole blocks
+        (15, BLOCK),
+        # The capacity
+        (2**31 - 1, 3 * MIB),
+    ],
+)
+def test_limit_of_zone_append(sectors, limit):
     with opened(zone_append_max_sectors=sectors, blocksize=BLOCK, zone_capacity=3):
-        limit = min(sectors // 8 * BLOCK, 3 * MIB)
-        # The block layer makes writes of zone appends that the disk does not have.
-        own = limit or min(4 * MIB, queue("max_hw_sectors_kb") << 10)
-        assert queue("zone_append_max_bytes") <= own
-        assert (queue("zone_append_max_bytes") > 0) and queue("zone_append_max_bytes") % BLOCK == 0
+        assert queue("max_hw_sectors_kb") << 10 > 4 * MIB
+        assert queue("zone_append_max_bytes") == limit
 
 
 def test_writes_move_the_write_pointer():
@@ -104,8 +108,8 @@ def test_operations():
     with opened() as (device, fd):
         zone = zones.report(fd)[1]
 
-        def now() -> str:
-            return zones.report(fd)[1].condition
+        def now() -> zones.Zone:
+            return zones.report(fd)[1]
 
         fails(errno.EIO, zones.close, fd, zone)
         for operation, condition in (
@@ -124,7 +128,9 @@ def test_operations():
             (zones.finish, "full"),
         ):
             operation(fd, zone)
-            assert now() == condition
+            assert now().condition == condition
+            if condition == "full":
+                assert now().written == 4 * MIB
         fails(errno.EIO, zones.open_, fd, zone)
         fails(errno.EIO, zones.close, fd, zone)
         assert counters.disk(device)["zone_management"] > 0
@@ -209,7 +215,8 @@ def test_zones_fail_and_come_back(condition):
         assert files.read(attribute) == ""
         files.write(attribute, (zone.start + BLOCK) // 512)
         assert files.read(attribute) == str(zone.start // 512)
-        assert conditions(fd)[2] == {"readonly": "read-only"}.get(condition, condition)
+        shown = {"readonly": "read-only"}.get(condition, condition)
+        assert conditions(fd)[2] == shown
         fails(errno.EIO, put, fd, zone, BLOCK)
         for operation in (zones.open_, zones.close, zones.finish, zones.reset):
             fails(errno.EIO, operation, fd, zone)
@@ -219,8 +226,13 @@ def test_zones_fail_and_come_back(condition):
             fails(errno.EIO, files.pread, fd, BLOCK, zone.start)
         # A reset of all zones leaves them out.
         zones.reset_all(fd, 64 * MIB)
-        assert conditions(fd)[2] != "empty"
+        assert conditions(fd)[2] == shown
+        other = zones.report(fd)[4]
+        files.write(attribute, other.start // 512)
+        assert files.read(attribute) == f"{zone.start // 512} {other.start // 512}"
+        assert conditions(fd) == ["conventional", "empty", shown, "empty", shown] + ["empty"] * 11
         files.write(attribute, zone.start // 512)
+        assert files.read(attribute) == str(other.start // 512)
         assert conditions(fd)[2] == "empty"
         put(fd, zone, seed=3)
         assert files.pread(fd, BLOCK, zone.start) == pattern(BLOCK, 3)[:]
@@ -269,9 +281,10 @@ def test_zones_that_are_full_at_first():
         put(fd, zone)
 
 
+@pytest.mark.parametrize("memory_backed", [0, 1])
 @pytest.mark.parametrize("partial", [0, 1])
-def test_bad_sectors(partial):
-    with opened(badblocks_partial_io=partial) as (device, fd):
+def test_bad_sectors(partial, memory_backed):
+    with opened(badblocks_partial_io=partial, memory_backed=memory_backed) as (device, fd):
         zone = zones.report(fd)[1]
         put(fd, zone)
         devices.set_bad(device, zone.start + 3 * BLOCK)
@@ -281,9 +294,31 @@ def test_bad_sectors(partial):
         written = BLOCK + partial * 2 * BLOCK
         assert zones.report(fd)[1].written == written
         put(fd, zone, written, BLOCK, seed=2)
+        assert zones.report(fd)[1].written == written + BLOCK
+        if not memory_backed:
+            return
         found = files.pread(fd, written + 2 * BLOCK, zone.start)
         expected = pattern(BLOCK)[:] + pattern(4 * BLOCK, 1)[: written - BLOCK]
         assert found == expected + pattern(BLOCK, 2)[:] + bytes(BLOCK)
+
+
+def test_a_bad_sector_behind_the_write_pointer():
+    with opened() as (device, fd):
+        zone = zones.report(fd)[1]
+        put(fd, zone)
+        devices.set_bad(device, zone.start + 3 * BLOCK)
+        fails(errno.EIO, files.pread, fd, BLOCK, zone.start + 3 * BLOCK)
+        fails(errno.EIO, files.pread, fd, 4 * BLOCK, zone.start)
+        assert files.pread(fd, 3 * BLOCK, zone.start) == pattern(BLOCK)[:] + bytes(2 * BLOCK)
+
+
+def test_flushes():
+    with opened(write_cache=1) as (device, fd):
+        zone = zones.report(fd)[1]
+        put(fd, zone)
+        os.fsync(fd)
+        assert counters.disk(device)["flush"] > 0
+        assert files.pread(fd, BLOCK, zone.start) == pattern(BLOCK)[:]
 
 
 def test_reads_without_memory_leave_the_buffer_alone():
@@ -358,7 +393,7 @@ def test_polled_writes():
             hipri=1,
             iodepth=4,
             zonemode="zbd",
-            size=16 * MIB,
+            size=4 * MIB,
             verify="crc32c",
         )
         assert job["error"] == 0
@@ -371,6 +406,7 @@ def test_threads_that_write_zones_at_once():
         job = fio.run(
             device,
             rw="write",
+            bs="64k",
             ioengine="io_uring",
             iodepth=4,
             numjobs=4,

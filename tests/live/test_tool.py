@@ -236,13 +236,10 @@ def test_systems_that_are_refused():
         [tools.RNULL_DIO, "status"], user=65534, capture_output=True, text=True, check=False
     )
     assert (result.returncode, result.stderr) == (1, "rnull-dio: only root can do this\n")
-    kernel.unload_module()
-    try:
+    with kernel.unloaded():
         message = "the module is not loaded: modprobe rnull_dio, or insmod rnull_dio.ko"
         for words in (("attach", "/run"), ("detach", "--all"), ("status",)):
             fails(message, *words)
-    finally:
-        kernel.load_module()
     for kind, where in (("configfs", "/sys/kernel/config"), ("debugfs", "/sys/kernel/debug")):
         system.run("umount", where)
         try:
