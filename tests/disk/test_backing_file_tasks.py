@@ -87,13 +87,13 @@ def flags(task: int) -> int:
 
 
 def test_threads_are_frozen_with_the_system(below):
+    if not TEST_SECONDS.exists():
+        pytest.skip("the kernel cannot suspend, or cannot test how it does")
     with backing("ext4", below) as path, file_disk(path, submit_queues=2) as disk:
         # One for each queue, and one for what always sleeps
         system.wait_for(
             lambda: [flags(task) & PF_NOFREEZE for task in file_disks.threads()] == [0, 0, 0]
         )
-        if not TEST_SECONDS.exists():
-            pytest.skip("the kernel cannot test how it suspends")
         before = files.read(TEST_SECONDS)
         files.write(TEST_SECONDS, 1)
         files.write(POWER / "pm_test", "freezer")

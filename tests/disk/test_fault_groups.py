@@ -283,6 +283,17 @@ def test_groups_are_removed_with_the_disk_only():
     assert not DIRECTORY.exists()
 
 
+def test_a_disk_that_requeues_without_end_can_be_removed():
+    """Nothing else can end that once the directory is being removed."""
+    with in_memory() as disk:
+        fd = os.open(disk, os.O_RDONLY | os.O_DIRECT)
+        inject("requeue_inject", times=-1)
+        read = Call(lambda: files.pread(fd, 4096, 0))
+        system.wait_for(lambda: counters.disk(disk)["requeue"] > 4)
+    assert len(read.result()) == 4096
+    os.close(fd)
+
+
 def test_an_open_file_of_a_removed_group():
     """It has nothing to read or write, also if there is a disk of the same name again. It does not
     keep the module, which it does not need."""
