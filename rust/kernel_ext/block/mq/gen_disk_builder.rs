@@ -269,8 +269,7 @@ impl GenDiskBuilder {
         let disk = ScopeGuard::new_with_data(disk, |disk: *mut bindings::gendisk| {
             // SAFETY: Made above and not added: no zones are reported any more.
             unsafe { zones::take::<T::Zones>(disk) };
-            // SAFETY: As above. This drops the only reference and its queue, unless the disk could be seen
-            // before it could not be added, and a task has found it. That is so for every driver.
+            // SAFETY: As above: the only reference, unless a task has seen it while it was being added.
             unsafe { bindings::put_disk(disk) };
         });
 

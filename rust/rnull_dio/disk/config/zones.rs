@@ -22,23 +22,16 @@ const MIB_SHIFT: u32 = 20 - SECTOR_SHIFT;
 impl Config {
     /// Checks the attributes of zones against each other and the others.
     pub(super) fn check_zones(&self) -> Result<(), Conflict> {
+        if let Some(reason) = self.not_with_zones() {
+            let attribute = Attribute::zoned;
+            return Err(Conflict { attribute, reason });
+        }
         let conflicts = [
             (
                 !cfg!(CONFIG_BLK_DEV_ZONED),
                 Attribute::zoned,
                 "needs a kernel with CONFIG_BLK_DEV_ZONED",
             ),
-            (
-                self.backing_file.get().is_some(),
-                Attribute::zoned,
-                "does not go with backing_file",
-            ),
-            (
-                self.cache_size > 0,
-                Attribute::zoned,
-                "does not go with cache_size",
-            ),
-            (self.discard, Attribute::zoned, "does not go with discard"),
             (
                 self.zone_size > self.disk_mib(),
                 Attribute::zone_size,
@@ -73,6 +66,19 @@ impl Config {
         match conflicts.into_iter().find(|&(is_one, _, _)| is_one) {
             Some((_, attribute, reason)) => Err(Conflict { attribute, reason }),
             None => Ok(()),
+        }
+    }
+
+    /// Returns why the disk cannot be zoned because of another attribute, if so.
+    fn not_with_zones(&self) -> Option<&'static str> {
+        if self.backing_file.get().is_some() {
+            Some("does not go with backing_file")
+        } else if self.cache_size > 0 {
+            Some("does not go with cache_size")
+        } else if self.discard {
+            Some("does not go with discard")
+        } else {
+            None
         }
     }
 
