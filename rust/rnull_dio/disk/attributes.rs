@@ -187,8 +187,8 @@ attributes! {
         /// The path of a regular file or a block device that keeps the data. It is opened
         /// when the disk is powered on, and a block device is claimed. If it can only be
         /// read, so can the disk. Empty: none. It does not go with ``memory_backed``,
-        /// ``cache_size``, ``mbps``, ``irqmode``, ``poll_queues``, ``shared_tags`` or
-        /// ``badblocks_partial_io``.
+        /// ``cache_size``, ``mbps``, ``irqmode``, ``poll_queues``, ``shared_tags``, ``zoned``
+        /// or ``badblocks_partial_io``.
         backing_file: Path = Path::default(), Limits::Text("nothing, or an absolute path");
         /// Where the disk begins in the file, in bytes. With ``direct_io`` it must be a
         /// multiple of the unit in which the file takes direct I/O.
@@ -283,12 +283,13 @@ attributes! {
         index: u32 = 0, Limits::Range(0, 0xffff_ffff);
     }
     always {
-        /// The first sectors of the zones that can only be read. To write any sector of a
-        /// zone makes it read-only, or empty again if it is read-only.
+        /// The first sectors of the zones that can only be read. Writing the number of a
+        /// sector to this file makes the zone that has it read-only, or empty if it is
+        /// read-only.
         zone_readonly = "none", Limits::Text("a sector of a zone that is not conventional");
-        /// The first sectors of the zones that can be neither read nor written. To write
-        /// any sector of a zone takes it offline, or makes it empty again if it is
-        /// offline.
+        /// The first sectors of the zones that can be neither read nor written. Writing the
+        /// number of a sector to this file takes the zone that has it offline, or makes it
+        /// empty if it is offline.
         zone_offline = "none", Limits::Text("a sector of a zone that is not conventional");
         /// Sectors of 512 bytes that fail with ``EIO``. To write ``+FIRST-LAST`` adds
         /// the sectors from one to the other, to write ``-FIRST-LAST`` removes them.
