@@ -4,7 +4,9 @@
 # test.sh [--kunit] [PYTEST-ARGUMENT]...: runs the KUnit suites on the test kernel, then tests/ on the
 # test kernel and on the stock kernel; with --kunit, only the former. With PATCHED=1, everything runs on
 # the patched kernel only. With FULL=1, every variant of each test runs on the stock kernel, and more of
-# them on the others. The last line of output is "N passed, N failed".
+# them on the others. TURNS and CUTS say how often some tests repeat what they do, and with PULL=1,
+# drives are pulled out, see Documentation/dev/testing.rst. The last line of output is "N passed, N
+# failed".
 
 # shellcheck source=scripts/lab/lib.sh
 . "$(dirname "$0")/lab/lib.sh"

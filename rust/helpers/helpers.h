@@ -114,7 +114,7 @@ void ext_fserror_report_dio(struct inode *inode, bool write, loff_t pos,
 struct ext_io_thread {
 	struct kthread_worker *worker;
 	struct kthread_work work;
-	/* The cgroup which what it does is of, by its controllers; NULL: its own. */
+	/* The cgroup that I/O and memory are charged to; NULL: the thread's own. */
 	struct cgroup_subsys_state *blkcg;
 	struct cgroup_subsys_state *memcg;
 };

@@ -67,9 +67,8 @@ static void charge_to(struct ext_io_thread *thread,
 #endif
 
 /*
- * Have the I/O of this thread be that of the cgroup which the request is of, and
- * page cache that is allocated for it be charged there; with NULL, to the thread's
- * own cgroup again. For the thread.
+ * Charge this thread's I/O, and the page cache that it allocates, to the cgroup of
+ * @rq; with NULL, to its own. Called by the thread.
  */
 void ext_io_thread_adopt(struct ext_io_thread *thread, struct request *rq)
 {

@@ -71,7 +71,8 @@ impl FaultConfig {
     }
 }
 
-/// Returns an initializer of `group` with these directories in it, as long as it exists. May sleep.
+/// Returns an initializer of `group` with these directories in it, which are removed with it. May
+/// sleep.
 ///
 /// # Errors
 ///

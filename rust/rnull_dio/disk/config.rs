@@ -75,7 +75,7 @@ impl Config {
         Ok(())
     }
 
-    /// Checks the attributes before one of them is changed to what it is here, while the disk is on.
+    /// Checks whether `attribute` can get the value that it has in `self`, while the disk is on.
     pub(super) fn check_change(&self, attribute: Attribute) -> Result<(), Conflict> {
         let reason = if self.shared_tags {
             "cannot be changed with shared_tags while the device is on"

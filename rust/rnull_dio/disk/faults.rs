@@ -140,7 +140,8 @@ impl<T: Operations> HwFaults<T> {
         self.forgotten.lock().remove(rq)
     }
 
-    /// Requeues a request: by turns, the block layer does it because the driver is busy, and the driver.
+    /// Requeues a request. Every other time, the driver returns it as busy, so that the block layer
+    /// requeues it; otherwise the driver requeues it itself.
     #[cold]
     pub(super) fn requeue<'a>(&self, rq: IdleRequest<'a, T>) -> Result<(), Rejected<'a, T>> {
         if self.requeued.fetch_add(1, Relaxed) % 2 == 0 {

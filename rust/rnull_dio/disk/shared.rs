@@ -96,8 +96,8 @@ impl SharedTagSets {
     }
 }
 
-/// A tag set, for a disk. To be dropped when the disk is gone, so that no other set takes its place
-/// before.
+/// The use of a tag set by a disk. Dropped after the disk, because disks that are powered on later do
+/// not share a set that is no longer in the list.
 pub(super) struct TagSetUse {
     tag_set: Arc<TagSet<NullDisk>>,
     shared: Option<Arc<SharedTagSets>>,

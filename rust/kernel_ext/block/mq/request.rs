@@ -201,7 +201,7 @@ impl<T: Operations> Request<T> {
         unsafe { (*self.0.as_ptr()).__sector }
     }
 
-    /// Sets the sector that a zone append has written to, which its issuer gets to know.
+    /// Sets the sector that a zone append has written to, which the block layer reports to its issuer.
     #[inline]
     pub fn set_sector(&mut self, sector: u64) {
         // SAFETY: By the type invariant; `&mut self` excludes other readers.

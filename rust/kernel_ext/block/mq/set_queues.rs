@@ -20,7 +20,7 @@ impl<T: Operations> GenDisk<T> {
     /// Changes the hardware queues. Waits for all requests, and for dispatchers. May sleep, but must
     /// not be called where I/O of the disk waits for the caller.
     ///
-    /// The data of hardware queues that stay, by their number, stay as well. Polled I/O fails when
+    /// A hardware queue keeps its data if there is still one with its number. Polled I/O fails when
     /// there are no queues for it.
     ///
     /// # Errors

@@ -30,8 +30,8 @@ use super::{
 /// Operations of drivers whose requests are served by threads.
 pub trait ThreadOperations: Operations {
     /// Serves a request. Called by a thread of the kernel for which memory is allocated without I/O,
-    /// which holds bios back until it has served what it has, and whose I/O and page cache are those of
-    /// the cgroup which the request is of.
+    /// which holds bios back until it has served what it has, and whose I/O and page cache are charged
+    /// to the cgroup of the request.
     fn serve(rq: Request<Self>, io: &MayIo);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Zones as the block layer wants to know them.
+//! Reports of zones to the block layer.
 
 use kernel::prelude::*;
 
