@@ -7,7 +7,7 @@ KDIR ?= /lib/modules/$(shell uname -r)/build
 RUSTC ?= rustc
 
 KBUILD_TARGETS := modules modules_install rust-analyzer clean
-LAB_TARGETS := run test kunit stress deadlock powercut programs check compare shell docs samples \
+LAB_TARGETS := run test test-all kunit stress deadlock powercut programs check compare shell docs samples \
 	kernel fmt bench bench-compare patches-check patches-bench export-patches
 
 .PHONY: default help distclean tree source-tree $(KBUILD_TARGETS) $(LAB_TARGETS)
@@ -33,6 +33,9 @@ run shell check compare stress deadlock powercut programs patches-check patches-
 
 test:
 	@scripts/test.sh
+
+test-all:
+	@FULL=1 scripts/test.sh
 
 kunit:
 	@scripts/test.sh --kunit
@@ -63,6 +66,7 @@ help:
 	@echo 'The lab, as root on Debian or a distribution derived from it, fetches and caches all else:'
 	@echo '  run             - Main job: fio on XFS and ext4 with both engines, and on diofs, in QEMU'
 	@echo '  test            - KUnit suites and end-to-end tests, on a stock and on a test kernel'
+	@echo '  test-all        - The same with every variant of each test on the stock kernel; takes hours'
 	@echo '  kunit           - KUnit suites only'
 	@echo '  stress          - All kinds of I/O at once, on the test kernel, for MINUTES=10'
 	@echo '  deadlock        - A task that waits for its own writes, for ROUNDS=100000 rounds'
@@ -87,5 +91,5 @@ help:
 	@echo
 	@echo '  MIRROR=URL      - Debian mirror to use (default: that of this machine)'
 	@echo '  PATCHED=1       - run, test, kunit, deadlock, kernel: use a kernel with patches/'
-	@echo '  FULL=1          - test: run every variant of each test on the stock kernel, and more on the others'
+	@echo '  ONLY=WORDS      - test: run the end-to-end tests with these words in their names, and nothing else'
 	@echo '  KVM=1           - Use KVM, if a trial boot works'

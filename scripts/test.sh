@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# test.sh [--kunit] [PYTEST-ARGUMENT]...: runs the KUnit suites on the test kernel, then tests/ on the
-# test kernel and on the stock kernel; with --kunit, only the former. With PATCHED=1, everything runs on
-# the patched kernel only. With FULL=1, every variant of each test runs on the stock kernel, and more of
-# them on the others. TURNS and CUTS say how often some tests repeat what they do, and with PULL=1,
-# drives are pulled out, see Documentation/dev/testing.rst. The last line of output is "N passed, N
-# failed".
+# test.sh [--kunit] [PYTEST-ARGUMENT]...: runs the KUnit suites on the test kernel and tests/ on the
+# test kernel and on the stock kernel; with --kunit, only the former, and with ONLY=WORDS, only those of
+# the latter that pytest selects by these words (its option -k). With PATCHED=1, everything runs on the
+# patched kernel only. With FULL=1, every variant of each test runs on the stock kernel, and more of them
+# on the others. TURNS and CUTS say how often some tests repeat what they do, and with PULL=1, drives
+# are pulled out, see Documentation/dev/testing.rst. The last line of output is "N passed, N failed".
 
 # shellcheck source=scripts/lab/lib.sh
 . "$(dirname "$0")/lab/lib.sh"
@@ -46,7 +46,7 @@ check_suites() {
 # insmod sleeps while a case runs, which on a busy machine takes longer than the default timeout of
 # the hung task detector; KUnit itself stops a case after 5 minutes.
 kunit_guest() {
-	lab boot --kernel "$KERNEL" --name kunit-console --timeout 600 --results "$results" \
+	lab boot --kernel "$KERNEL" --name kunit-console --timeout 900 --results "$results" \
 		--append 'kmemleak=on sysctl.kernel.hung_task_timeout_secs=400' -- \
 		/src/scripts/test/kunit.sh
 }
@@ -68,6 +68,7 @@ kunit() {
 	kunit_log
 	check_suites "$results/kunit.log"
 	attempt kunit "KUnit results" kunit_parse || true
+	[ -e "$results/kunit.json" ] || problem "no results of the KUnit suites"
 	cat "$(log_path kunit)" >&2
 }
 
@@ -103,16 +104,8 @@ e2e() {
 		problem "no results of the tests on the $1 kernel"
 }
 
-# Runs two guests at a time, because one uses little more than one core. Only one of them writes to the
-# terminal.
-e2e_side_by_side() {
-	group_start e2e stock "$@" 2> >(cat >&2)
-	e2e test "$@"
-	group_wait
-}
-
 hang_guest() {
-	lab boot --kernel "$KERNEL" --name "hang-$1-console" --timeout 150 --results "$results" \
+	lab boot --kernel "$KERNEL" --name "hang-$1-console" --timeout 240 --results "$results" \
 		--append kunit.enable=0 -- /src/scripts/test/hang.sh "$@"
 }
 
@@ -158,35 +151,81 @@ summary() {
 	in_root --bind "$results:/out" python3 /src/scripts/test/summary.py /out
 }
 
+hangs() {
+	hang keep_dio_count diofs ext_inode_dio_wait_timeout
+	hang keep_write_count diofs freeze_super --poll --poll-beside --freeze
+	hang keep_asleep ext4 inode_dio_wait --aio --reap-beside --depth=4
+}
+
+# Two guests at a time, because one uses little more than one core
+
+# beside CMD...: runs CMD while the caller goes on until finish(). It does not write to the terminal,
+# because the caller does.
+beside() {
+	group_start "$@" 2> >(cat >&2)
+}
+
+finish() {
+	group_wait || problem "the tests on the stock kernel ended early"
+}
+
+# stock_and_more PYTEST-ARGUMENT...: what takes about as long as the rest on the test kernel
+stock_and_more() {
+	e2e stock "$@"
+	hangs
+	lost skip_sync
+	powercut
+}
+
+all() {
+	lab module stock >/dev/null
+	beside stock_and_more "$@"
+	kunit
+	e2e test "$@"
+	finish
+	# Alone, because a guest that waits for a CPU has more timer interrupts an I/O.
+	guard
+}
+
+# only PYTEST-ARGUMENT...: runs end-to-end tests, and nothing else
+only() {
+	lab module stock >/dev/null
+	beside e2e stock "$@"
+	e2e test "$@"
+	finish
+}
+
+all_patched() {
+	kunit
+	hangs
+	only_patched "$@"
+}
+
+only_patched() {
+	lab selftest >/dev/null
+	e2e patched "$@"
+}
+
 need_root
-only_kunit=''
+what=all
 if [ "${1:-}" = --kunit ]; then
-	only_kunit=1
+	what=kunit
 	shift
+else
+	[ -z "${ONLY:-}" ] || what=only
+	[ -z "${PATCHED:-}" ] || what=${what}_patched
 fi
 [ $# -gt 0 ] || set -- /src/tests
+[ -z "${ONLY:-}" ] || set -- "$@" -k "$ONLY"
 results=$(build_dir results)
 rm -rf "$results"
 mkdir -p "$results"
 : >"$results/problems"
 
 lab module "$KERNEL" >/dev/null
-kunit
-if [ -z "$only_kunit" ]; then
+if [ "$what" != kunit ]; then
 	lab samples >/dev/null
 	lab harness >/dev/null
-	hang keep_dio_count diofs ext_inode_dio_wait_timeout
-	hang keep_write_count diofs freeze_super --poll --poll-beside --freeze
-	hang keep_asleep ext4 inode_dio_wait --aio --reap-beside --depth=4
-	if [ "$KERNEL" = patched ]; then
-		lab selftest >/dev/null
-		e2e patched "$@"
-	else
-		lab module stock >/dev/null
-		e2e_side_by_side "$@"
-		lost skip_sync
-		guard
-		powercut
-	fi
 fi
+"$what" "$@"
 summary

@@ -4,7 +4,7 @@
 import contextlib
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,15 @@ from guest import devices, filesystems, kernel, memory, system
 FULL = "FULL" in os.environ or "COMPARE" in os.environ
 # One in so many variants of each test is run. A debugging kernel is slow.
 SHARE = (4 if FULL else 6) if kernel.IS_DEBUG else (1 if FULL else 2)
+
+# How long a test has taken so far, in seconds
+elapsed = pytest.StashKey[float]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "long: takes long on a debugging kernel, where only make test-all runs it"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -30,9 +39,30 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def few_of(items: list[pytest.Item]) -> list[pytest.Item]:
     """Returns one in SHARE, chosen by a hash of their names; all of a test with both sides of Linux
     AIO, because these are quick."""
-    if "side" in items[0].fixturenames and not kernel.IS_DEBUG:
+    if kernel.IS_DEBUG and not FULL:
+        items = [item for item in items if not item.get_closest_marker("long")]
+    if items and "side" in items[0].fixturenames and not kernel.IS_DEBUG:
         return items
     return sorted(items, key=lambda item: zlib.crc32(item.name.encode()))[::SHARE]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Adds to the report how long the test has taken, and the first line of its description."""
+    report = yield
+    item.stash[elapsed] = item.stash.get(elapsed, 0.0) + call.duration
+    report.elapsed = item.stash[elapsed]
+    report.purpose = (item.function.__doc__ or "").strip().split("\n")[0]
+    return report
+
+
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
+    """Says both after the name of a test that has passed."""
+    if report.when != "call" or not report.passed:
+        return None
+    return "passed", ".", f"PASSED {report.elapsed:.1f} s {report.purpose}".rstrip()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -37,8 +37,8 @@ def pytest_cases(path: Path) -> Iterator[Case]:
 
 def all_cases(directory: Path) -> Iterator[Case]:
     kunit = directory / "kunit.json"
-    cases = list(kunit_cases(json.loads(kunit.read_text()))) if kunit.exists() else []
-    yield from cases or [("kunit: no results", FAILED)]
+    if kunit.exists():
+        yield from kunit_cases(json.loads(kunit.read_text()))
     for path in sorted(directory.glob("*.xml")):
         yield from pytest_cases(path)
     for line in (directory / "problems").read_text().splitlines():
