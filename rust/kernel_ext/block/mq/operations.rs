@@ -19,6 +19,7 @@ use crate::block::BlkError;
 use super::{
     queues::Queues,
     request::Pdu,
+    request_list,
     BorrowedQueueData,
     ExpiredRequest,
     FileSlot,
@@ -188,6 +189,30 @@ impl<T: Operations> OperationsVTable<T> {
 
     /// # Safety
     ///
+    /// Only blk-mq may call this, in the read-side critical section of a dispatcher. `rqs` must be a
+    /// list of requests that `queue_rq` may be called for, with their hardware queues. What is left in
+    /// it has not been taken.
+    unsafe extern "C" fn queue_rqs(rqs: *mut bindings::rq_list) {
+        // SAFETY: By the safety requirements of this function. The list has all that has not been passed
+        // to the driver, and what the driver has not taken.
+        unsafe {
+            let mut next = (*rqs).head;
+            *rqs = pin_init::zeroed();
+            while !next.is_null() {
+                let rq = next;
+                next = request_list::next(rq);
+                let hctx = (*rq).mq_hctx;
+                let last = next.is_null() || (*next).mq_hctx != hctx;
+                let bd = bindings::blk_mq_queue_data { rq, last };
+                if Self::queue_rq(hctx, &bd) != 0 {
+                    request_list::append(rqs, rq);
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    ///
     /// Only blk-mq may call this, in the read-side critical section of a dispatcher, which has to
     /// begin after `init_hctx` and before `exit_hctx` for `hctx`.
     unsafe extern "C" fn commit_rqs(hctx: *mut bindings::blk_mq_hw_ctx) {
@@ -311,7 +336,7 @@ impl<T: Operations> OperationsVTable<T> {
 
     const VTABLE: bindings::blk_mq_ops = bindings::blk_mq_ops {
         queue_rq: Some(Self::queue_rq),
-        queue_rqs: None,
+        queue_rqs: Some(Self::queue_rqs),
         commit_rqs: if T::HAS_COMMIT_RQS {
             Some(Self::commit_rqs)
         } else {

@@ -162,7 +162,7 @@ unsafe impl<T: Operations> Node for Request<T> {
 /// # Safety
 ///
 /// `rq` must be in a list that the caller has exclusive access to.
-unsafe fn next(rq: *mut bindings::request) -> *mut bindings::request {
+pub(super) unsafe fn next(rq: *mut bindings::request) -> *mut bindings::request {
     // SAFETY: By the safety requirements of this function. Lists write the union through this field
     // only.
     unsafe { (*rq).__bindgen_anon_1.rq_next }
@@ -174,4 +174,23 @@ unsafe fn next(rq: *mut bindings::request) -> *mut bindings::request {
 unsafe fn set_next(rq: *mut bindings::request, next: *mut bindings::request) {
     // SAFETY: By the safety requirements of this function; the link belongs to the owner.
     unsafe { (*rq).__bindgen_anon_1.rq_next = next };
+}
+
+/// Appends a request that the driver has not taken to a list of the block layer.
+///
+/// # Safety
+///
+/// The caller must own `rq`, and have exclusive access to the list.
+#[cold]
+pub(super) unsafe fn append(list: *mut bindings::rq_list, rq: *mut bindings::request) {
+    // SAFETY: By the safety requirements of this function; a list without a head is empty.
+    unsafe {
+        set_next(rq, ptr::null_mut());
+        if (*list).head.is_null() {
+            (*list).head = rq;
+        } else {
+            set_next((*list).tail, rq);
+        }
+        (*list).tail = rq;
+    }
 }
