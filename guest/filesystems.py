@@ -19,7 +19,7 @@ BLOCK = 4096
 FIFREEZE = 0xC0045877
 FITHAW = 0xC0045878
 
-FORCE = {"xfs": "-f", "ext4": "-F"}
+FORCE = {"xfs": "-f", "ext4": "-F", "btrfs": "-f", "f2fs": "-f"}
 
 
 def on_device(device: Path, length: int, offset: int = 0) -> bytes:
@@ -71,8 +71,8 @@ def diofs(device: Path, *options: str) -> Iterator[Path]:
 def mainline(
     kind: str, device: Path, mkfs: Iterable[str] = (), options: Iterable[str] = ()
 ) -> Iterator[Path]:
-    """Makes and mounts an XFS or an ext4; gives the mount point. MKFS and OPTIONS are arguments of
-    mkfs and of mount."""
+    """Makes and mounts a file system that is not a diofs; gives the mount point. MKFS and OPTIONS
+    are arguments of mkfs and of mount."""
     system.run(f"mkfs.{kind}", "-q", FORCE[kind], *mkfs, device)
     with mounted(kind, device, *options) as where:
         yield where

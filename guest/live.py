@@ -17,7 +17,12 @@ LOADS = {
     "io_uring-polled": {"ioengine": "io_uring", "iodepth": 4, "hipri": 1},
 }
 
-FSCK = {"xfs": ("xfs_repair", "-n"), "ext4": ("e2fsck", "-fn")}
+FSCK = {
+    "xfs": ("xfs_repair", "-n"),
+    "ext4": ("e2fsck", "-fn"),
+    "btrfs": ("btrfs", "check", "--readonly"),
+    "f2fs": ("fsck.f2fs", "--dry-run"),
+}
 
 
 @contextlib.contextmanager
