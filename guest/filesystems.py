@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from guest import files, system, tools
+from guest import files, kernel, system, tools
 
 # Where on its device the data of a diofs begins
 DATA_START = 64 * 1024
@@ -33,6 +33,12 @@ def data_start(path: Path) -> int:
     table = system.run("filefrag", "-e", "-b512", path).stdout
     first = re.search(r"^\s+0:\s+0\.\.\s*\d+:\s+(\d+)\.\.", table, re.MULTILINE)[1]
     return int(first) * 512
+
+
+def enough_for(kind: str) -> int:
+    """Returns the size of a device that a file system of this kind can be on, in MiB. XFS needs at
+    least 300."""
+    return 320 if kind == "xfs" else kernel.fewer(320)
 
 
 @contextlib.contextmanager

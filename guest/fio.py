@@ -15,7 +15,7 @@ from guest.memory import pattern
 Options = dict[str, object]
 
 # How many bytes a job reads or writes by default
-SIZE = (1 if kernel.IS_DEBUG else 4) << 20
+SIZE = kernel.fewer(4 << 20)
 
 # Without files beside the one that is read and written; threads start faster than processes.
 COMMON: Options = {"allow_file_create": 0, "verify_state_save": 0, "thread": 1}

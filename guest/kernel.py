@@ -16,6 +16,9 @@ MODULE = Path(os.environ.get("MODULE", "/build/rnull_dio.ko"))
 # Debugging aids make such a kernel many times slower.
 IS_DEBUG = "-rnull-dio-test" in platform.release()
 
+# What is done often, or with much data, is done so much less on such a kernel.
+DEBUG_DIVISOR = 4
+
 # Whether the kernel was built with patches/, and so has kiocb->dio_complete
 HAS_DIO_COMPLETE = Path("/usr/src/linux/Documentation/filesystems/dio-completion.rst").exists()
 
@@ -23,6 +26,12 @@ KMEMLEAK = Path("/sys/kernel/debug/kmemleak")
 
 # kmemleak reports an object only after this many seconds.
 LEAK_AGE = 6
+
+
+def fewer(number: int, least: int = 1) -> int:
+    """Returns NUMBER, of rounds or bytes. On a debugging kernel, a quarter of it, or LEAST if that is
+    more: what a test needs to show what it is about."""
+    return max(number // DEBUG_DIVISOR, least) if IS_DEBUG else number
 
 
 def load_module() -> None:

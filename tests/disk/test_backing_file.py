@@ -481,7 +481,7 @@ def test_the_page_cache_is_not_used(below):
 
 
 def test_power_off_and_on_under_load(below):
-    turns = int(os.environ.get("TURNS", "20"))
+    turns = int(os.environ.get("TURNS", kernel.fewer(20)))
     with backing("xfs", below) as path, file_disk(path, submit_queues=2) as disk:
         power = devices.CONFIGFS / "filedisk/power"
         for turn in range(turns):

@@ -31,7 +31,7 @@ MIB = 1 << 20
 # How often power is cut
 CUTS = int(os.environ.get("CUTS", "1"))
 # How many writes are acknowledged before, at least
-WRITES = 100 if kernel.IS_DEBUG else 500
+WRITES = kernel.fewer(500)
 
 ISSUERS = ("psync", "libaio", "io_uring")
 WAYS = ("dsync", "fdatasync")
@@ -111,8 +111,8 @@ def complaints(path: Path, writers: list[Writer], oldest: Generations) -> list[s
 )
 def test_power_is_cut(kind, blocks, direct_io, fua, null_disk):
     # Small enough that the cache is full at times
-    cache = {"memory_backed": 1, "size": 320, "blocksize": 512, "irqmode": 2, "cache_size": 2}
-    below = null_disk("belowdisk", **cache)
+    cache = {"memory_backed": 1, "blocksize": 512, "irqmode": 2, "cache_size": 2}
+    below = null_disk("belowdisk", size=filesystems.enough_for(kind), **cache)
     for _ in range(CUTS):
         durable.fill_with_stale_data(below)
         with filesystems.mainline(kind, below) as mount:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from guest import file_disks, files, filesystems, fio, tracing
+from guest import file_disks, files, filesystems, fio, kernel, tracing
 from guest.devices import SECTOR
 from guest.file_disks import backing, file_disk, refused
 from guest.memory import pattern
@@ -51,13 +51,14 @@ def test_as_many_as_there_may_be(kinds, below):
         job = fio.run(
             top,
             rw="randwrite",
+            size=kernel.fewer(2 * MIB),
             ioengine="io_uring",
             iodepth=16,
             bsrange="4k-64k",
             blockalign=BLOCK,
             verify="crc32c",
             serialize_overlap=1,
-            fsync=64,
+            fsync=16,
         )
         assert job["error"] == 0
         with files.opened(top) as fd:

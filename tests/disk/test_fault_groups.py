@@ -79,6 +79,7 @@ def set_timeout(disk: Path, timeout: int = TIMEOUT) -> None:
 def verify(disk: Path, **options: object) -> dict:
     """Writes at random, and reads and verifies what was written."""
     defaults = {"rw": "randwrite", "verify": "crc32c", "ioengine": "libaio", "iodepth": 16}
+    defaults["size"] = kernel.fewer(2 << 20)
     return fio.run(disk, **(defaults | options))
 
 

@@ -16,16 +16,15 @@ from guest.durable import Generations, Writer
 from guest.issuers import ALL_ISSUERS, ISSUERS
 
 # How often power is cut; "make powercut" sets a higher number.
-CUTS = int(os.environ.get("CUTS", "2" if kernel.IS_DEBUG else "4"))
+CUTS = int(os.environ.get("CUTS", kernel.fewer(4, least=2)))
 # How many writes are acknowledged before, at least
-WRITES = 100 if kernel.IS_DEBUG else 500
+WRITES = kernel.fewer(500)
 # How much longer it may be until then, in s
 LONGEST = 0.5
 
 # Small enough that the cache is full at times
 DISK = {
     "memory_backed": 1,
-    "size": 320,
     "blocksize": 512,
     "irqmode": 2,
     "submit_queues": 2,
@@ -71,7 +70,7 @@ def acknowledged(kind: str, before: Generations, writers: list[Writer]) -> Gener
 
 @pytest.mark.parametrize("kind", ["xfs", "ext4", "diofs"])
 def test_power_is_cut(kind, null_disk):
-    device = null_disk(**DISK)
+    device = null_disk(size=filesystems.enough_for(kind), **DISK)
     total = 0
     for number in range(CUTS):
         with new_writers(kind, device) as writers:

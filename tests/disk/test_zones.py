@@ -373,7 +373,7 @@ def test_fio_verifies(irqmode, engine, rw):
             max_open_zones=3,
             offset=8 * MIB,
             size=32 * MIB,
-            io_size=16 * MIB,
+            io_size=kernel.fewer(16 * MIB),
             bsrange="4k-64k",
             verify="crc32c",
             do_verify=1,
@@ -402,7 +402,9 @@ def test_polled_writes():
 
 def test_threads_that_write_zones_at_once():
     """The limit of open zones makes the writers close each other's zones."""
-    with opened(zone_max_open=2, submit_queues=2) as (device, fd):
+    zone = kernel.fewer(4)
+    disk = {"size": 16 * zone, "zone_size": zone, "zone_max_open": 2, "submit_queues": 2}
+    with opened(**disk) as (device, fd):
         job = fio.run(
             device,
             rw="write",
@@ -412,8 +414,8 @@ def test_threads_that_write_zones_at_once():
             numjobs=4,
             zonemode="zbd",
             ignore_zone_limits=1,
-            size=16 * MIB,
-            offset_increment=16 * MIB,
+            size=4 * zone * MIB,
+            offset_increment=4 * zone * MIB,
             verify="crc32c",
             group_reporting=1,
         )

@@ -64,7 +64,7 @@ def test_large_blocks_of_any_size(issuer, device, diofs):
     sizes = {
         "bsrange": "512-3M",
         "blocksize_unaligned": 0,
-        "size": "6M" if kernel.IS_DEBUG else "24M",
+        "size": kernel.fewer(24 << 20),
     }
     job = fio.run(diofs(device), rw="randwrite", verify="crc32c", **sizes, **ISSUERS[issuer])
     assert job["error"] == 0

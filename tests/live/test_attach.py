@@ -11,7 +11,7 @@ import pytest
 from guest import files, filesystems, fio, kernel, live, system
 
 # How often a file system is attached and detached under load
-TURNS = int(os.environ.get("TURNS", "10" if kernel.IS_DEBUG else "25"))
+TURNS = int(os.environ.get("TURNS", kernel.fewer(25)))
 
 
 @pytest.mark.parametrize("kind", ["xfs", "ext4"])

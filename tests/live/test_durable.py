@@ -103,7 +103,7 @@ def test_freezing(kind, disk):
         for issuer, options in live.LOADS.items():
             fio.lay_out(mount / issuer, 1 << 20)
             loads.append(stack.enter_context(fio.verifying(mount / issuer, size="1M", **options)))
-        for turn in range(2 if kernel.IS_DEBUG else 3):
+        for turn in range(kernel.fewer(3, least=2)):
             for load in loads:
                 fio.wait_for_verifying(load)
             with filesystems.frozen(mount):

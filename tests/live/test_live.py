@@ -69,7 +69,7 @@ def test_large_blocks_of_any_size_verify(issuer, kind, disk):
     sizes = {
         "bsrange": "512-3M",
         "blocksize_unaligned": 0,
-        "size": "6M" if kernel.IS_DEBUG else "24M",
+        "size": kernel.fewer(24 << 20),
     }
     with attached(kind, disk) as mount:
         job = fio.run(

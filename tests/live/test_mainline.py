@@ -13,7 +13,7 @@ from guest.issuers import ISSUERS
 from guest.memory import aligned, pattern
 
 BLOCK = 512
-OPERATIONS = 150 if kernel.IS_DEBUG else 600
+OPERATIONS = kernel.fewer(600)
 LENGTH = 1 << 20
 
 # How the file begins: the size of each part, and what is in it

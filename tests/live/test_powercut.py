@@ -55,7 +55,7 @@ def test_a_drive_that_is_pulled_out_and_plugged_in(kind):
     with filesystems.mainline(kind, spare) as mount, live.attached(mount):
         writers = durable.of_every_kind(mount, *ISSUERS)
         with durable.writing(writers):
-            enough = 500 if kernel.IS_DEBUG else 2000
+            enough = kernel.fewer(2000)
             system.wait_for(lambda: durable.writes(writers) > enough, 120)
             devices.pull_out_spare()
             system.wait_for(lambda: all(writer.failed for writer in writers), 120)

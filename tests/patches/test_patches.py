@@ -18,7 +18,7 @@ SIZE = 16 << 20
 CACHED_AT = 12 << 20
 WRITTEN = 512 << 10
 COUNT = WRITTEN // BLOCK
-ROUNDS = int(os.environ.get("ROUNDS", "50" if kernel.IS_DEBUG else "1000"))
+ROUNDS = int(os.environ.get("ROUNDS", kernel.fewer(1000)))
 
 ISSUERS = {
     "io_uring": {"ioengine": "io_uring", "iodepth": 8},
