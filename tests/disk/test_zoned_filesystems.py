@@ -13,12 +13,11 @@ pytestmark = pytest.mark.skipif(kernel.IS_DEBUG, reason="has neither btrfs nor f
 
 MIB = 1 << 20
 NAME = "zoneddisk"
-DISK = {"memory_backed": 1, "zoned": 1, "size": 192, "zone_size": 4, "submit_queues": 2}
+DISK = {"memory_backed": 1, "zoned": 1, "zone_size": 4, "submit_queues": 2}
 
-# Files that are written at the same time. The two pairs take more than half of the disk, so that it
-# has no room for what a test writes unless zones are reset.
-PAIRS = ("first", "second")
-FILE = 25 * MIB
+# Pairs of files, with the size of each file. They are so large that a disk has no room for all that a
+# test writes, unless zones are reset.
+PAIRS = {"first": 12 * MIB, "second": 22 * MIB}
 # There is no fsync, which may fail with EAGAIN when btrfs has as few zones for metadata as here. It
 # does so on null_blk as well.
 WAYS = {
@@ -32,13 +31,13 @@ def write(mount: Path, pair: str) -> None:
     common = {
         "rw": "randwrite",
         "bsrange": "16k-256k",
-        "size": FILE,
+        "size": PAIRS[pair],
         "verify": "crc32c",
         "allow_file_create": 1,
     }
     jobs = {way: {"filename": mount / f"{pair}-{way}", **WAYS[way]} for way in WAYS}
     for job in fio.run_jobs(common, jobs).values():
-        assert job["read"]["io_bytes"] == FILE
+        assert job["read"]["io_bytes"] == PAIRS[pair]
     os.sync()
 
 
@@ -71,10 +70,10 @@ def exercise(kind: str, disk: Path, mkfs: list[str]) -> dict[str, int]:
     counted until then."""
     system.run("modprobe", kind)
     with filesystems.mainline(kind, disk, mkfs) as mount:
-        for pair in (*PAIRS, PAIRS[0]):
+        for pair in ("first", "second", "first"):
             write(mount, pair)
-        remove(disk, mount, PAIRS[1])
-        write(mount, PAIRS[1])
+        remove(disk, mount, "second")
+        write(mount, "second")
         expected = checksums(mount)
     counted = counters.disk(disk)
     for power in (1, 0):
@@ -92,15 +91,15 @@ def exercise(kind: str, disk: Path, mkfs: list[str]) -> dict[str, int]:
 @pytest.mark.parametrize("limit", [0, 2**31 - 1], ids=["writes", "zone appends"])
 def test_btrfs(limit, null_disk):
     """btrfs does not know whether the block layer makes writes of its zone appends."""
-    disk = null_disk(NAME, **DISK, zone_append_max_sectors=limit)
+    disk = null_disk(NAME, **DISK, size=128, zone_append_max_sectors=limit)
     counted = exercise("btrfs", disk, ["-O", "zoned", "-m", "single"])
     assert (counted["zone_append"] > 0) == (limit > 0)
     assert counted["zone_management"] > 0
 
 
 def test_f2fs(null_disk):
-    """It has its metadata in conventional zones."""
-    disk = null_disk(NAME, **DISK, zone_nr_conv=8, zone_max_open=8)
+    """It has its metadata in conventional zones, and more zones in reserve."""
+    disk = null_disk(NAME, **DISK, size=176, zone_nr_conv=8, zone_max_open=8)
     counted = exercise("f2fs", disk, ["-m"])
     assert counted["zone_append"] == 0
     assert counted["zone_management"] > 0
