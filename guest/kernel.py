@@ -29,8 +29,8 @@ LEAK_AGE = 6
 
 
 def fewer(number: int, least: int = 1) -> int:
-    """Returns NUMBER, of rounds or bytes; on a debugging kernel a quarter of it, or LEAST if that is
-    more."""
+    """Returns NUMBER, of rounds or bytes. On a debugging kernel, it is divided, but LEAST is what it
+    is at least."""
     return max(number // DEBUG_DIVISOR, least) if IS_DEBUG else number
 
 

@@ -15,8 +15,8 @@ MIB = 1 << 20
 NAME = "zoneddisk"
 DISK = {"memory_backed": 1, "zoned": 1, "zone_size": 4, "submit_queues": 2}
 
-# Pairs of files, with the size of each file. They are so large that a disk has no room for all that a
-# test writes, unless zones are reset.
+# Pairs of files, with the size of each file: so large that a disk has no room for all that a test
+# writes, unless zones are reset.
 PAIRS = {"first": 12 * MIB, "second": 22 * MIB}
 # There is no fsync, which may fail with EAGAIN when btrfs has as few zones for metadata as here. It
 # does so on null_blk as well.
