@@ -29,8 +29,7 @@ LEAK_AGE = 6
 
 
 def fewer(number: int, least: int = 1) -> int:
-    """Returns NUMBER, of rounds or bytes. On a debugging kernel, it is divided, but LEAST is what it
-    is at least."""
+    """Returns NUMBER, or what there is of it on a debugging kernel, which is LEAST or more."""
     return max(number // DEBUG_DIVISOR, least) if IS_DEBUG else number
 
 
