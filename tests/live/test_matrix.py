@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from guest import counters, files, filesystems, fio, live
+from guest import counters, files, filesystems, fio, kernel, live
 from guest.memory import pattern
 
-SIZE = 256 << 10
+SIZE = kernel.fewer(256 << 10, least=128 << 10)
 LARGE = 4 << 20
 
 

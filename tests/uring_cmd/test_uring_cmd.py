@@ -11,12 +11,15 @@ import sys
 
 import pytest
 
-from guest import counters, devices, files, fio, system, tracing, uring
+from guest import counters, devices, files, fio, kernel, system, tracing, uring
 from guest.filesystems import DATA_START
 from guest.memory import address, aligned, pattern
 
 SAMPLE = system.SAMPLES / "uring_cmd"
 DEADLOCK = system.SAMPLES / "deadlock"
+
+# How often it writes and reads
+ROUNDS = kernel.fewer(50)
 
 RINGS = {
     "plain": (),
@@ -52,11 +55,11 @@ def disk(null_disk):
 @pytest.mark.parametrize("ring", RINGS)
 def test_data_comes_back(ring, device, diofs):
     data = diofs(device)
-    system.run(SAMPLE, "--rounds=50", *RINGS[ring], data)
+    system.run(SAMPLE, f"--rounds={ROUNDS}", *RINGS[ring], data)
     routes = counters.routes(device)
-    assert sum(routes.values()) == 50 * 2 * 2 * 8
+    assert sum(routes.values()) == ROUNDS * 2 * 2 * 8
     if "--poll" in RINGS[ring]:
-        assert routes["reaper"] == 50 * 2 * 2 * 8
+        assert routes["reaper"] == ROUNDS * 2 * 2 * 8
     else:
         assert routes["reaper"] == 0
     assert routes["worker"] == 0
