@@ -4,6 +4,7 @@
 import contextlib
 import errno
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,8 @@ MIB = 1 << 20
 BLOCK = 4096
 LAYOUT = {"zoned": 1, "size": 64, "zone_size": 4}
 NAME = "zoneddisk"
+# Writes during which a zone is emptied.
+ROUNDS = 20
 DIRECTORY = devices.CONFIGFS / NAME
 
 
@@ -236,6 +239,51 @@ def test_zones_fail_and_come_back(condition):
         assert conditions(fd)[2] == "empty"
         put(fd, zone, seed=3)
         assert files.pread(fd, BLOCK, zone.start) == pattern(BLOCK, 3)[:]
+
+
+def empty_by_reset(fd: int, zone: zones.Zone) -> None:
+    zones.reset(fd, zone)
+
+
+def empty_by_failure(_fd: int, zone: zones.Zone) -> None:
+    """Takes the zone offline, and makes it empty again."""
+    for _ in range(2):
+        files.write(DIRECTORY / "zone_offline", zone.start // 512)
+
+
+def empty_all(fd: int, _zone: zones.Zone) -> None:
+    zones.reset_all(fd, 64 * MIB)
+
+
+@pytest.mark.parametrize("empty", [empty_by_reset, empty_by_failure, empty_all])
+def test_a_zone_is_emptied_during_writes(empty):
+    """A write that began before has all its data in the zone by then, and the others begin anew."""
+    with opened() as (device, fd):
+        zone = zones.report(fd)[1]
+        zones.reset(fd, zone)
+        emptied = 0
+        for seed in range(ROUNDS):
+            data = pattern(zone.length, seed)
+
+            def write(data=data) -> None:
+                # Fails at the write pointer of an empty zone, unless it begins there.
+                with contextlib.suppress(OSError):
+                    os.pwrite(fd, data, zone.start)
+
+            writer = threading.Thread(target=write)
+            writer.start()
+            while writer.is_alive():
+                empty(fd, zone)
+                emptied += 1
+            writer.join()
+            # There are no data behind the write pointer, where the writes would be that came late.
+            written = zones.report(fd)[1].written
+            assert counters.disk(device)["pages"] * BLOCK == written
+            zones.finish(fd, zone)
+            found = files.pread(fd, zone.length, zone.start)
+            assert found == data[:written] + bytes(zone.length - written)
+            zones.reset(fd, zone)
+        assert emptied >= ROUNDS
 
 
 def test_zones_that_cannot_fail():

@@ -229,15 +229,15 @@ impl Device {
         let (Some(zones), Some(_)) = (&state.zones, &state.disk) else {
             return Err(Refusal::NoZones);
         };
+        let beyond = |_| Refusal::Limits(limits);
+        let _held = zones.hold(sector).map_err(beyond)?;
         if zones.condition(sector) == Some(condition) {
             let (start, len) = zones.range(sector);
             let data = self.storage.data();
             pages::zero(data, start << SECTOR_SHIFT, len << SECTOR_SHIFT)
                 .map_err(Refusal::Error)?;
         }
-        zones
-            .fail(sector, condition)
-            .map_err(|_| Refusal::Limits(limits))
+        zones.fail(sector, condition).map_err(beyond)
     }
 
     fn set_badblocks(&self, text: &BStr) -> Result<(), Refusal> {

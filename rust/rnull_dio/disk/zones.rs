@@ -2,16 +2,18 @@
 
 //! The zones of a disk, and their write pointers.
 //!
-//! The state of a zone is a word, so that a write to an open zone takes one compare and exchange. What
-//! opens, closes, fills or empties a zone takes a lock as well if the number of open zones has a limit,
-//! and counts the change.
+//! The state of a zone is a word, so that a write to an open zone takes one compare and exchange, and one
+//! of data a subtraction as well. What opens, closes, fills or empties a zone takes a lock as well if the
+//! number of open zones has a limit, and counts the change.
 
 mod counts;
+mod hold;
 mod layout;
 mod report;
 mod state;
 #[cfg(CONFIG_KUNIT = "y")]
 mod tests;
+mod write;
 
 use kernel::{
     alloc::KVVec,
@@ -19,18 +21,22 @@ use kernel::{
         self,
         Write as _, //
     },
+    new_condvar,
+    new_mutex,
     new_spinlock,
     page::PAGE_SIZE,
     prelude::*,
     str::Formatter,
     sync::{
         atomic::{
-            Acquire,
             Atomic,
             Relaxed,
             Release, //
         },
-        SpinLock, //
+        CondVar,
+        Mutex,
+        SpinLock,
+        SpinLockGuard, //
     }, //
 };
 
@@ -64,6 +70,12 @@ pub(super) struct Zones {
     /// Used if there are limits. Then words are changed to other conditions under the lock only.
     #[pin]
     counts: SpinLock<Counts>,
+    /// Held by tasks while they look whether they have to wait for a zone.
+    #[pin]
+    waiting: Mutex<()>,
+    /// Notified when a zone is no longer held, or has no write in flight while it is.
+    #[pin]
+    freed: CondVar,
     /// Where the search for a zone that can be closed goes on. Used under the lock only.
     next_to_close: Atomic<usize>,
 }
@@ -82,6 +94,8 @@ impl Zones {
                 active: layout.max_active,
             },
             counts <- new_spinlock!(Counts::default(), "rnull_dio_zones"),
+            waiting <- new_mutex!((), "rnull_dio_zone_waiting"),
+            freed <- new_condvar!("rnull_dio_zone_freed"),
             next_to_close: Atomic::new(0),
             layout,
         })
@@ -97,6 +111,7 @@ impl Zones {
                 true => State {
                     condition: ZoneCondition::Full,
                     written: layout.capacity(zone),
+                    ..State::EMPTY
                 },
                 false => State::EMPTY,
             };
@@ -145,76 +160,6 @@ impl Zones {
         }
     }
 
-    /// Returns the sector where a write of `sectors` goes, and moves the write pointer behind it. An
-    /// append goes to the write pointer, any other write must begin there. It opens the zone. Ends with
-    /// [`Self::end_write`].
-    ///
-    /// # Errors
-    ///
-    /// - [`BlkError::IOERR`] if the zone cannot take it.
-    /// - [`BlkError::ZONE_OPEN_RESOURCE`] or [`BlkError::ZONE_ACTIVE_RESOURCE`] if too many zones would be
-    ///   open.
-    #[inline]
-    pub(super) fn begin_write(
-        &self,
-        sector: u64,
-        sectors: u32,
-        append: bool,
-    ) -> Result<u64, BlkError> {
-        let (zone, offset) = self.layout.locate(sector);
-        let Some(word) = self.word(zone) else {
-            return if append {
-                Err(BlkError::IOERR)
-            } else {
-                Ok(sector)
-            };
-        };
-        loop {
-            // Pairs with `change()`: the data that a reset has freed are gone.
-            let old = word.load(Acquire);
-            let state = State::from_word(old);
-            if !append && state.written != offset {
-                return Err(BlkError::IOERR);
-            }
-            let end = match state.written.checked_add(sectors) {
-                Some(end) if end <= self.layout.capacity(zone) => end,
-                _ => return Err(BlkError::IOERR),
-            };
-            let moved = if state.is_open() {
-                let new = State {
-                    written: end,
-                    ..state
-                };
-                word.cmpxchg(old, new.to_word(), Relaxed).is_ok()
-            } else {
-                match self.change(zone, Operation::Write(state.written, end)) {
-                    Ok(()) => true,
-                    // Another write has moved the write pointer.
-                    Err(_) if word.load(Relaxed) != old => false,
-                    Err(error) => return Err(error),
-                }
-            };
-            if moved {
-                return Ok(self.layout.start(zone) + u64::from(state.written));
-            }
-        }
-    }
-
-    /// Ends a write of `sectors` at `sector` of which `done` have been written. A zone that has been
-    /// written to its capacity is full. If the write has failed and none has followed, the write pointer
-    /// goes back.
-    #[inline]
-    pub(super) fn end_write(&self, sector: u64, sectors: u32, done: u32) {
-        let (zone, offset) = self.layout.locate(sector);
-        let end = offset + sectors;
-        if done < sectors {
-            // For a conventional zone it fails, and otherwise neither of these two does.
-            let _ = self.change(zone, Operation::Undo(end, offset + done));
-        } else if end == self.layout.capacity(zone) {
-            let _ = self.change(zone, Operation::EndWrite(end));
-        }
-    }
-
     /// Opens the zone that has a sector.
     ///
     /// # Errors
@@ -223,7 +168,8 @@ impl Zones {
     /// - [`BlkError::ZONE_OPEN_RESOURCE`] or [`BlkError::ZONE_ACTIVE_RESOURCE`] if it would be one too
     ///   many.
     pub(super) fn open(&self, sector: u64) -> BlkResult {
-        self.change(self.layout.locate(sector).0, Operation::Open)
+        self.change(self.layout.locate(sector).0, Operation::Open)?;
+        Ok(())
     }
 
     /// Closes the zone that has a sector.
@@ -232,7 +178,8 @@ impl Zones {
     ///
     /// [`BlkError::IOERR`] if the zone is neither open nor closed.
     pub(super) fn close(&self, sector: u64) -> BlkResult {
-        self.change(self.layout.locate(sector).0, Operation::Close)
+        self.change(self.layout.locate(sector).0, Operation::Close)?;
+        Ok(())
     }
 
     /// Makes the zone full that has a sector.
@@ -242,50 +189,74 @@ impl Zones {
     /// As [`Self::open`] has them, except that a full zone stays full.
     pub(super) fn finish(&self, sector: u64) -> BlkResult {
         let (zone, _) = self.layout.locate(sector);
-        self.change(zone, Operation::Finish(self.layout.capacity(zone)))
+        self.change(zone, Operation::Finish(self.layout.capacity(zone)))?;
+        Ok(())
     }
 
-    /// Makes the zone empty that has a sector, after its data have been freed.
+    /// Makes the zone empty that has a sector, after its data have been freed. If it has any, it must be
+    /// held.
     ///
     /// # Errors
     ///
-    /// [`BlkError::IOERR`] if the zone is conventional, read-only or offline.
+    /// [`BlkError::IOERR`] if the zone is conventional, read-only or offline, or if writes of data to it
+    /// are in flight.
     pub(super) fn reset(&self, sector: u64) -> BlkResult {
-        self.change(self.layout.locate(sector).0, Operation::Reset)
+        self.change(self.layout.locate(sector).0, Operation::Reset)?;
+        Ok(())
     }
 
-    /// Makes the zone that has a sector read-only or offline, or empty again if it is that.
+    /// Makes the zone that has a sector read-only or offline, or empty again if it is that. It must be
+    /// held.
     ///
     /// # Errors
     ///
-    /// [`BlkError::IOERR`] if the zone is conventional.
+    /// [`BlkError::IOERR`] if the zone is conventional, or if writes of data to it are in flight.
     pub(super) fn fail(&self, sector: u64, condition: ZoneCondition) -> BlkResult {
-        self.change(self.layout.locate(sector).0, Operation::Fail(condition))
+        self.change(self.layout.locate(sector).0, Operation::Fail(condition))?;
+        Ok(())
     }
 
+    /// Does something to a zone, and returns its state then.
     #[cold]
-    fn change(&self, zone: usize, operation: Operation) -> BlkResult {
+    fn change(&self, zone: usize, operation: Operation) -> Result<State, BlkError> {
         let word = self.word(zone).ok_or(BlkError::IOERR)?;
-        let mut counts = self.limits.any().then(|| self.counts.lock());
+        let mut counts = self.lock_counts();
         loop {
-            let old = word.load(Relaxed);
-            let before = State::from_word(old);
-            let after = before.after(operation)?;
-            if let Some(counts) = &mut counts {
-                if before.needs_room(operation)
-                    && counts.room(before.condition, self.limits)? == Room::AfterClose
-                {
-                    self.close_one(counts);
-                }
-            }
-            // Fails if a write has moved the write pointer.
-            if word.cmpxchg(old, after.to_word(), Release).is_ok() {
-                if let Some(counts) = &mut counts {
-                    counts.change(before.condition, after.condition);
-                }
-                return Ok(());
+            let before = State::from_word(word.load(Relaxed));
+            if let Some(after) = self.try_change(word, before, operation, counts.as_deref_mut())? {
+                return Ok(after);
             }
         }
+    }
+
+    /// Returns the lock without which no zone changes its condition, if there are limits.
+    fn lock_counts(&self) -> Option<SpinLockGuard<'_, Counts>> {
+        self.limits.any().then(|| self.counts.lock())
+    }
+
+    /// Does something to a zone whose state is `before`, and returns its state then, or [`None`] if it has
+    /// changed meanwhile.
+    fn try_change(
+        &self,
+        word: &Atomic<u64>,
+        before: State,
+        operation: Operation,
+        counts: Option<&mut Counts>,
+    ) -> Result<Option<State>, BlkError> {
+        let after = before.after(operation)?;
+        let Some(counts) = counts else {
+            return Ok(replace(word, before, after));
+        };
+        if before.needs_room(operation)
+            && counts.room(before.condition, self.limits)? == Room::AfterClose
+        {
+            self.close_one(counts);
+        }
+        let changed = replace(word, before, after);
+        if changed.is_some() {
+            counts.change(before.condition, after.condition);
+        }
+        Ok(changed)
     }
 
     /// Closes a zone that was opened implicitly. There is one, as `counts` says.
@@ -294,11 +265,7 @@ impl Zones {
         let zones = self.states.len();
         for index in (0..zones).map(|nth| (first + nth) % zones) {
             while let Some((old, after)) = self.closed(index) {
-                let word = &self.states[index];
-                if word
-                    .cmpxchg(old.to_word(), after.to_word(), Relaxed)
-                    .is_ok()
-                {
+                if replace(&self.states[index], old, after).is_some() {
                     counts.change(old.condition, after.condition);
                     self.next_to_close.store((index + 1) % zones, Relaxed);
                     return;
@@ -364,4 +331,12 @@ impl Zones {
         }
         Ok(())
     }
+}
+
+/// Replaces the state of a zone, and returns the new one, or [`None`] if it has changed meanwhile.
+fn replace(word: &Atomic<u64>, before: State, after: State) -> Option<State> {
+    // What was done to the data before is seen by the next write, or by the task that holds the zone.
+    word.cmpxchg(before.to_word(), after.to_word(), Release)
+        .ok()
+        .map(|_| after)
 }

@@ -94,7 +94,7 @@ impl QueueData {
 
     /// Returns how many bytes from `sector` on a request transfers before it fails because of sectors that
     /// are bad.
-    fn bytes_before(&self, sector: u64, bad: &Range<u64>) -> u32 {
+    pub(super) fn bytes_before(&self, sector: u64, bad: &Range<u64>) -> u32 {
         if !self.badblocks_partial_io {
             return 0;
         }

@@ -17,7 +17,10 @@ use kernel_ext::block::{
 
 use super::{
     super::zones::Zones,
-    transfer::to_blk_error,
+    transfer::{
+        to_blk_error,
+        Failure, //
+    },
     NullDisk,
     QueueData, //
 };
@@ -72,6 +75,25 @@ impl QueueData {
     }
 
     fn write_zone(&self, zones: &Zones, rq: &mut Request<NullDisk>, append: bool) -> BlkResult {
+        let (sector, result) = if self.memory_backed {
+            self.write_data(zones, rq, append)?
+        } else {
+            self.write_nothing(zones, rq, append)?
+        };
+        if append {
+            rq.set_sector(sector);
+        }
+        Ok(result?)
+    }
+
+    /// Writes the data of a request. Returns the sector where it began, and the result.
+    #[inline]
+    fn write_data(
+        &self,
+        zones: &Zones,
+        rq: &Request<NullDisk>,
+        append: bool,
+    ) -> Result<(u64, Result<(), Failure>), BlkError> {
         let sectors = rq.bytes() >> SECTOR_SHIFT;
         let sector = zones.begin_write(rq.sector(), sectors, append)?;
         let result = self.transfer_at(rq, sector);
@@ -80,10 +102,32 @@ impl QueueData {
             Err(failure) => failure.done >> SECTOR_SHIFT,
         };
         zones.end_write(sector, sectors, done);
-        if append {
-            rq.set_sector(sector);
-        }
-        Ok(result?)
+        Ok((sector, result))
+    }
+
+    /// Moves the write pointer only, as there is no memory. Looks for bad sectors before, so that it does
+    /// not have to go back, which it must not if the zone has been reset meanwhile.
+    #[inline]
+    fn write_nothing(
+        &self,
+        zones: &Zones,
+        rq: &Request<NullDisk>,
+        append: bool,
+    ) -> Result<(u64, Result<(), Failure>), BlkError> {
+        let sectors = rq.bytes() >> SECTOR_SHIFT;
+        let mut bad = None;
+        let sector = zones.write(rq.sector(), sectors, append, |sector| {
+            bad = self.medium.storage().first_bad(sector, rq.bytes());
+            match &bad {
+                None => sectors,
+                Some(bad) => self.bytes_before(sector, bad) >> SECTOR_SHIFT,
+            }
+        })?;
+        let result = match bad {
+            None => Ok(()),
+            Some(bad) => Err(self.hit(rq, sector, bad)),
+        };
+        Ok((sector, result))
     }
 
     /// Resets all zones but those that are read-only or offline.
@@ -95,19 +139,21 @@ impl QueueData {
         }
     }
 
-    /// Frees the data of a zone, and makes it empty. In this order, so that nothing is lost that is written
-    /// to an empty zone.
+    /// Frees the data of a zone, and makes it empty. Without memory, this does not sleep.
     fn reset_zone(&self, zones: &Zones, sector: u64) -> BlkResult {
         use ZoneCondition::*;
+        if !self.memory_backed {
+            return zones.reset(sector);
+        }
+        // No data are written in between, nor are those of a write that has begun before.
+        let _held = zones.hold(sector)?;
         if matches!(zones.condition(sector), None | Some(ReadOnly | Offline)) {
             return Err(BlkError::IOERR);
         }
-        if self.memory_backed {
-            let (start, len) = zones.range(sector);
-            self.medium
-                .zero(start << SECTOR_SHIFT, len << SECTOR_SHIFT)
-                .map_err(to_blk_error)?;
-        }
+        let (start, len) = zones.range(sector);
+        self.medium
+            .zero(start << SECTOR_SHIFT, len << SECTOR_SHIFT)
+            .map_err(to_blk_error)?;
         zones.reset(sector)
     }
 }

@@ -115,14 +115,79 @@ mod zones {
     }
 
     #[test]
-    fn a_zone_that_is_reset_during_a_write_stays_empty() -> Result {
+    fn zones_are_emptied_after_writes_have_ended() -> Result {
         let zones = zones(1, 1)?;
-        for done in [0, CAPACITY] {
+        for done in [0, 8, CAPACITY] {
             assert_eq!(zones.begin_write(start(1), CAPACITY, false), Ok(start(1)));
-            assert_eq!(zones.reset(start(1)), Ok(()));
+            assert_eq!(zones.reset(start(1)), Err(BlkError::IOERR));
+            assert_eq!(zones.fail(start(1), Offline), Err(BlkError::IOERR));
             zones.end_write(start(1), CAPACITY, done);
+            let held = zones.hold(start(1));
+            assert!(held.is_ok());
+            assert_eq!(zones.reset(start(1)), Ok(()));
+            drop(held);
             assert_eq!(state(&zones, 1), Some((Empty, 0)));
         }
+        assert!(zones.hold(0).is_err());
+        assert!(zones.hold(start(8)).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn finished_zones_stay_full_when_writes_end() -> Result {
+        let zones = zones(1, 1)?;
+        for done in [0, 8] {
+            assert_eq!(zones.begin_write(start(1), 8, false), Ok(start(1)));
+            assert_eq!(zones.finish(start(1)), Ok(()));
+            zones.end_write(start(1), 8, done);
+            assert_eq!(state(&zones, 1), Some((Full, CAPACITY)));
+            assert_eq!(zones.reset(start(1)), Ok(()));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn writes_without_data_are_over_at_once() -> Result {
+        let zones = zones(1, 1)?;
+        let write = |sector, sectors, append, done| {
+            let mut found = 0;
+            let result = zones.write(sector, sectors, append, |sector| {
+                found = sector;
+                done
+            });
+            (result, found)
+        };
+        let wrong = Err(BlkError::IOERR);
+        assert_eq!(write(start(1) + 8, 8, false, 8), (wrong, 0));
+        assert_eq!(write(start(1), 8, false, 8), (Ok(start(1)), start(1)));
+        // It fails behind this many sectors.
+        let next = start(1) + 8;
+        assert_eq!(write(start(1), 16, true, 8), (Ok(next), next));
+        assert_eq!(write(next + 8, 16, false, 0), (Ok(next + 8), next + 8));
+        assert_eq!(state(&zones, 1), Some((ImplicitlyOpen, 16)));
+        assert_eq!(write(start(1), CAPACITY - 8, true, 0), (wrong, 0));
+        let next = start(1) + 16;
+        let left = CAPACITY - 16;
+        assert_eq!(write(start(1), left, true, left), (Ok(next), next));
+        assert_eq!(state(&zones, 1), Some((Full, CAPACITY)));
+        assert_eq!(zones.reset(start(1)), Ok(()));
+        assert_eq!(write(16, 8, false, 8), (Ok(16), 16));
+        assert_eq!(write(0, 8, true, 8), (wrong, 0));
+        Ok(())
+    }
+
+    #[test]
+    fn writes_without_data_do_not_wait() -> Result {
+        let zones = zones(0, 0)?;
+        let held = zones.hold(start(1));
+        assert!(held.is_ok());
+        for done in [8, 8, CAPACITY - 16] {
+            assert!(zones.write(start(1), done, true, |_| done).is_ok());
+        }
+        drop(held);
+        assert_eq!(state(&zones, 1), Some((Full, CAPACITY)));
+        assert_eq!(zones.reset(start(1)), Ok(()));
+        assert_eq!(append(&zones, 1, 8), Ok(start(1)));
         Ok(())
     }
 
