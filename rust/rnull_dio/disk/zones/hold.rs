@@ -3,14 +3,17 @@
 //! Zones that are held: the exclusion of writes while the data of a zone are freed.
 //!
 //! A write is in flight while its data are copied, from when the write pointer has moved until the number
-//! in the word of the zone is decremented. Both are in `queue_rq`, but memory may be allocated between
-//! them, for which the task sleeps, and it may be preempted. So to wait by spinning could take forever, if
-//! the task that waits has the CPU of one that writes. All who wait sleep, which is allowed because a disk
-//! with memory is one that blocks. Without memory there are no data, and nothing to wait for.
+//! in the word of the zone is decremented. The number is in the word of the write pointer, so that one
+//! compare and exchange does both, and a task that has set the bit of held zones misses no write.
 //!
-//! To hold a zone also keeps writes from beginning, because the task would never go on otherwise if there
-//! was always a write in flight. No task holds two zones, or waits during a write, so that there is no
-//! deadlock.
+//! Both ends are in `queue_rq`: neither a timer nor a limit of the disk nor an injected fault is between
+//! them. But memory may be allocated, for which the task sleeps, and it may be preempted. So to spin until
+//! it has ended could take forever, on the CPU that the other task needs. Tasks sleep instead, which they
+//! may because a disk with memory is one that blocks. Without memory there are no data, hence no writes in
+//! flight, and nothing to wait for.
+//!
+//! While a zone is held no other write begins, as otherwise there might always be one in flight. There is
+//! no deadlock: no task holds two zones, or waits for a zone while it has a write in flight.
 
 use kernel::{
     prelude::*,

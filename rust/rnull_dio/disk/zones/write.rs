@@ -6,6 +6,7 @@ use kernel::{
     prelude::*,
     sync::atomic::{
         Acquire,
+        Atomic,
         Relaxed,
         Release, //
     }, //
@@ -92,42 +93,49 @@ impl Zones {
                 continue;
             }
             let fits = state.written.checked_add(sectors);
-            if !fits.is_some_and(|end| end <= capacity) || (!append && state.written != offset) {
+            if fits.is_none_or(|end| end > capacity) || (!append && state.written != offset) {
                 return Err(BlkError::IOERR);
             }
             let sector = self.layout.start(zone) + u64::from(state.written);
             let end = state.written + done(sector);
-            let is_moved = if state.is_open() && (has_data || end < capacity) {
-                let new = if has_data {
-                    state.begun(end)
-                } else {
-                    state.moved(end)
-                };
-                word.cmpxchg(old, new.to_word(), Relaxed).is_ok()
-            } else {
-                let operation = if has_data {
-                    Operation::BeginWrite(end)
-                } else {
-                    Operation::Write(end, capacity)
-                };
-                self.change_for_write(zone, state, operation)?
-            };
-            if is_moved {
+            if self.move_to(zone, old, end, has_data)? {
                 return Ok(sector);
             }
         }
     }
 
+    /// Moves the write pointer of a zone whose word is `old` to sector `end`, and counts a write with data.
+    /// Returns false if the word has changed meanwhile.
+    #[inline(always)]
+    fn move_to(&self, zone: usize, old: u64, end: u32, has_data: bool) -> Result<bool, BlkError> {
+        let word = self.word(zone).ok_or(BlkError::IOERR)?;
+        let capacity = self.layout.capacity(zone);
+        let before = State::from_word(old);
+        if before.is_open() && (has_data || end < capacity) {
+            let after = if has_data {
+                before.begun(end)
+            } else {
+                before.moved(end)
+            };
+            return Ok(word.cmpxchg(old, after.to_word(), Relaxed).is_ok());
+        }
+        let operation = if has_data {
+            Operation::BeginWrite(end)
+        } else {
+            Operation::Write(end, capacity)
+        };
+        self.open_for_write(word, before, operation)
+    }
+
     /// Opens a zone in state `before` for a write, or fills it. Returns false if the state has changed
     /// meanwhile.
     #[cold]
-    fn change_for_write(
+    fn open_for_write(
         &self,
-        zone: usize,
+        word: &Atomic<u64>,
         before: State,
         operation: Operation,
     ) -> Result<bool, BlkError> {
-        let word = self.word(zone).ok_or(BlkError::IOERR)?;
         let mut counts = self.lock_counts();
         let after = self.try_change(word, before, operation, counts.as_deref_mut())?;
         Ok(after.is_some())
