@@ -73,6 +73,20 @@ def null_disk(name: str = "nulldisk", **attributes: object) -> Iterator[Path]:
         directory.rmdir()
 
 
+def queue(device: Path, name: str) -> str:
+    """Returns what the block layer has in a file of the queue of a disk."""
+    return files.read(Path("/sys/block", device.name, "queue", name))
+
+
+def queue_limit(device: Path, name: str) -> int:
+    return int(queue(device, name))
+
+
+def capacity(device: Path) -> int:
+    """Returns how many bytes a disk has."""
+    return int(files.read(Path("/sys/block", device.name, "size"))) * SECTOR
+
+
 def set_bad(device: Path, pos: int, length: int = SECTOR) -> None:
     """Makes accesses to these bytes of a null disk fail."""
     change_bad_blocks(device, "+", pos, length)

@@ -3,13 +3,14 @@
 //! Types for working with the block layer.
 
 use kernel::{
-    bindings,
     prelude::*,
     str::{
         BStr,
         CString, //
     }, //
 };
+
+use crate::bindings;
 
 pub mod badblocks;
 pub mod bio;
@@ -32,6 +33,10 @@ pub use self::{
 
 /// Bit shift between bytes and sectors of 512 bytes.
 pub const SECTOR_SHIFT: u32 = 9;
+
+/// The largest logical block that the block layer has, in bytes: that of a page, or more if the page
+/// cache can have such folios.
+pub const MAX_BLOCK_SIZE: u32 = bindings::EXT_BLK_MAX_BLOCK_SIZE;
 
 /// Returns whether `/dev/NAME` is a block device.
 ///

@@ -80,6 +80,8 @@ def test_blocks_that_are_larger_than_a_page(tmp_path):
     device = devices.drive("large-blocks")
     if system.run("blockdev", "--getsize64", device).stdout.strip() == "0":
         pytest.skip("a kernel without huge pages does not use drives with such blocks")
+    result = tools.mkfs_diofs("--force", device, check=False)
+    assert "its logical blocks of 16384 bytes are larger than a page" in result.stderr
     with kernel.new_log_lines() as lines:
         result = system.run("mount", "-t", "diofs", device, tmp_path, check=False)
     assert result.returncode == 32

@@ -14,7 +14,7 @@ from guest.memory import pattern
 # Every set-up attribute, with its default, another valid value, and an invalid one.
 ATTRIBUTES = {
     "size": ("0", "64", ["8796093022208", "-1", "x", "", "99999999999999999999"]),
-    "blocksize": ("4096", "512", ["0", "511", "513", "8192", "x"]),
+    "blocksize": ("4096", "512", ["0", "511", "513", "12288", "131072", "x"]),
     "max_sectors": ("0", "8", ["1", "7", "8388608", "-1", "x"]),
     "virt_boundary": ("0", "1", ["2", "maybe"]),
     "rotational": ("0", "1", ["2", "maybe"]),
@@ -100,6 +100,8 @@ def test_the_log_says_what_the_limits_are(directory):
     lines = refused(directory / "hw_queue_depth", 10241, errno.EINVAL)
     expected = f"{NAME}: hw_queue_depth: '10241' refused: it is not 1 to 10240"
     assert any(expected in line for line in lines)
+    lines = refused(directory / "blocksize", 131072, errno.EINVAL)
+    assert any("it is not a power of two from 512 to 65536" in line for line in lines)
 
 
 @pytest.mark.parametrize("attribute", ATTRIBUTES)

@@ -29,6 +29,9 @@ use super::value::{
 /// Limit of `size`: beyond it the number of bytes does not fit into a `loff_t`.
 const MAX_SIZE_MIB: u64 = (1 << 43) - 1;
 
+/// Limits of `blocksize`, those of the block layer where it has blocks larger than a page.
+const BLOCK_SIZES: Limits = Limits::PowerOfTwo(1 << SECTOR_SHIFT, 64 << 10);
+
 /// Limits of the number of a sector.
 pub(super) const SECTORS: Limits = Limits::Range(0, MAX_SIZE_MIB << 11);
 
@@ -169,10 +172,11 @@ attributes! {
     setup {
         /// Capacity in MiB. 0: 4096, or with ``backing_file``, what the file has.
         size: u64 = 0, Limits::Range(0, MAX_SIZE_MIB);
-        /// Logical and physical block size in bytes.
-        blocksize: u32 = 4096, Limits::BlockSize;
-        /// Limit of a request, in sectors of 512 bytes. 0: 8388607, of which the block
-        /// layer uses no more than ``queue/max_sectors_kb`` says.
+        /// Logical and physical block size in bytes. More than a page has needs a kernel
+        /// with ``CONFIG_TRANSPARENT_HUGEPAGE``.
+        blocksize: u32 = 4096, BLOCK_SIZES;
+        /// Limit of a request, in sectors of 512 bytes, at least a block. 0: 8388607, of
+        /// which the block layer uses no more than ``queue/max_sectors_kb`` says.
         max_sectors: u32 = 0, Limits::ZeroOr(MIN_REQUEST_SECTORS, MAX_REQUEST_SECTORS);
         /// Whether the memory of a request must have no gap, as with NVMe: each piece of
         /// it but the first must begin at the boundary of a page, and each but the last

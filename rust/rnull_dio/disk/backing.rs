@@ -159,4 +159,15 @@ mod tests {
         }
         Ok(())
     }
+
+    #[test]
+    fn so_does_a_disk_with_blocks_larger_than_a_page() -> Result {
+        let config = Config {
+            blocksize: 65536,
+            ..config(0, 0)?
+        };
+        assert_eq!(capacity(&config, 3 * MIB + 65535)?, Ok(3 * MIB));
+        assert_eq!(capacity(&config, 65535)?, Err(Unusable::Short(65535)));
+        Ok(())
+    }
 }

@@ -4,6 +4,10 @@
 //!
 //! A page of the cache has the newest data of all its bytes, also of those that were not written. A
 //! flush copies the pages of the cache to the data.
+//!
+//! A block may have several pages. A power cut does not leave a part of a block: requests are whole
+//! blocks, and so is the room of the cache, so that the pages of a block come and go one after the other,
+//! all of them before the lock is given up. Only if memory runs out, a part may be written back.
 
 use kernel::{
     new_mutex,
@@ -57,7 +61,7 @@ struct Layers {
     #[pin]
     cached: PageMap,
     storage: Arc<Storage>,
-    /// The number of pages that the cache has room for.
+    /// The number of pages that the cache has room for: that of whole blocks, even of the largest.
     limit: usize,
     /// Where to look for the next page that is written back to make room.
     next: Atomic<usize>,

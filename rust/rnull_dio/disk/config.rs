@@ -13,6 +13,7 @@ use kernel::{
 use kernel_ext::{
     block::{
         mq::QueueCounts,
+        MAX_BLOCK_SIZE,
         SECTOR_SHIFT, //
     },
     numa::online_nodes, //
@@ -38,6 +39,16 @@ const MAX_TRANSFER_SECS: u64 = 10;
 pub(crate) struct Conflict {
     pub(super) attribute: Attribute,
     reason: &'static str,
+}
+
+impl Conflict {
+    /// Returns the first conflict of those that there may be, if there is one.
+    fn first<const N: usize>(conflicts: [(bool, Attribute, &'static str); N]) -> Result<(), Self> {
+        match conflicts.into_iter().find(|&(is_one, _, _)| is_one) {
+            Some((_, attribute, reason)) => Err(Self { attribute, reason }),
+            None => Ok(()),
+        }
+    }
 }
 
 impl fmt::Display for Conflict {
@@ -66,13 +77,24 @@ impl Config {
         if self.zoned {
             self.check_zones()?;
         }
-        if self.cache_size > 0 && !self.memory_backed {
-            return Err(Conflict {
-                attribute: Attribute::cache_size,
-                reason: "needs memory_backed",
-            });
-        }
-        Ok(())
+        let conflicts = [
+            (
+                self.blocksize > MAX_BLOCK_SIZE,
+                Attribute::blocksize,
+                "is more than a page, which needs a kernel with CONFIG_TRANSPARENT_HUGEPAGE",
+            ),
+            (
+                self.request_sectors() < self.blocksize >> SECTOR_SHIFT,
+                Attribute::max_sectors,
+                "is less than blocksize",
+            ),
+            (
+                self.cache_size > 0 && !self.memory_backed,
+                Attribute::cache_size,
+                "needs memory_backed",
+            ),
+        ];
+        Conflict::first(conflicts)
     }
 
     /// Checks whether `attribute` can get the value that it has in `self`, while the disk is on.

@@ -16,7 +16,11 @@ mod disk {
         CpuId, //
     };
     use kernel_ext::{
-        block::mq::HctxType,
+        block::{
+            mq::HctxType,
+            MAX_BLOCK_SIZE,
+            SECTOR_SHIFT, //
+        },
         fs::backing_file::{
             Access,
             BackingFile, //
@@ -56,6 +60,21 @@ mod disk {
     }
 
     #[test]
+    fn blocks_have_any_size() -> Result {
+        let debugfs = Dir::new(c"rnull_dio_kunit");
+        for blocksize in [512, 4096, 8192, MAX_BLOCK_SIZE] {
+            let config = Config {
+                blocksize: blocksize.min(MAX_BLOCK_SIZE),
+                max_sectors: MAX_BLOCK_SIZE >> SECTOR_SHIFT,
+                ..config(IrqMode::None, true, 0)
+            };
+            let disk = Disk::new(c"rnull_dio_kunit", &config, &debugfs)?;
+            assert_eq!(disk.block_device().logical_block_size(), config.blocksize);
+        }
+        Ok(())
+    }
+
+    #[test]
     fn bad_names_and_numbers_fail() -> Result {
         let debugfs = Dir::new(c"rnull_dio_kunit");
         let good = Config::default();
@@ -71,6 +90,12 @@ mod disk {
             ..good
         };
         assert!(Disk::new(c"rnull_dio_kunit", &odd_blocks, &debugfs).is_err());
+        let less_than_a_block = Config {
+            blocksize: MAX_BLOCK_SIZE,
+            max_sectors: (MAX_BLOCK_SIZE >> SECTOR_SHIFT) - 1,
+            ..Config::default()
+        };
+        assert!(Disk::new(c"rnull_dio_kunit", &less_than_a_block, &debugfs).is_err());
         Ok(())
     }
 

@@ -5,7 +5,6 @@
 use kernel::{
     cpu::nr_cpu_ids,
     fmt,
-    page::PAGE_SIZE,
     prelude::*,
     str::{
         kstrtobool_bytes,
@@ -16,10 +15,7 @@ use kernel::{
     sync::Arc, //
 };
 
-use kernel_ext::{
-    block::SECTOR_SHIFT,
-    numa::Node, //
-};
+use kernel_ext::numa::Node;
 
 use crate::{
     named::{
@@ -46,8 +42,6 @@ pub(super) enum Limits {
     UpToCpus(u64),
     /// The number of a NUMA node.
     Node,
-    /// A size of blocks.
-    BlockSize,
     /// No number, but this.
     Text(&'static str),
 }
@@ -63,10 +57,6 @@ impl Limits {
             Self::PowerOfTwo(min, max) => value.is_power_of_two() && (min..=max).contains(&value),
             Self::UpToCpus(min) => (min..=u64::from(nr_cpu_ids())).contains(&value),
             Self::Node => u32::try_from(value).is_ok_and(|it| Node::online(it).is_some()),
-            // CAST: From at most 64 bits to 64.
-            Self::BlockSize => {
-                value.is_power_of_two() && (1 << SECTOR_SHIFT..=PAGE_SIZE as u64).contains(&value)
-            }
             Self::Text(_) => false,
         }
     }
@@ -82,11 +72,6 @@ impl fmt::Display for Limits {
             Self::PowerOfTwo(min, max) => write!(f, "a power of two from {min} to {max}"),
             Self::UpToCpus(min) => write!(f, "{min} to the number of CPUs"),
             Self::Node => f.write_str("-1, or the number of a NUMA node that is online"),
-            Self::BlockSize => write!(
-                f,
-                "a power of two from {} to the size of a page",
-                1 << SECTOR_SHIFT
-            ),
             Self::Text(text) => f.write_str(text),
         }
     }
@@ -287,8 +272,6 @@ mod tests {
 
     #[test]
     fn limits_allow_what_is_within() {
-        // CAST: From at most 64 bits to 64.
-        let page = PAGE_SIZE as u64;
         let cpus = u64::from(nr_cpu_ids());
         for (limits, allowed, refused) in [
             (Limits::Flag, [0, 1], [2, u64::MAX]),
@@ -297,8 +280,8 @@ mod tests {
             (Limits::ZeroOr(3, 9), [0, 3], [2, 10]),
             (Limits::PowerOfTwo(2, 8), [2, 8], [6, 16]),
             (Limits::UpToCpus(1), [1, cpus], [0, cpus + 1]),
-            (Limits::BlockSize, [512, page], [256, 2 * page]),
-            (Limits::BlockSize, [1024, 2048], [0, 513]),
+            (Limits::PowerOfTwo(512, 65536), [512, 65536], [256, 131072]),
+            (Limits::PowerOfTwo(512, 65536), [4096, 8192], [0, 513]),
         ] {
             assert!(allowed.into_iter().all(|value| limits.allow(value)));
             assert!(!refused.into_iter().any(|value| limits.allow(value)));

@@ -27,7 +27,10 @@ use kernel::{
 
 use crate::{
     bindings,
-    block::SECTOR_SHIFT, //
+    block::{
+        MAX_BLOCK_SIZE,
+        SECTOR_SHIFT, //
+    }, //
 };
 
 use super::{
@@ -103,7 +106,7 @@ impl GenDiskBuilder {
     ///
     /// # Errors
     ///
-    /// [`EINVAL`] unless `bytes` is a power of two from 512 to [`PAGE_SIZE`].
+    /// [`EINVAL`] unless `bytes` is a power of two from 512 to [`MAX_BLOCK_SIZE`].
     pub fn logical_block_size(mut self, bytes: u32) -> Result<Self> {
         self.limits.logical_block_size = check_block_size(bytes)?;
         Ok(self)
@@ -115,7 +118,7 @@ impl GenDiskBuilder {
     ///
     /// # Errors
     ///
-    /// [`EINVAL`] unless `bytes` is a power of two from 512 to [`PAGE_SIZE`].
+    /// [`EINVAL`] unless `bytes` is a power of two from 512 to [`MAX_BLOCK_SIZE`].
     pub fn physical_block_size(mut self, bytes: u32) -> Result<Self> {
         self.limits.physical_block_size = check_block_size(bytes)?;
         Ok(self)
@@ -233,6 +236,7 @@ impl GenDiskBuilder {
     /// # Errors
     ///
     /// - [`EINVAL`] if the name is empty or too long, or the limits contradict each other or `zones`.
+    ///   A request must be able to transfer a block.
     /// - [`ENODEV`] if the zones that are reported contradict the limits.
     /// - [`ENOMEM`], and the errors of [`Operations::init_hctx`].
     pub fn build<T: Operations>(
@@ -242,7 +246,9 @@ impl GenDiskBuilder {
         queue_data: T::QueueData,
         zones: Option<Arc<T::Zones>>,
     ) -> Result<GenDisk<T>> {
-        if self.is_zoned() != zones.is_some() {
+        // The block layer would refuse it too, but with a stack trace in the log.
+        let has_room = self.limits.max_hw_sectors >= self.limits.logical_block_size >> SECTOR_SHIFT;
+        if !has_room || self.is_zoned() != zones.is_some() {
             return Err(EINVAL);
         }
         // Declared first, so that a disk that cannot be added is gone before it is no longer counted.
@@ -320,8 +326,7 @@ impl Default for GenDiskBuilder {
 }
 
 fn check_block_size(bytes: u32) -> Result<u32> {
-    // CAST: A page has less than 4 GiB.
-    if bytes.is_power_of_two() && (1 << SECTOR_SHIFT..=PAGE_SIZE as u32).contains(&bytes) {
+    if bytes.is_power_of_two() && (1 << SECTOR_SHIFT..=MAX_BLOCK_SIZE).contains(&bytes) {
         Ok(bytes)
     } else {
         Err(EINVAL)

@@ -4,6 +4,8 @@
 
 use super::*;
 
+use kernel_ext::block::MAX_BLOCK_SIZE;
+
 #[kunit_tests(rnull_dio_disk_attributes)]
 mod attributes {
     use super::*;
@@ -29,6 +31,7 @@ mod attributes {
         (Attribute::size, "8796093022207"),
         (Attribute::blocksize, "512"),
         (Attribute::blocksize, "2048"),
+        (Attribute::blocksize, "65536"),
         (Attribute::max_sectors, "0"),
         (Attribute::max_sectors, "8388607"),
         (Attribute::virt_boundary, "1"),
@@ -96,6 +99,8 @@ mod attributes {
             (Attribute::blocksize, "0"),
             (Attribute::blocksize, "256"),
             (Attribute::blocksize, "513"),
+            (Attribute::blocksize, "12288"),
+            (Attribute::blocksize, "131072"),
             (Attribute::backing_file, "image"),
             (Attribute::backing_file, "./image"),
             (Attribute::backing_offset, "-1"),
@@ -166,6 +171,32 @@ mod attributes {
             ),
         ] {
             assert_eq!(config.check().map_err(|it| it.attribute), Err(attribute));
+        }
+    }
+
+    #[test]
+    fn blocks_are_as_large_as_the_block_layer_has_them() {
+        for (blocksize, max_sectors, expected) in [
+            (MAX_BLOCK_SIZE, 0, Ok(())),
+            (MAX_BLOCK_SIZE, MAX_BLOCK_SIZE >> SECTOR_SHIFT, Ok(())),
+            (2 * MAX_BLOCK_SIZE, 0, Err(Attribute::blocksize)),
+            (4096, 7, Err(Attribute::max_sectors)),
+            (
+                8192,
+                15,
+                Err(if MAX_BLOCK_SIZE < 8192 {
+                    Attribute::blocksize
+                } else {
+                    Attribute::max_sectors
+                }),
+            ),
+        ] {
+            let config = Config {
+                blocksize,
+                max_sectors,
+                ..Config::default()
+            };
+            assert_eq!(config.check().map_err(|it| it.attribute), expected);
         }
     }
 

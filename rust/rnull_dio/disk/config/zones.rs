@@ -63,10 +63,7 @@ impl Config {
                 "is more than zone_max_active",
             ),
         ];
-        match conflicts.into_iter().find(|&(is_one, _, _)| is_one) {
-            Some((_, attribute, reason)) => Err(Conflict { attribute, reason }),
-            None => Ok(()),
-        }
+        Conflict::first(conflicts)
     }
 
     /// Returns why the disk cannot be zoned because of another attribute, if so.
