@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from guest import devices, files, filesystems, kernel, live
+from guest import devices, errors, files, filesystems, live
 
 # The size of a file, by default
 SIZE = 16 << 20
@@ -58,15 +58,7 @@ def refused(where: Path, error: int, **attributes: object) -> str:
     """Powers a disk on, which must fail; returns what the log says."""
     for name, value in attributes.items():
         files.write(where / name, value)
-    with kernel.new_log_lines() as lines:
-        try:
-            files.write(where / "power", 1)
-        except OSError as caught:
-            assert caught.errno == error, caught
-        else:
-            raise AssertionError("it was not refused")
-    (line,) = (line for line in lines if "refused: " in line)
-    return line.partition("refused: ")[2]
+    return errors.refused(where / "power", 1, error).partition("refused: ")[2]
 
 
 def threads() -> list[int]:

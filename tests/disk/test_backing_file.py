@@ -23,7 +23,7 @@ from guest import (
     system,
     tracing,
 )
-from guest.devices import SECTOR
+from guest.devices import SECTOR, capacity, queue_limit
 from guest.file_disks import SIZE, backing, file_disk, refused
 from guest.memory import aligned, pattern
 from guest.tasks import PATIENCE, Call
@@ -43,12 +43,6 @@ GFP_IO, GFP_FS = 0x40, 0x80
 
 
 @pytest.fixture
-def below(null_disk) -> Path:
-    """The disk below the file."""
-    return null_disk("belowdisk", memory_backed=1, size=320, blocksize=SECTOR, irqmode=2, discard=1)
-
-
-@pytest.fixture
 def image(tmp_path) -> Path:
     """A file on a tmpfs."""
     return file_disks.sparse(tmp_path / "image")
@@ -58,14 +52,6 @@ def image(tmp_path) -> Path:
 def directory() -> Iterator[Path]:
     with file_disks.directory() as where:
         yield where
-
-
-def queue(device: Path, name: str) -> int:
-    return int(files.read(Path("/sys/block", device.name, "queue", name)))
-
-
-def capacity(device: Path) -> int:
-    return int(files.read(Path("/sys/block", device.name, "size"))) * SECTOR
 
 
 @pytest.mark.parametrize("direct_io", [1, 0])
@@ -242,7 +228,7 @@ def test_discards_free_space(kind, below):
         return path.stat().st_blocks * SECTOR
 
     with backing(kind, below) as path, file_disk(path, size=16, discard=1) as disk:
-        assert queue(disk, "discard_max_bytes") > 0
+        assert queue_limit(disk, "discard_max_bytes") > 0
         with files.opened(disk) as fd:
             assert os.pwrite(fd, pattern(4 * MIB), 0) == 4 * MIB
             os.fsync(fd)
@@ -272,7 +258,7 @@ def test_zeroes_are_written_where_the_file_cannot_have_holes(below):
             assert os.pwrite(fd, pattern(MIB), 0) == MIB
             with kernel.new_log_lines() as lines:
                 discard(fd, BLKZEROOUT, BLOCK, 8 * BLOCK)
-                assert queue(disk, "write_zeroes_max_bytes") == 0
+                assert queue_limit(disk, "write_zeroes_max_bytes") == 0
                 discard(fd, BLKZEROOUT, 9 * BLOCK, BLOCK)
             assert kernel.about_disks(lines, disk.name, below.name) == []
             assert counters.disk(disk)["write_zeroes"] == 1
@@ -288,11 +274,11 @@ def test_discards_on_a_file_system_that_cannot_free_space(below):
     with filesystems.mounted("vfat", below) as mount:
         path = file_disks.sparse(mount / "image")
         with file_disk(path, direct_io=0, discard=1) as disk, files.opened(disk) as fd:
-            assert queue(disk, "discard_max_bytes") > 0
+            assert queue_limit(disk, "discard_max_bytes") > 0
             assert os.pwrite(fd, pattern(MIB), 0) == MIB
             with kernel.new_log_lines() as lines:
                 discard(fd, BLKDISCARD, 0, MIB)
-                assert queue(disk, "discard_max_bytes") == 0
+                assert queue_limit(disk, "discard_max_bytes") == 0
                 with pytest.raises(OSError, match=r"not supported"):
                     discard(fd, BLKDISCARD, 0, MIB)
                 system.run("blkdiscard", "--zeroout", "--length", MIB // 2, disk)

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from guest import cgroups, file_disks, files, fio, system
-from guest.devices import SECTOR
 from guest.file_disks import backing, file_disk
 from guest.memory import pattern
 
@@ -20,12 +19,6 @@ TEST_SECONDS = Path("/sys/module/suspend/parameters/pm_test_delay")
 
 # From <linux/sched.h>
 PF_NOFREEZE = 0x8000
-
-
-@pytest.fixture
-def below(null_disk) -> Path:
-    """The disk below the file."""
-    return null_disk("belowdisk", memory_backed=1, size=320, blocksize=SECTOR, irqmode=2)
 
 
 @pytest.fixture
