@@ -104,6 +104,7 @@ def driver_of(image: Path) -> str:
     return "host_device" if image.is_block_device() else "file"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("place", PLACES)
 def test_qemu_verifies(place, side, null_disk, tmp_path):
     rng = random.Random(place)

@@ -45,6 +45,7 @@ def poll(fd: int, data: int = 0) -> aio.Iocb:
     return aio.request(aio.POLL, fd, (select.POLLIN, 0), data=data)
 
 
+@pytest.mark.long
 def test_results_beside_a_search_for_slots(file, late):
     with aio.Context(1) as context:
         slots = context.header.nr - 1
