@@ -287,6 +287,6 @@ mod state {
 
     #[test]
     fn writes_in_flight_are_never_in_the_same_place() {
-        assert!(stays_sound(State::EMPTY, [None; WRITERS], 5));
+        assert!(stays_sound(State::EMPTY, [None; WRITERS], 4));
     }
 }
