@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from guest import aio, files
+from guest import aio, files, kernel
 from guest.memory import aligned, pattern
 from guest.tasks import Call, run_in_child
 
-ROUNDS = 150
+ROUNDS = kernel.fewer(150, least=50)
 FIELDS = ("id", "nr", "head", "tail", "magic", "compat_features", "header_length")
 
 
