@@ -80,6 +80,7 @@ impl Zones {
             if append {
                 return Err(BlkError::IOERR);
             }
+            // No write pointer moves, but the caller finds out there what it does not write.
             done(sector);
             return Ok(sector);
         };
@@ -152,7 +153,8 @@ impl Zones {
         };
         let end = offset + sectors;
         let after = if done == sectors && end < self.layout.capacity(zone) {
-            // Not a loop, as nothing but the number changes. The task that holds the zone sees the data.
+            // One subtraction, as nothing but the number changes: a compare and exchange would be tried
+            // again when others write to the zone. The task that holds the zone sees the data.
             State::from_word(word.fetch_sub(State::WRITER, Release) - State::WRITER)
         } else {
             self.end_last_write(zone, end, offset + done)
