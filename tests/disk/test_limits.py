@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Attributes of the null disk that limit its requests, or how they are submitted."""
 
+import errno
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from guest import counters, files, fio
+from guest import counters, devices, file_disks, files, fio, large_blocks
 from guest.memory import aligned, pattern
 
 BLOCK = 512
@@ -47,6 +48,17 @@ def test_requests_are_limited(sectors, requests, null_disk):
 def test_a_limit_is_rounded_down_to_blocks(null_disk):
     device = null_disk(size=16, blocksize=4096, max_sectors=15)
     assert files.read(Path("/sys/block") / device.name / "queue/max_hw_sectors_kb") == "4"
+
+
+def test_blocks_larger_than_a_page_need_huge_pages():
+    with file_disks.directory() as where:
+        files.write(where / "blocksize", 2 * PAGE)
+        if large_blocks.has_them():
+            files.write(where / "power", 1)
+            assert devices.queue_limit(where, "logical_block_size") == 2 * PAGE
+        else:
+            reason = "blocksize is more than a page, which needs a kernel with "
+            assert file_disks.refused(where, errno.EINVAL).startswith(reason)
 
 
 @pytest.mark.parametrize(("boundary", "requests"), [(0, 1), (1, 3)])
