@@ -243,7 +243,7 @@ def test_one_device_is_mounted_once_for_all(blank, diofs):
 
 def test_mounting_and_unmounting_again_and_again(blank):
     tools.mkfs_diofs(blank)
-    for _ in range(20):
+    for _ in range(kernel.fewer(20)):
         system.run("mount", "-t", "diofs", blank, WHERE)
         with files.opened(WHERE / "data") as fd:
             os.pwritev(fd, [pattern(4096)], 0)
