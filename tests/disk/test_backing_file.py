@@ -449,7 +449,7 @@ def test_a_file_system_on_it(kind, below):
                 rw="randwrite",
                 ioengine="libaio",
                 iodepth=8,
-                size=4 * MIB,
+                size=kernel.fewer(4 * MIB),
                 verify="crc32c",
                 allow_file_create=1,
             )
