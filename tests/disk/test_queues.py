@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from guest import counters, devices, file_disks, files, fio, system
+from guest import counters, devices, file_disks, files, fio, kernel, system
 from guest.errors import refused
 from guest.tasks import Call
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from guest import counters, devices, files, fio, zones
+from guest import counters, devices, files, fio, kernel, zones
 from guest.errors import fails, refused
 from guest.memory import aligned, pattern
 

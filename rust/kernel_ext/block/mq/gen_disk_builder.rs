@@ -228,6 +228,12 @@ impl GenDiskBuilder {
         self
     }
 
+    /// Returns whether a request can transfer a block. The block layer refuses the limits otherwise, with a
+    /// stack trace in the log.
+    fn has_room_for_blocks(&self) -> bool {
+        self.limits.max_hw_sectors >= self.limits.logical_block_size >> SECTOR_SHIFT
+    }
+
     /// Makes the disk and adds it to the system. May sleep.
     ///
     /// User space sees the disk, and its I/O reaches the driver, before this returns. A disk that is
@@ -246,9 +252,7 @@ impl GenDiskBuilder {
         queue_data: T::QueueData,
         zones: Option<Arc<T::Zones>>,
     ) -> Result<GenDisk<T>> {
-        // The block layer would refuse it too, but with a stack trace in the log.
-        let has_room = self.limits.max_hw_sectors >= self.limits.logical_block_size >> SECTOR_SHIFT;
-        if !has_room || self.is_zoned() != zones.is_some() {
+        if !self.has_room_for_blocks() || self.is_zoned() != zones.is_some() {
             return Err(EINVAL);
         }
         // Declared first, so that a disk that cannot be added is gone before it is no longer counted.
