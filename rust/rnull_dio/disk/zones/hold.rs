@@ -197,7 +197,7 @@ mod tests {
         for (sectors, done) in [(8, 8), (8, 0), (SECTORS, SECTORS), (SECTORS, 0)] {
             assert_eq!(zones.begin_write(0, sectors, false), Ok(0));
             let other = start(&zones, Task::Hold, &queue)?;
-            while !is_held(&zones) {
+            while !is_held(&zones) && !other.has_passed.load(Relaxed) {
                 fsleep(Delta::from_millis(1));
             }
             fsleep(WAIT);
@@ -218,7 +218,7 @@ mod tests {
             assert_eq!(zones.begin_write(0, 8, true), Ok(sector));
         }
         let other = start(&zones, Task::Hold, &queue)?;
-        while !is_held(&zones) {
+        while !is_held(&zones) && !other.has_passed.load(Relaxed) {
             fsleep(Delta::from_millis(1));
         }
         for (sector, done) in [(8, 8), (16, 0), (0, 8)] {
