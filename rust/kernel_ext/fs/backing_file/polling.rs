@@ -83,10 +83,12 @@ impl PolledFile {
     ///
     /// `file` must be open.
     pub(super) unsafe fn update_time(&self, file: NonNull<bindings::file>) {
+        if !self.is_due.xchg(false, Relaxed) {
+            return;
+        }
         // SAFETY: By the safety requirements of this function.
-        if self.is_due.xchg(false, Relaxed)
-            && !unsafe { bindings::ext_file_update_time(file.as_ptr()) }
-        {
+        let is_done = unsafe { bindings::ext_file_update_time(file.as_ptr()) };
+        if !is_done {
             self.is_due.store(true, Relaxed);
         }
     }

@@ -17,10 +17,7 @@ use kernel_ext::block::{
 
 use super::{
     super::zones::Zones,
-    transfer::{
-        to_blk_error,
-        Failure, //
-    },
+    transfer::to_blk_error,
     NullDisk,
     QueueData, //
 };
@@ -32,8 +29,9 @@ impl QueueData {
         match rq.command() {
             Command::Flush => Ok(()),
             Command::Read => self.read_zone(zones, rq),
-            Command::Write => self.write_zone(zones, rq, false),
-            Command::ZoneAppend => self.write_zone(zones, rq, true),
+            command @ (Command::Write | Command::ZoneAppend) => {
+                self.write_zone(zones, rq, command == Command::ZoneAppend)
+            }
             Command::ZoneOpen => zones.open(sector),
             Command::ZoneClose => zones.close(sector),
             Command::ZoneFinish => zones.finish(sector),
@@ -74,26 +72,17 @@ impl QueueData {
         Ok(())
     }
 
+    #[inline]
     fn write_zone(&self, zones: &Zones, rq: &mut Request<NullDisk>, append: bool) -> BlkResult {
-        let (sector, result) = if self.memory_backed {
-            self.write_data(zones, rq, append)?
+        if self.memory_backed {
+            self.write_data(zones, rq, append)
         } else {
-            self.write_nothing(zones, rq, append)?
-        };
-        if append {
-            rq.set_sector(sector);
+            self.write_nothing(zones, rq, append)
         }
-        Ok(result?)
     }
 
-    /// Writes the data of a request. Returns the sector where it began, and the result.
-    #[inline]
-    fn write_data(
-        &self,
-        zones: &Zones,
-        rq: &Request<NullDisk>,
-        append: bool,
-    ) -> Result<(u64, Result<(), Failure>), BlkError> {
+    /// Writes the data of a request.
+    fn write_data(&self, zones: &Zones, rq: &mut Request<NullDisk>, append: bool) -> BlkResult {
         let sectors = rq.bytes() >> SECTOR_SHIFT;
         let sector = zones.begin_write(rq.sector(), sectors, append)?;
         let result = self.transfer_at(rq, sector);
@@ -102,18 +91,16 @@ impl QueueData {
             Err(failure) => failure.done >> SECTOR_SHIFT,
         };
         zones.end_write(sector, sectors, done);
-        Ok((sector, result))
+        if append {
+            rq.set_sector(sector);
+        }
+        Ok(result?)
     }
 
     /// Moves the write pointer only, as there is no memory. Looks for bad sectors before, so that it does
     /// not have to go back, which it must not if the zone has been reset meanwhile.
     #[inline]
-    fn write_nothing(
-        &self,
-        zones: &Zones,
-        rq: &Request<NullDisk>,
-        append: bool,
-    ) -> Result<(u64, Result<(), Failure>), BlkError> {
+    fn write_nothing(&self, zones: &Zones, rq: &mut Request<NullDisk>, append: bool) -> BlkResult {
         let sectors = rq.bytes() >> SECTOR_SHIFT;
         let mut bad = None;
         let sector = zones.write(rq.sector(), sectors, append, |sector| {
@@ -123,11 +110,13 @@ impl QueueData {
                 Some(bad) => self.bytes_before(sector, bad) >> SECTOR_SHIFT,
             }
         })?;
-        let result = match bad {
+        if append {
+            rq.set_sector(sector);
+        }
+        match bad {
             None => Ok(()),
-            Some(bad) => Err(self.hit(rq, sector, bad)),
-        };
-        Ok((sector, result))
+            Some(bad) => Err(self.hit(rq, sector, bad).into()),
+        }
     }
 
     /// Resets all zones but those that are read-only or offline.

@@ -66,8 +66,14 @@ impl Layout {
     /// Returns how many sectors of a zone that is not conventional can be written.
     #[inline]
     pub(super) fn capacity(&self, zone: usize) -> u32 {
+        self.capacity_from(self.start(zone))
+    }
+
+    /// Returns the same of the zone with this first sector.
+    #[inline]
+    pub(super) fn capacity_from(&self, start: u64) -> u32 {
         // CAST: At most the 32 bits of the capacity.
-        u64::from(self.capacity).min(self.disk - self.start(zone)) as u32
+        u64::from(self.capacity).min(self.disk - start) as u32
     }
 }
 

@@ -84,7 +84,8 @@ impl Zones {
             done(sector);
             return Ok(sector);
         };
-        let capacity = self.layout.capacity(zone);
+        let start = sector - u64::from(offset);
+        let capacity = self.layout.capacity_from(start);
         loop {
             // The data that the holder of the zone has freed are gone.
             let old = word.load(Acquire);
@@ -93,32 +94,36 @@ impl Zones {
                 self.wait_until(word, |state| !state.is_held);
                 continue;
             }
-            let fits = state.written.checked_add(sectors);
-            if fits.is_none_or(|end| end > capacity) || (!append && state.written != offset) {
+            let fits = sectors <= capacity.saturating_sub(state.written);
+            if !fits || (!append && state.written != offset) {
                 return Err(BlkError::IOERR);
             }
-            let sector = self.layout.start(zone) + u64::from(state.written);
-            let end = state.written + done(sector);
-            if self.move_to(zone, old, end, has_data)? {
+            let sector = start + u64::from(state.written);
+            let written = done(sector);
+            if self.move_on(word, old, written, capacity, has_data)? {
                 return Ok(sector);
             }
         }
     }
 
-    /// Moves the write pointer of a zone whose word is `old` to sector `end`, and counts a write with data.
-    /// Returns false if the word has changed meanwhile.
+    /// Moves the write pointer of a zone whose word is `old` on by some sectors, and counts a write with
+    /// data. Returns false if the word has changed meanwhile.
     #[inline(always)]
-    fn move_to(&self, zone: usize, old: u64, end: u32, has_data: bool) -> Result<bool, BlkError> {
-        let word = self.word(zone).ok_or(BlkError::IOERR)?;
-        let capacity = self.layout.capacity(zone);
+    fn move_on(
+        &self,
+        word: &Atomic<u64>,
+        old: u64,
+        sectors: u32,
+        capacity: u32,
+        has_data: bool,
+    ) -> Result<bool, BlkError> {
         let before = State::from_word(old);
+        let end = before.written + sectors;
         if before.is_open() && (has_data || end < capacity) {
-            let after = if has_data {
-                before.begun(end)
-            } else {
-                before.moved(end)
-            };
-            return Ok(word.cmpxchg(old, after.to_word(), Relaxed).is_ok());
+            // The write pointer is in the lowest bits, which it does not leave, as the zone has room.
+            let writer = if has_data { State::WRITER } else { 0 };
+            let after = old + u64::from(sectors) + writer;
+            return Ok(word.cmpxchg(old, after, Relaxed).is_ok());
         }
         let operation = if has_data {
             Operation::BeginWrite(end)
