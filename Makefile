@@ -75,7 +75,7 @@ help:
 	@echo '  programs        - Programs that use Linux AIO, MariaDB among them, with it by the kernel and the module'
 	@echo '  check           - rustfmt, clippy, checkpatch, shellcheck, ruff, Sphinx, checks in scripts/check'
 	@echo '  compare         - diofs and attached file systems beside XFS and ext4; needs an idle machine'
-	@echo '  bench           - Cost of I/O, counted: disk, file, file-polled, path, policies, classes, reactor,'
+	@echo '  bench           - Cost of I/O, counted: disk, file, path, policies, classes, reactor,'
 	@echo '                    live, live-cached, live-files, live-writes, aio (SET=disk for one;'
 	@echo '                    KERNEL=plain for a kernel built here);'
 	@echo '                    SET=sharing - Accesses to memory that several CPUs share'

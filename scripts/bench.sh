@@ -16,8 +16,7 @@ while [[ ${1:-} == --* ]]; do
 	*) die "usage: bench.sh [--kernel NAME] [--out DIR] [SET]..." ;;
 	esac
 done
-[ $# -gt 0 ] || set -- disk file file-polled path policies classes reactor live live-cached live-files \
-	live-writes aio
+[ $# -gt 0 ] || set -- disk file path policies classes reactor live live-cached live-files live-writes aio
 
 # plugins: builds the QEMU plugins, which count instructions and accesses to shared memory; they are in
 # /build/samples in the root

@@ -151,44 +151,12 @@ void ext_memzero_page(struct page *page, size_t offset, size_t len);
 void ext_free_page_rcu(struct page *page);
 void ext_cond_resched(void);
 
-/* polled.c */
-
-/* Transfers that are polled. */
-struct ext_polled {
-	/* Taken in interrupts, too. */
-	spinlock_t lock;
-	struct list_head transfers;
-};
-
-struct ext_rq_file;
-
-bool ext_file_can_poll(const struct file *file);
-struct file *ext_file_open_polled(const struct file *file);
-unsigned long ext_a_second_ago(void);
-bool ext_second_is_over(unsigned long *since);
-bool ext_file_update_time(struct file *file);
-bool ext_task_may_issue(struct request *rq, loff_t end);
-ssize_t ext_call_iter_polled(struct kiocb *iocb, struct iov_iter *iter,
-			     bool write);
-void ext_polled_init(struct ext_polled *polled);
-void ext_polled_begin(struct ext_rq_file *transfer, struct ext_polled *polled);
-void ext_polled_add(struct ext_rq_file *transfer);
-void ext_polled_over(struct ext_rq_file *transfer);
-int ext_polled_poll(struct ext_polled *polled, struct io_comp_batch *iob);
-
 /* rq_file.c */
 
 /* What a request needs to be a read or write of a file. */
 struct ext_rq_file {
 	struct kiocb iocb;
 	struct bio_vec *bvecs;
-	/* Where it is polled; NULL: nowhere. The rest is of use only there. */
-	struct ext_polled *polled;
-	struct list_head list;
-	/* Whether it is over; changed with the lock held. */
-	bool is_over;
-	/* Whether it could be polled. */
-	bool was_listed;
 };
 
 void ext_rq_describe(struct request *rq, size_t done, struct bio_vec **bvecs,

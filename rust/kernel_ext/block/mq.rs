@@ -31,7 +31,6 @@ mod gen_disk_builder;
 mod hctx;
 mod idle_request;
 mod operations;
-mod polled;
 mod queues;
 mod request;
 mod request_list;
@@ -60,7 +59,6 @@ pub use self::{
         Operations,
         TimeoutAction, //
     },
-    polled::PolledTransfers,
     queues::{
         QueueCounts,
         QueueMap, //

@@ -174,7 +174,7 @@ mod disk {
         for submit in [nr_cpu_ids(), 1, nr_cpu_ids()] {
             assert_eq!(change(&disk, &config, submit, 0), (Ok(()), true));
         }
-        assert_eq!(change(&disk, &config, 0, 0), (Err(EINVAL), false));
+        assert_eq!(change(&disk, &config, 1, 1), (Err(EINVAL), false));
         Ok(())
     }
 }
