@@ -43,6 +43,16 @@ def test_a_limit(issuer, irqmode, null_disk):
     assert counters.disk(device)["timeout"] == 0
 
 
+def test_requests_that_come_together(null_disk):
+    """Without an I/O scheduler, the disk gets the requests of a plug as a list. It leaves those in
+    it for which it is too early, and the block layer issues them again."""
+    device = null_disk(memory_backed=1, size=16, mbps=RATE, no_sched=1)
+    together = {"iodepth": 32, "iodepth_batch_submit": 32, "iodepth_batch_complete_min": 32}
+    took = transfer(device, bs="64k", ioengine="libaio", **together)
+    assert took >= 2 * SECONDS
+    assert counters.disk(device)["timeout"] == 0
+
+
 def test_requests_that_are_larger_than_the_limit(null_disk):
     device = null_disk(memory_backed=1, size=16, mbps=1)
     with files.opened(device) as fd:
