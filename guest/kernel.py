@@ -29,7 +29,7 @@ LEAK_AGE = 6
 
 
 def fewer(number: int, least: int = 1) -> int:
-    """Returns NUMBER, or what there is of it on a debugging kernel, which is LEAST or more."""
+    """Returns NUMBER, or on a debugging kernel a part of it, but no less than LEAST."""
     return max(number // DEBUG_DIVISOR, least) if IS_DEBUG else number
 
 
