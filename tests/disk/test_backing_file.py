@@ -6,6 +6,7 @@ import fcntl
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +31,8 @@ from guest.tasks import PATIENCE, Call
 
 MIB = 1 << 20
 BLOCK = 4096
+
+WRITES = 8
 
 BACKINGS = ("block device", "diofs", "xfs", "ext4", "xfs attached", "ext4 attached")
 
@@ -98,6 +101,23 @@ def test_durable_writes_reach_the_device_below(fua, null_disk):
                 before = counters.disk(below)["flush"]
                 durably()
                 assert counters.disk(below)["flush"] > before
+
+
+@pytest.mark.parametrize("fua", [1, 0])
+def test_durable_overwrites_do_not_log_the_times_of_the_file(fua, null_disk):
+    below = null_disk("belowdisk", memory_backed=1, size=320, blocksize=SECTOR, write_cache=1)
+    with backing("xfs", below) as path:
+        fio.lay_out(path, SIZE)
+        with file_disk(path, fua=fua) as disk, files.opened(disk) as fd:
+            before, times = counters.disk(below)["write"], path.stat().st_mtime_ns
+            for _ in range(WRITES):
+                # Longer than a tick, so that each write changes the times
+                time.sleep(0.02)
+                assert os.pwritev(fd, [pattern(BLOCK)], 0, os.RWF_DSYNC) == BLOCK
+                os.fsync(fd)
+            assert path.stat().st_mtime_ns > times
+            # The log is written at other times, too.
+            assert WRITES <= counters.disk(below)["write"] - before < 2 * WRITES
 
 
 def test_requests_with_several_bios(below):

@@ -249,14 +249,14 @@ impl BackingFile {
         unsafe { bindings::ext_file_granularity(self.file.as_ptr()) }
     }
 
-    /// Makes what has been written durable. Sleeps.
+    /// Makes what has been written durable, but not the times of the file. Sleeps.
     ///
     /// # Errors
     ///
-    /// Those of `fsync(2)`.
+    /// Those of `fdatasync(2)`.
     pub fn sync(&self, _io: &MayIo) -> Result {
         // SAFETY: By the type invariant.
-        to_result(unsafe { bindings::vfs_fsync(self.file.as_ptr(), 0) })
+        to_result(unsafe { bindings::vfs_fsync(self.file.as_ptr(), 1) })
     }
 
     /// Frees the space of `len` bytes at `pos`, which are zero afterwards. Sleeps.
