@@ -17,6 +17,8 @@ PATCHES=("$SRC"/patches/000[1-9]-*.patch)
 
 # shellcheck source=scripts/lab/config/versions
 . "$LAB/config/versions"
+# shellcheck source=scripts/lab/lib/series.sh
+. "$LAB/lib/series.sh"
 # shellcheck source=scripts/lab/lib/log.sh
 . "$LAB/lib/log.sh"
 # shellcheck source=scripts/lab/lib/group.sh

@@ -12,11 +12,21 @@ key() {
 	done | sha256sum | cut -c1-12
 }
 
+# name_in_cache NAME: prints the folder of an artefact. Those of other kernels than the usual one have
+# folders of their own, so that neither replaces the other.
+name_in_cache() {
+	case $1 in
+	debs | source* | stock | kernel-*) echo "$1$(series_suffix)" ;;
+	*) echo "$1" ;;
+	esac
+}
+
 # artefact NAME KEY MAKER: sets ARTEFACT to the folder of NAME with that KEY. If there is none, "MAKER
 # FOLDER" fills a temporary one, which is renamed when complete; folders with other keys are removed
 # then.
 artefact() {
-	local name=$1 key=$2 maker=$3 lock
+	local name key=$2 maker=$3 lock
+	name=$(name_in_cache "$1")
 	ARTEFACT=$CACHE/$name/$key
 	[ ! -d "$ARTEFACT" ] || return 0
 	need_root

@@ -70,7 +70,7 @@ kernel_binds() {
 	fi
 }
 
-# build_dir NAME: prints a folder for build results; each checkout has its own
+# build_dir NAME: prints a folder for build results; each checkout and each series has its own
 build_dir() {
-	echo "$CACHE/build/$(key "$SRC")/$1"
+	echo "$CACHE/build/$(key "$SRC")$(series_suffix)/$1"
 }
