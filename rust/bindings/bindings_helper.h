@@ -17,11 +17,13 @@
 #include <linux/kallsyms.h>
 #include <linux/kthread.h>
 #include <linux/mman.h>
+#include <linux/pagemap.h>
 #include <linux/task_work.h>
 #include <linux/vmalloc.h>
 
 #include "../../include/uapi/rnull_dio.h"
 #include "../helpers/aio.h"
+#include "../helpers/compat.h"
 #include "../helpers/helpers.h"
 #include "../helpers/redirect.h"
 #include "../helpers/trace.h"

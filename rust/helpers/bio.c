@@ -13,9 +13,12 @@
 void ext_bio_set_iter_bvec(struct bio *bio, const struct iov_iter *iter)
 {
 	bio->bi_io_vec = (struct bio_vec *)iter->bvec;
-	bio->bi_iter.bi_idx = 0;
-	bio->bi_iter.bi_offset = iter->iov_offset;
-	bio->bi_iter.bi_size = iov_iter_count(iter);
+	/* The name of the last member, which becomes 0, has changed. */
+	bio->bi_iter = (struct bvec_iter){
+		.bi_sector = bio->bi_iter.bi_sector,
+		.bi_size = iter->iov_offset + iov_iter_count(iter),
+	};
+	bvec_iter_advance_single(iter->bvec, &bio->bi_iter, iter->iov_offset);
 	bio_set_flag(bio, BIO_CLONED);
 }
 

@@ -66,7 +66,8 @@ void ext_rq_describe(struct request *rq, size_t done, struct bio_vec **bvecs,
 	iov_iter_bvec(iter, dir,
 		      __bvec_iter_bvec(bio->bi_io_vec, bio->bi_iter),
 		      bio_nr_bvecs(bio), bio->bi_iter.bi_size);
-	iter->iov_offset = bio->bi_iter.bi_offset;
+	iter->iov_offset = mp_bvec_iter_offset(bio->bi_io_vec, bio->bi_iter) -
+			   iter->bvec->bv_offset;
 	if (done)
 		iov_iter_advance(iter, done);
 }

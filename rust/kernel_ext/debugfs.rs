@@ -23,17 +23,17 @@ use core::{
 
 use kernel::{
     fmt,
-    module::{
-        this_module,
-        ModuleMetadata, //
-    },
     prelude::*,
     seq_file::SeqFile,
     seq_print,
-    sync::Arc, //
+    sync::Arc,
+    ModuleMetadata, //
 };
 
-use crate::bindings;
+use crate::{
+    bindings,
+    compat::module::this_module, //
+};
 
 /// The mode of a file: only root may read it.
 const MODE: bindings::umode_t = 0o400;

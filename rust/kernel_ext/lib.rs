@@ -33,6 +33,7 @@ pub(crate) mod bindings {
 
 pub mod aio;
 pub mod block;
+pub mod compat;
 pub mod configfs;
 pub mod context;
 pub(crate) mod cred;

@@ -277,7 +277,8 @@ impl PinnedDrop for PageMap {
 
         // The RCU callback is text of the module, which must not be unloaded before it has run.
         if self.retired.load(Relaxed) {
-            rcu::rcu_barrier();
+            // SAFETY: The drop of a map may sleep.
+            unsafe { bindings::rcu_barrier() };
         }
     }
 }

@@ -15,14 +15,16 @@ use core::{
 use kernel::{
     container_of,
     error::to_result,
-    new_spinlock_irq,
     prelude::*,
-    sync::SpinLockIrq,
     types::Opaque, //
 };
 
 use crate::{
     bindings,
+    compat::{
+        new_spinlock_irq,
+        sync::SpinLockIrq, //
+    },
     context::MaySleep,
     sync::llist::{
         LockLessList,

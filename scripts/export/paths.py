@@ -4,7 +4,9 @@
 import re
 
 USE = r"^(?P<indent> *)use (?P<root>kernel|crate)::(?P<tree>[^;]*);\n"
-PATH = r"(?<![\w:])(?:::)?(?P<crate>kernel|crate)::(?P<bindings>bindings\b)?"
+PATH = (
+    r"(?<![\w:])(?:::)?(?P<crate>kernel|crate)::(?:(?P<bindings>bindings\b)|(?P<compat>compat::))?"
+)
 EITHER = re.compile(f"{USE}|{PATH}", re.MULTILINE)
 
 # Marks the place of the merged imports
@@ -33,12 +35,18 @@ def outside_of_use(match, module):
     if match["bindings"]:
         # Every file that uses bindings imports them.
         return "bindings"
+    if match["compat"]:
+        # Of a crate beside `kernel`
+        return ""
     return "crate::" if match["crate"] == "kernel" else f"crate::{module}::"
 
 
 def inside(path, root, module):
     if root == "kernel" or path[0] == "bindings":
         return path
+    if path[0] == "compat":
+        # At the path that it has in `kernel`
+        return path[1:]
     return [module, *path]
 
 

@@ -17,9 +17,10 @@ import shims
 MODULE = "ext"
 
 # Files of the crate that are not exported: the commands of diofs, and what redirects
-# functions of a running kernel, with AIO and what only AIO uses
+# functions of a running kernel, with AIO and what only AIO uses, and what earlier kernels need
 LEFT_OUT = {
     "aio.rs",
+    "compat.rs",
     "dio/attach.rs",
     "dio/uapi.rs",
     "eventfd.rs",
@@ -30,7 +31,7 @@ LEFT_OUT = {
     "sysctl.rs",
 }
 # Files with C code, likewise
-LEFT_OUT_C = {"aio.c", "aio_calls.c", "aio_poll.c", "redirect.c", "trace.c"}
+LEFT_OUT_C = {"aio.c", "aio_calls.c", "aio_poll.c", "compat.c", "redirect.c", "trace.c"}
 
 # The patches with abstractions: the name of the changelog, and the modules of the crate, which come
 # with their folders. A patch without names takes all modules that no other patch names. Unknown
@@ -128,7 +129,7 @@ class Export:
         for file in sorted(self.ours.rglob("*.rs")):
             path = file.relative_to(self.ours)
             if path.parts[0].removesuffix(".rs") in names and str(path) not in LEFT_OUT:
-                text = without_left_out(file.read_text(), path.with_suffix(""))
+                text = without_left_out(without_features(file.read_text()), path.with_suffix(""))
                 text = shims.rename(paths.convert(text, MODULE))
                 files.append(self.write(f"rust/kernel/{MODULE}/{path}", text))
         rustfmt(self.tree, files)
@@ -205,6 +206,17 @@ class Export:
                 self.write(name, old[: match.start()] + text + old[match.start() :])
                 return
         sys.exit(f"{name} has no list for {MODULE!r}")
+
+
+def without_features(text):
+    """Takes it that the tree has all features, and removes what is for others."""
+    text = re.sub(
+        r"(?:^///.*\n)*^#\[cfg\(not\(ext_has_\w+\)\)\]\n(?:.*\n)*?^\}\n\n?",
+        "",
+        text,
+        flags=re.MULTILINE,
+    )
+    return re.sub(r"^#\[cfg\(ext_has_\w+\)\]\n", "", text, flags=re.MULTILINE)
 
 
 def without_left_out(text, folder):

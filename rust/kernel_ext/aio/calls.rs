@@ -34,6 +34,7 @@ use super::{
 };
 use crate::{
     bindings,
+    compat::error::code::EOPNOTSUPP,
     context::{
         MayIo,
         MaySleep, //

@@ -22,7 +22,6 @@ use core::{
 };
 
 use kernel::{
-    module::ModuleMetadata,
     prelude::*,
     sync::{
         atomic::{
@@ -34,6 +33,7 @@ use kernel::{
         },
         Arc, //
     },
+    ModuleMetadata,
 };
 
 use super::{

@@ -10,7 +10,6 @@ use core::{
 
 use kernel::{
     ffi::c_int,
-    module::this_module,
     prelude::*,
     sync::atomic::ordering::Full, //
 };
@@ -21,6 +20,7 @@ use super::context::{
 };
 use crate::{
     bindings,
+    compat::module::this_module,
     context::MaySleep, //
 };
 

@@ -13,14 +13,16 @@ use core::{
 use kernel::{
     page::PAGE_SIZE,
     prelude::*,
-    sync::barrier::{
-        smp_mb,
-        Read, //
-    },
     uaccess::UserPtr, //
 };
 
-use crate::bindings;
+use crate::{
+    bindings,
+    compat::sync::barrier::{
+        smp_mb,
+        Read, //
+    }, //
+};
 
 /// A result (`struct io_event`).
 #[derive(Clone, Copy, Default)]

@@ -25,6 +25,7 @@
 //! C header: [`include/linux/blk-mq.h`](srctree/include/linux/blk-mq.h)
 
 mod batch;
+mod bvec_iter;
 mod fops;
 mod gen_disk;
 mod gen_disk_builder;

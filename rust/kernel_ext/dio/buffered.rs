@@ -14,6 +14,7 @@ use kernel::prelude::*;
 use super::gate::Gated;
 use crate::{
     bindings,
+    compat::error::code::EOPNOTSUPP,
     context::MayIo,
     fs::{
         iomap::{

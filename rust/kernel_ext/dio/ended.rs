@@ -30,6 +30,10 @@ use super::{
 use crate::{
     bindings,
     block::bio::BioMut,
+    compat::error::code::{
+        ECANCELED,
+        EOPNOTSUPP, //
+    },
     context::MaySleep,
     fs::kiocb::to_ki_result,
     sync::llist::{

@@ -17,6 +17,7 @@ use kernel::{
 use super::gate::Gated;
 use crate::{
     bindings,
+    compat::error::code::EOPNOTSUPP,
     context::MayIo,
     fs::{
         iomap::Mapping,

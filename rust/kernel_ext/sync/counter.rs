@@ -184,6 +184,7 @@ impl WaitCounter {
 #[kunit_tests(rnull_dio_counter)]
 mod tests {
     use super::*;
+    use crate::compat::error::code::ETIME;
 
     /// In ns.
     const SHORT: i64 = 1_000_000;

@@ -24,6 +24,7 @@ use kernel_ext::{
         Iocb,
         SystemCalls, //
     },
+    compat::error::code::EINPROGRESS,
     context::MayIo,
     signal::with_user_sigmask,
     task, //

@@ -7,7 +7,6 @@ use kernel::{
         AttributeOperations,
         Subsystem, //
     },
-    configfs_attrs,
     fmt::{
         self,
         Write as _, //
@@ -23,7 +22,12 @@ use kernel::{
 
 use kernel_ext::{
     aio::LastTasks,
-    debugfs::File, //
+    compat::{
+        configfs::Handle,
+        configfs_attrs, //
+    },
+    debugfs::File,
+    placed, //
 };
 
 use crate::debugfs::Dir;
@@ -61,16 +65,18 @@ pub(crate) fn subsystem(debugfs: Dir) -> impl PinInit<Subsystem<Root>, Error> {
         c"rnull_dio_aio",
         item_type,
         try_pin_init!(Root {
-            control <- {
-                let stats = Arc::new(Stats::new()?, GFP_KERNEL)?;
-                Control::new(stats)
-            },
-            _events <- debugfs.read_callback_file(
-                c"events",
-                control.stats.clone(),
-                show_events,
-            ),
-            _tasks: LastTasks,
+            state: Handle::new(try_pin_init!(State {
+                control <- {
+                    let stats = Arc::new(Stats::new()?, GFP_KERNEL)?;
+                    Control::new(stats)
+                },
+                _events <- debugfs.read_callback_file(
+                    c"events",
+                    control.stats.clone(),
+                    show_events,
+                ),
+                _tasks: LastTasks,
+            }))?,
         }),
     )
 }
@@ -82,6 +88,12 @@ fn show_events(stats: &Arc<Stats>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 /// The directory.
 #[pin_data]
 pub(crate) struct Root {
+    state: Handle<State>,
+}
+
+/// What the directory is for.
+#[pin_data]
+struct State {
     #[pin]
     control: Control,
     #[pin]
@@ -90,6 +102,8 @@ pub(crate) struct Root {
     _tasks: LastTasks,
 }
 
+placed!(State);
+
 /// The file `enabled`.
 #[vtable]
 impl AttributeOperations<0> for Root {
@@ -97,15 +111,15 @@ impl AttributeOperations<0> for Root {
 
     fn show(this: &Root, page: &mut [u8; PAGE_SIZE]) -> Result<usize> {
         let mut f = Formatter::new(page);
-        writeln!(f, "{}", u8::from(this.control.is_enabled()))?;
+        writeln!(f, "{}", u8::from(this.state.control.is_enabled()))?;
         Ok(f.bytes_written())
     }
 
     fn store(this: &Root, page: &[u8]) -> Result {
         if kstrtobool_bytes(page.trim_ascii())? {
-            this.control.enable()
+            this.state.control.enable()
         } else {
-            this.control.disable()
+            this.state.control.disable()
         }
     }
 }
@@ -117,13 +131,14 @@ impl AttributeOperations<1> for Root {
 
     fn show(this: &Root, page: &mut [u8; PAGE_SIZE]) -> Result<usize> {
         let mut f = Formatter::new(page);
-        this.control
+        this.state
+            .control
             .for_each_name(|name| Ok(f.write_fmt(fmt!("{name}\n"))?))?;
         Ok(f.bytes_written())
     }
 
     fn store(this: &Root, page: &[u8]) -> Result {
-        this.control.set_names(page.trim_ascii_end())
+        this.state.control.set_names(page.trim_ascii_end())
     }
 }
 

@@ -16,6 +16,7 @@ use kernel::{
 
 use kernel_ext::{
     aio::Interception,
+    compat::error::code::EOPNOTSUPP,
     task::COMM_LEN, //
 };
 

@@ -16,6 +16,7 @@ use kernel_ext::{
         Event as IoEvent,
         GetEvents, //
     },
+    compat::error::code::ETIME,
     context::MayIo, //
 };
 

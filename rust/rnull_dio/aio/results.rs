@@ -12,13 +12,13 @@ use core::hint::spin_loop;
 
 use kernel::sync::{
     atomic::ordering::Full,
-    barrier::smp_mb,
     SpinLock,
     SpinLockGuard, //
 };
 
 use kernel_ext::{
     aio::Completed,
+    compat::sync::barrier::smp_mb,
     sync::llist::LockLessList, //
 };
 

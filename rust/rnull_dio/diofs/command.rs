@@ -8,6 +8,7 @@ use kernel::{
 };
 
 use kernel_ext::{
+    compat::error::code::EOPNOTSUPP,
     dio::{
         uapi::{
             rnull_dio_uring_cmd,

@@ -7,9 +7,15 @@ use kernel::{
     prelude::*, //
 };
 
-use kernel_ext::fs::backing_file::{
-    Access,
-    BackingFile, //
+use kernel_ext::{
+    compat::error::code::{
+        ELOOP,
+        EOPNOTSUPP, //
+    },
+    fs::backing_file::{
+        Access,
+        BackingFile, //
+    }, //
 };
 
 use super::{

@@ -9,7 +9,6 @@ use kernel::{
         GroupOperations,
         Subsystem, //
     },
-    configfs_attrs,
     fmt::Write as _,
     new_mutex,
     page::PAGE_SIZE,
@@ -27,8 +26,13 @@ use kernel::{
 };
 
 use kernel_ext::{
+    compat::{
+        configfs::Handle,
+        configfs_attrs, //
+    },
     configfs::group_name,
-    fault_inject::with_fault_groups, //
+    fault_inject::with_fault_groups,
+    placed, //
 };
 
 use crate::{
@@ -82,9 +86,11 @@ pub(crate) fn subsystem(debugfs: Dir) -> impl PinInit<Subsystem<Root>, Error> {
         c"rnull_dio",
         item_type,
         try_pin_init!(Root {
-            debugfs,
-            shared: Shared::new()?,
-            devices <- new_mutex!(KVec::new()),
+            state: Handle::new(try_pin_init!(State {
+                debugfs,
+                shared: Shared::new()?,
+                devices <- new_mutex!(KVec::new()),
+            }))?,
         }),
     )
 }
@@ -92,6 +98,12 @@ pub(crate) fn subsystem(debugfs: Dir) -> impl PinInit<Subsystem<Root>, Error> {
 /// The directory of all devices.
 #[pin_data]
 pub(crate) struct Root {
+    state: Handle<State>,
+}
+
+/// What the directory is for.
+#[pin_data]
+struct State {
     debugfs: Dir,
     shared: Shared,
     // configfs passes `drop_item` the name of the directory, not the device that it stands for.
@@ -99,7 +111,9 @@ pub(crate) struct Root {
     devices: Mutex<KVec<Arc<Device>>>,
 }
 
-impl Root {
+placed!(State);
+
+impl State {
     fn add(&self, name: &CStr, faults: Faults) -> Result<Arc<Device>> {
         let device = Device::new(name, self.debugfs.clone(), self.shared.clone(), faults);
         let device = Arc::pin_init(device, GFP_KERNEL)?;
@@ -150,7 +164,7 @@ impl GroupOperations for Root {
             path,
             item_type,
             try_pin_init!(Directory {
-                device: self.add(name, faults)?,
+                device: self.state.add(name, faults)?,
             }),
         );
         with_fault_groups(directory, groups)
@@ -159,7 +173,7 @@ impl GroupOperations for Root {
     fn drop_item(&self, child: ArcBorrow<'_, Group<Directory>>) {
         // Not when the last reference of the directory is dropped, because the name can be used again
         // from now on, while a task may have a file of the directory open.
-        if let Some(device) = self.remove(group_name(&child)) {
+        if let Some(device) = self.state.remove(group_name(&child)) {
             device.power_off();
         }
     }

@@ -21,10 +21,13 @@ use kernel::{
     }, //
 };
 
-use kernel_ext::block::{
-    self,
-    mq::ZoneCondition,
-    SECTOR_SHIFT, //
+use kernel_ext::{
+    block::{
+        self,
+        mq::ZoneCondition,
+        SECTOR_SHIFT, //
+    }, //
+    compat::error::code::ELOOP,
 };
 
 use crate::{

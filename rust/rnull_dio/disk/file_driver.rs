@@ -41,6 +41,7 @@ use kernel_ext::{
         BlkResult,
         SECTOR_SHIFT, //
     },
+    compat::error::code::EOPNOTSUPP,
     context::MayIo,
     fs::backing_file::BackingFile, //
 };

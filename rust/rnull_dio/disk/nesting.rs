@@ -12,6 +12,8 @@ use kernel::{
     }, //
 };
 
+use kernel_ext::compat::error::code::ELOOP;
+
 /// Limit of the disks in files that are on top of each other.
 ///
 /// When a request of the lowest disk ends, one of each disk above may end within it, on the stack of

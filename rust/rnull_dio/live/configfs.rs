@@ -9,7 +9,6 @@ use kernel::{
         GroupOperations,
         Subsystem, //
     },
-    configfs_attrs,
     fmt::{
         self,
         Write as _, //
@@ -31,8 +30,13 @@ use kernel::{
 };
 
 use kernel_ext::{
+    compat::{
+        configfs::Handle,
+        configfs_attrs, //
+    },
     configfs::group_name,
-    dio::Redirection, //
+    dio::Redirection,
+    placed, //
 };
 
 use crate::debugfs::Dir;
@@ -55,9 +59,11 @@ pub(crate) fn subsystem(
         c"rnull_dio_live",
         item_type,
         try_pin_init!(Root {
-            debugfs,
-            redirection,
-            items <- new_mutex!(KVec::new()),
+            state: Handle::new(try_pin_init!(State {
+                debugfs,
+                redirection,
+                items <- new_mutex!(KVec::new()),
+            }))?,
         }),
     )
 }
@@ -65,6 +71,12 @@ pub(crate) fn subsystem(
 /// The directory of all file systems.
 #[pin_data]
 pub(crate) struct Root {
+    state: Handle<State>,
+}
+
+/// What the directory is for.
+#[pin_data]
+struct State {
     debugfs: Dir,
     redirection: Arc<Redirection>,
     // configfs passes `drop_item` the name of the directory, not what it stands for.
@@ -72,7 +84,9 @@ pub(crate) struct Root {
     items: Mutex<KVec<Arc<Item>>>,
 }
 
-impl Root {
+placed!(State);
+
+impl State {
     fn add(&self, name: &CStr) -> Result<Arc<Item>> {
         let item = Item::new(name, self.debugfs.clone(), self.redirection.clone());
         let item = Arc::pin_init(item, GFP_KERNEL)?;
@@ -108,7 +122,7 @@ impl GroupOperations for Root {
             path,
             item_type,
             try_pin_init!(Directory {
-                item: self.add(name)?,
+                item: self.state.add(name)?,
             }),
         ))
     }
@@ -116,7 +130,7 @@ impl GroupOperations for Root {
     fn drop_item(&self, child: ArcBorrow<'_, Group<Directory>>) {
         // Not when the last reference of the directory is dropped, because the name can be used again
         // from now on, while a task may have a file of the directory open.
-        if let Some(item) = self.remove(group_name(&child)) {
+        if let Some(item) = self.state.remove(group_name(&child)) {
             item.detach();
         }
     }

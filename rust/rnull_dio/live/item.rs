@@ -16,6 +16,7 @@ use kernel::{
 };
 
 use kernel_ext::{
+    compat::error::code::EOPNOTSUPP,
     dio::{
         Attachment,
         Redirection, //

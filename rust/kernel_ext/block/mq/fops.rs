@@ -9,9 +9,10 @@ use core::{
     ptr, //
 };
 
-use kernel::module::ModuleMetadata;
-
-use crate::bindings;
+use crate::{
+    bindings,
+    compat::module::this_module, //
+};
 
 #[cfg(CONFIG_BLK_DEV_ZONED)]
 use super::zones::ZoneCallbacks;
@@ -43,7 +44,7 @@ impl<T: Operations> Fops<T> {
         report_zones: None,
         devnode: None,
         get_unique_id: None,
-        owner: <T::Module as ModuleMetadata>::THIS_MODULE.as_ptr(),
+        owner: this_module::<T::Module>().as_ptr(),
         pr_ops: ptr::null(),
         alternative_gpt_sector: None,
     };

@@ -31,6 +31,7 @@ use crate::{
         MAX_BLOCK_SIZE,
         SECTOR_SHIFT, //
     }, //
+    compat::error::code::EOPNOTSUPP,
 };
 
 use super::{

@@ -9,9 +9,9 @@ use core::marker::PhantomData;
 use kernel::{
     bindings,
     error::from_result,
-    module::ModuleMetadata,
     prelude::*,
     types::ForeignOwnable, //
+    ModuleMetadata,
 };
 
 use crate::block::BlkError;

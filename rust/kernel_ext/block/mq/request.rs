@@ -70,7 +70,7 @@ impl<T: Operations> Pdu<T> {
             file <- T::File::init(),
         });
         // SAFETY: By the safety requirements of this function.
-        unsafe { pin_init::raw_try_init(this, init) }
+        unsafe { crate::compat::pin_init::raw_try_init(this, init) }
     }
 }
 

@@ -23,6 +23,11 @@ use crate::{
     }, //
 };
 
+use super::bvec_iter::{
+    offset,
+    set_offset, //
+};
+
 /// Memory that is read: that of a write.
 pub enum Source {}
 
@@ -68,12 +73,7 @@ impl<D> Segments<'_, D> {
         // INVARIANT: By the safety requirements, and `load()` takes the iterator of the bio.
         let mut this = Self {
             bio,
-            iter: bindings::bvec_iter {
-                bi_sector: 0,
-                bi_size: 0,
-                bi_idx: 0,
-                bi_offset: 0,
-            },
+            iter: bindings::bvec_iter::default(),
             _p: PhantomData,
         };
         this.load();
@@ -97,7 +97,7 @@ impl<D> Segments<'_, D> {
     unsafe fn vector(&self) -> (NonNull<bindings::page>, usize, usize) {
         // SAFETY: By the type invariant, and there are bytes left, so the index is in bounds.
         let vec = unsafe { &*(*self.bio).bi_io_vec.add(self.iter.bi_idx as usize) };
-        let done = self.iter.bi_offset;
+        let done = offset(&self.iter);
         // SAFETY: The vector of a bio with data has a page.
         let page = unsafe { NonNull::new_unchecked(vec.bv_page) };
         (
@@ -117,9 +117,10 @@ impl<D> Segments<'_, D> {
         if len == rest {
             // INVARIANT: The next vector, unless there are no more bytes.
             self.iter.bi_idx += 1;
-            self.iter.bi_offset = 0;
+            set_offset(&mut self.iter, 0);
         } else {
-            self.iter.bi_offset += len as u32;
+            let done = offset(&self.iter) + len as u32;
+            set_offset(&mut self.iter, done);
         }
     }
 }

@@ -4,7 +4,10 @@
 //!
 //! C header: [`include/linux/hrtimer.h`](srctree/include/linux/hrtimer.h)
 
-use core::marker::PhantomData;
+use core::{
+    marker::PhantomData,
+    mem::zeroed, //
+};
 
 use kernel::{
     bindings,
@@ -21,6 +24,10 @@ use super::{
     },
     Operations, //
 };
+
+/// `HRTIMER_NORESTART`, which is 0; the name that bindgen gives it has changed.
+// SAFETY: The type is an integer, or has one as its only field.
+const NO_RESTART: bindings::hrtimer_restart = unsafe { zeroed() };
 
 /// The timer in every request of a driver, or nothing.
 pub trait TimerSlot: Send + Sync + Sized {
@@ -106,7 +113,7 @@ impl<T: TimerOperations> RequestTimer<T> {
         // left the queue. Nothing of `self` is accessed from here on, as the request may be used
         // anew.
         T::timer_expired(unsafe { Request::from_raw(Pdu::request(pdu)) });
-        bindings::hrtimer_restart::HRTIMER_NORESTART
+        NO_RESTART
     }
 }
 

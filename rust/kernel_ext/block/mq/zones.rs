@@ -15,7 +15,10 @@ use kernel::{
     types::ForeignOwnable, //
 };
 
-use crate::bindings;
+use crate::{
+    bindings,
+    compat::error::code::EOPNOTSUPP, //
+};
 
 /// What may be done with a zone, `enum blk_zone_cond`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

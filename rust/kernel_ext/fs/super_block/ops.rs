@@ -10,7 +10,6 @@ use core::{
 use kernel::{
     error::from_result,
     ffi::c_int,
-    module::this_module,
     prelude::*,
     sync::Arc,
     types::ForeignOwnable, //
@@ -28,6 +27,7 @@ use super::{
 use crate::{
     bindings,
     block::BdevFile,
+    compat::module::this_module,
     context::MayIo,
     fs::file_vtable::FileVTable, //
 };

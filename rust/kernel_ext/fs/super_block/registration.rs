@@ -7,7 +7,6 @@ use core::marker::PhantomData;
 use kernel::{
     error::to_result,
     ffi::c_int,
-    module::this_module,
     prelude::*,
     sync::Arc, //
 };
@@ -17,7 +16,10 @@ use super::{
     file_system_type::FileSystemType,
     ops::SuperVTable, //
 };
-use crate::bindings;
+use crate::{
+    bindings,
+    compat::module::this_module, //
+};
 
 impl<F: FileSystem> FileSystemType<F> {
     /// Creates a type that is not registered, for a static.

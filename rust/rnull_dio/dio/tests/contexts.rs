@@ -7,6 +7,7 @@ use kernel::prelude::*;
 
 use kernel_ext::{
     block::plug::with_plug,
+    compat::error::code::EOPNOTSUPP,
     dio::test_io::{
         TestIo,
         TestIoOptions, //

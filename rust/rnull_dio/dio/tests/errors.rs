@@ -7,10 +7,13 @@ use kernel::{
     sync::atomic::ordering::Relaxed, //
 };
 
-use kernel_ext::dio::test_io::{
-    TestIoOptions,
-    TestMapping,
-    TestType, //
+use kernel_ext::{
+    compat::error::code::EOPNOTSUPP,
+    dio::test_io::{
+        TestIoOptions,
+        TestMapping,
+        TestType, //
+    }, //
 };
 
 use super::{

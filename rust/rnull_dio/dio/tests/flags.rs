@@ -4,10 +4,13 @@
 
 use kernel::prelude::*;
 
-use kernel_ext::dio::test_io::{
-    BeginFlags,
-    CallOptions,
-    TestIoOptions, //
+use kernel_ext::{
+    compat::error::code::EOPNOTSUPP,
+    dio::test_io::{
+        BeginFlags,
+        CallOptions,
+        TestIoOptions, //
+    }, //
 };
 
 use super::{

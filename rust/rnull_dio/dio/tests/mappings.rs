@@ -4,11 +4,14 @@
 
 use kernel::prelude::*;
 
-use kernel_ext::dio::test_io::{
-    BeginFlags,
-    TestIoOptions,
-    TestMapping,
-    TestType, //
+use kernel_ext::{
+    compat::error::code::EOPNOTSUPP,
+    dio::test_io::{
+        BeginFlags,
+        TestIoOptions,
+        TestMapping,
+        TestType, //
+    }, //
 };
 
 use crate::disk::Counter;
