@@ -44,7 +44,7 @@ docs fmt samples:
 	@scripts/lab/host/$@.sh
 
 bench:
-	@scripts/bench.sh $(if $(KERNEL),--kernel $(KERNEL) --out bench/$(KERNEL)) $(SET)
+	@scripts/bench.sh $(if $(KERNEL),$(if $(filter-out 7.%,$(KERNEL)),--kernel $(KERNEL)) --out bench/$(KERNEL)) $(SET)
 
 bench-compare:
 	@scripts/bench-compare.sh $(A) $(B)
@@ -66,7 +66,8 @@ help:
 	@echo 'The lab, as root on Debian or a distribution derived from it, fetches and caches all else:'
 	@echo '  run             - Main job: fio on XFS and ext4 with both engines, and on diofs, in QEMU'
 	@echo '  test            - KUnit suites and end-to-end tests, on a stock and on a test kernel'
-	@echo '  test-all        - The same with every variant of each test on the stock kernel; takes hours'
+	@echo '  test-all        - The same with every variant of each test on the stock kernel, and the tests'
+	@echo '                    on the stock kernels of other series; takes hours'
 	@echo '  kunit           - KUnit suites only'
 	@echo '  stress          - All kinds of I/O at once, on the test kernel, for MINUTES=10'
 	@echo '  deadlock        - A task that waits for its own writes, for ROUNDS=100000 rounds'
@@ -81,7 +82,7 @@ help:
 	@echo '                    SET=sharing - Accesses to memory that several CPUs share'
 	@echo '  bench-compare   - Two results of bench side by side, A=FILE B=FILE'
 	@echo '  fmt             - Format the Rust and Python files'
-	@echo '  shell           - Shell in a guest, with the module loaded (KERNEL=stock or test)'
+	@echo '  shell           - Shell in a guest, with the module loaded (KERNEL=stock, test or 7.2)'
 	@echo '  docs            - Documentation as HTML'
 	@echo '  samples         - Build the programs in samples/'
 	@echo '  kernel          - Build the test kernel, with KUnit and debugging aids'
@@ -91,6 +92,8 @@ help:
 	@echo '  distclean       - clean, and remove the cache'
 	@echo
 	@echo '  MIRROR=URL      - Debian mirror to use (default: that of this machine)'
+	@echo '  KERNEL=7.2      - run, test, shell, bench and others: use the newest stock kernel of that series;'
+	@echo '                    kunit: a test kernel of that series'
 	@echo '  PATCHED=1       - run, test, kunit, deadlock, kernel: use a kernel with patches/'
 	@echo '  ONLY=WORDS      - test: run the end-to-end tests with these words in their names, and nothing else'
 	@echo '  KVM=1           - Use KVM, if a trial boot works'

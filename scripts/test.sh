@@ -4,8 +4,10 @@
 # test.sh [--kunit] [PYTEST-ARGUMENT]...: runs the KUnit suites on the test kernel and tests/ on the
 # test kernel and on the stock kernel; with --kunit, only the former, and with ONLY=WORDS, only those of
 # the latter that pytest selects by these words (its option -k). With PATCHED=1, everything runs on the
-# patched kernel only. With FULL=1, every variant of each test runs on the stock kernel, and more of them
-# on the others. TURNS and CUTS say how often some tests repeat what they do, and with PULL=1, drives
+# patched kernel only. With KERNEL=7.2, the end-to-end tests run on the stock kernel of that series, and
+# nothing else; with --kunit, the KUnit suites on a test kernel of that series. With FULL=1, every variant
+# of each test runs on the stock kernel, more of them on the others, and all of this again with each of
+# OTHER_SERIES, on its stock kernel. TURNS and CUTS say how often some tests repeat what they do, and with PULL=1, drives
 # are pulled out, see Documentation/dev/testing.rst. The last line of output is "N passed, N failed".
 
 # shellcheck source=scripts/lab/lib.sh
@@ -185,6 +187,22 @@ all() {
 	finish
 	# Alone, because a guest that waits for a CPU has more timer interrupts an I/O.
 	guard
+	[ -z "${FULL:-}" ] || other_series "$@"
+}
+
+# series PYTEST-ARGUMENT...: runs the end-to-end tests on the stock kernel
+series() {
+	lab module stock >/dev/null
+	e2e stock "$@"
+}
+
+# other_series PYTEST-ARGUMENT...: runs the end-to-end tests on the stock kernels of other series
+other_series() {
+	local series
+	for series in $OTHER_SERIES; do
+		KERNEL=$series LAB_SERIES='' FULL='' "$SRC/scripts/test.sh" "$@" ||
+			problem "tests on kernel $series failed, see above"
+	done
 }
 
 # only PYTEST-ARGUMENT...: runs end-to-end tests, and nothing else
@@ -214,6 +232,7 @@ if [ "${1:-}" = --kunit ]; then
 else
 	[ -z "${ONLY:-}" ] || what=only
 	[ -z "${PATCHED:-}" ] || what=${what}_patched
+	[ -z "$(series_suffix)" ] || what=series
 fi
 [ $# -gt 0 ] || set -- /src/tests
 [ -z "${ONLY:-}" ] || set -- "$@" -k "$ONLY"
@@ -222,7 +241,7 @@ rm -rf "$results"
 mkdir -p "$results"
 : >"$results/problems"
 
-lab module "$KERNEL" >/dev/null
+[ "$what" = series ] || lab module "$KERNEL" >/dev/null
 if [ "$what" != kunit ]; then
 	lab samples >/dev/null
 	lab harness >/dev/null
