@@ -2,7 +2,9 @@
 """Two results of a set side by side: compare.py [--limit PERCENT] BEFORE.json AFTER.json
 
 These are the instructions of the kernel per I/O, or in a set without them, the accesses to shared
-memory. With a limit, the exit status is not 0 if those of any point have grown by more than that.
+memory. A change that is larger than the differences between the runs of either point has a mark,
+and beside it the layers that it is in. With a limit, the exit status is not 0 if the figures of any
+point have grown by more than that.
 """
 
 import argparse
@@ -14,6 +16,9 @@ import report
 
 # Results are comparable only if all of these are the same.
 COMPARABLE = ("kernel", "release", "compiler", "qemu", "machine")
+# A layer is named if it has this share of a change, and at least one instruction of it.
+SHARE = 0.2
+LAYERS_NAMED = 3
 
 
 def compared(point: dict) -> str:
@@ -37,15 +42,44 @@ def is_noise(before: dict, after: dict) -> bool:
     return abs(change(before, after)) <= 100 * spread
 
 
+def words(point: dict) -> str:
+    """The labels of a point; a flag is its name, if it is set."""
+    labels = point["labels"].items()
+    return " ".join(name if value is True else str(value) for name, value in labels if value)
+
+
+def where(before: dict, after: dict) -> str:
+    """The layers that a change is in, and by how much each has changed; the largest first."""
+    old, new = before.get("layers", {}), after.get("layers", {})
+    changes = {name: new.get(name, 0) - old.get(name, 0) for name in old | new}
+    least = max(1, SHARE * max(map(abs, changes.values()), default=0))
+    large = [name for name in changes if abs(changes[name]) >= least]
+    large.sort(key=lambda name: -abs(changes[name]))
+    return "; ".join(f"{name} {changes[name]:+.0f}" for name in large[:LAYERS_NAMED])
+
+
 def row(before: dict, after: dict) -> list[str]:
-    words = " ".join(str(value) for value in before["labels"].values())
     figures = [f"{figure(point):.0f}" for point in (before, after)]
-    return [
-        words,
-        *figures,
-        f"{change(before, after):+.2f}%",
-        "noise" if is_noise(before, after) else "",
-    ]
+    row = [words(before), *figures, f"{change(before, after):+.2f}%"]
+    if figure(before) == figure(after):
+        return [*row, "", "same"]
+    return [*row, *(("", "noise") if is_noise(before, after) else ("*", where(before, after)))]
+
+
+def header(before: dict, after: dict) -> list[str]:
+    """With the names of the kernels, if they are not the same."""
+    names = [document["identity"]["kernel"] for document in (before, after)]
+    names = ["before", "after"] if names[0] == names[1] else names
+    return ["job", *names, "change", "", "where"]
+
+
+def pairs(before: dict, after: dict) -> list[tuple[dict, dict]]:
+    """The points of both documents."""
+    old, new = report.by_labels(before), report.by_labels(after)
+    found = [(old[key], new[key]) for key in old if key in new]
+    if not found or len(found) < len(old):
+        sys.exit("points are missing")
+    return found
 
 
 def differences(before: dict, after: dict) -> list[str]:
@@ -65,16 +99,10 @@ def main() -> None:
             print(f"{name}: {' / '.join(document['identity'][name] for document in documents)}")
         if options.limit is not None:
             print("not comparable, so the limit is not applied")
-    before, after = (report.by_labels(document) for document in documents)
-    pairs = [(before[key], after[key]) for key in before if key in after]
-    if not pairs or len(pairs) < len(before):
-        sys.exit("points are missing")
-    print(
-        report.table(["job", "before", "after", "change", ""], [row(*pair) for pair in pairs]),
-        end="",
-    )
+    found = pairs(*documents)
+    print(report.table(header(*documents), [row(*pair) for pair in found]), end="")
     if options.limit is not None and not different:
-        worse = [pair for pair in pairs if change(*pair) > options.limit]
+        worse = [pair for pair in found if change(*pair) > options.limit]
         sys.exit(f"more than {options.limit}% worse" if worse else 0)
 
 

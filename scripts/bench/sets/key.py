@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The set that every test run measures: the disk alone, and the most common I/O on diofs."""
+"""The set that every test run measures: the disk alone, the most common I/O on diofs, and a write
+by mainline's engine, which is the only point that a change of fs/iomap changes."""
 
 from collections.abc import Iterator
 
@@ -20,6 +21,9 @@ def points() -> Iterator[Point]:
                     if (issuer, rw) != ("io_uring-polled", "randread"):
                         name = f"diofs, {issuer}, {rw}"
                         yield Point({"job": name}, job(path, rw, **ISSUERS[issuer]))
+        with filesystem("xfs", device) as path:
+            overwrite = job(path, "randwrite", ioengine="io_uring")
+            yield Point({"job": "xfs, io_uring, randwrite"}, overwrite)
 
 
 def row(labels: dict[str, object]) -> str:
