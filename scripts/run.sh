@@ -2,13 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # run.sh [OPTION]...: runs the main job, run/main.py with these options, on the stock kernel, or with
-# PATCHED=1 on the patched kernel.
+# PATCHED=1 on the patched kernel, or on the kernel of the source tree TREE.
 
 # shellcheck source=scripts/lab/lib.sh
 . "$(dirname "$0")/lab/lib.sh"
-
-KERNEL='stock'
-[ -z "${PATCHED:-}" ] || KERNEL=patched
 
 guest() {
 	lab boot --kernel "$KERNEL" --timeout 600 --name run --drive nvme --results "$results" -- \
@@ -19,6 +16,7 @@ guest() {
 need_root
 results=$(build_dir run)
 mkdir -p "$results"
+choose_kernel plain stock
 lab module "$KERNEL" >/dev/null
 LAB_TAIL=60 step main-job "fio in a guest with the $KERNEL kernel" guest "$@"
 cat "$results/output"

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# stress.sh: runs the stress test, tests/stress/, on the test kernel for MINUTES (10).
+# stress.sh: runs the stress test, tests/stress/, on the test kernel, or that of the source tree
+# TREE, for MINUTES (10).
 
 # shellcheck source=scripts/lab/lib.sh
 . "$(dirname "$0")/lab/lib.sh"
@@ -10,7 +11,7 @@ MINUTES=${MINUTES:-10}
 
 # The time limit leaves 30 minutes for everything but the load, because it is slow under emulation.
 guest() {
-	lab boot --kernel test --name stress-console --cpus 4 --memory 1G \
+	lab boot --kernel "$KERNEL" --name stress-console --cpus 4 --memory 1G \
 		--timeout $((MINUTES * 60 + 1800)) --drive scratch --drive spare \
 		--append 'kunit.enable=0 kmemleak=on' -- \
 		/src/scripts/stress/main.py "$MINUTES"
@@ -18,7 +19,8 @@ guest() {
 
 need_root
 [[ $MINUTES =~ ^[1-9][0-9]*$ ]] || die "MINUTES=$MINUTES: not a number of minutes"
-lab module test >/dev/null
+choose_kernel test test
+lab module "$KERNEL" >/dev/null
 lab samples >/dev/null
-LAB_TAIL=60 step stress "Stress test for $MINUTES minutes on the test kernel" guest
+LAB_TAIL=60 step stress "Stress test for $MINUTES minutes on the $KERNEL kernel" guest
 cat "$(log_path stress)"

@@ -4,11 +4,12 @@
 # test.sh [--kunit] [PYTEST-ARGUMENT]...: runs the KUnit suites on the test kernel and tests/ on the
 # test kernel and on the stock kernel; with --kunit, only the former, and with ONLY=WORDS, only those of
 # the latter that pytest selects by these words (its option -k). With PATCHED=1, everything runs on the
-# patched kernel only. With KERNEL=7.2, the end-to-end tests run on the stock kernel of that series, and
-# nothing else; with --kunit, the KUnit suites on a test kernel of that series. With FULL=1, every variant
-# of each test runs on the stock kernel, more of them on the others, and all of this again with each of
-# OTHER_SERIES, on its stock kernel. TURNS and CUTS say how often some tests repeat what they do, and with PULL=1, drives
-# are pulled out, see Documentation/dev/testing.rst. The last line of output is "N passed, N failed".
+# patched kernel only, and with TREE, on the kernel of that source tree only. With KERNEL=7.2, the
+# end-to-end tests run on the stock kernel of that series, and nothing else; with --kunit, the KUnit suites
+# on a test kernel of that series. With FULL=1, every variant of each test runs on the stock kernel, more
+# of them on the others, and the end-to-end tests on the stock kernels of OTHER_SERIES. TURNS and CUTS say
+# how often some tests repeat what they do, and with PULL=1, drives are pulled out, see
+# Documentation/dev/testing.rst. The last line of output is "N passed, N failed".
 
 # shellcheck source=scripts/lab/lib.sh
 . "$(dirname "$0")/lab/lib.sh"
@@ -16,9 +17,6 @@
 # Drives of the end-to-end tests; two fail at 32 MiB
 DRIVES=(--drive scratch --drive spare --drive bad-read:error=read@65536
 	--drive bad-write:error=write@65536 --drive large-blocks:blocks=16384)
-
-KERNEL='test'
-[ -z "${PATCHED:-}" ] || KERNEL=patched
 
 # problem TEXT: records a failure that is not the result of a test
 problem() {
@@ -213,15 +211,17 @@ only() {
 	finish
 }
 
-all_patched() {
+# On one kernel, which is not the lab's own
+
+all_single() {
 	kunit
 	hangs
-	only_patched "$@"
+	only_single "$@"
 }
 
-only_patched() {
-	lab selftest >/dev/null
-	e2e patched "$@"
+only_single() {
+	[ "$KERNEL" != patched ] || lab selftest >/dev/null
+	e2e "$KERNEL" "$@"
 }
 
 need_root
@@ -231,7 +231,7 @@ if [ "${1:-}" = --kunit ]; then
 	shift
 else
 	[ -z "${ONLY:-}" ] || what=only
-	[ -z "${PATCHED:-}" ] || what=${what}_patched
+	[ -z "${PATCHED:-}${TREE:-}" ] || what=${what}_single
 	[ -z "$(series_suffix)" ] || what=series
 fi
 [ $# -gt 0 ] || set -- /src/tests
@@ -241,6 +241,7 @@ rm -rf "$results"
 mkdir -p "$results"
 : >"$results/problems"
 
+choose_kernel test 'test'
 [ "$what" = series ] || lab module "$KERNEL" >/dev/null
 if [ "$what" != kunit ]; then
 	lab samples >/dev/null

@@ -29,6 +29,8 @@ PATCHES=("$SRC"/patches/000[1-9]-*.patch)
 . "$LAB/lib/artefact.sh"
 # shellcheck source=scripts/lab/lib/root.sh
 . "$LAB/lib/root.sh"
+# shellcheck source=scripts/lab/lib/tree.sh
+. "$LAB/lib/tree.sh"
 
 # lab NAME [ARG]...: runs boot.sh, or a script in host/
 lab() {

@@ -7,6 +7,8 @@
 
 # shellcheck source=scripts/lab/lib.sh
 . "$(dirname "$0")/../lib.sh"
+# shellcheck source=scripts/lab/lib/error.sh
+. "$LAB/lib/error.sh"
 
 [ $# -ge 1 ] || die "usage: module.sh KERNEL [MISTAKE]"
 kernel=$1
@@ -38,7 +40,8 @@ exec {lock}>"$build.lock"
 lock_wait "$lock" "the module for the $kernel kernel"
 clean_if_other "$build" "$dir"
 mkdir -p "$build$subdir"
-LAB_TAIL=60 step "module-$kernel${mistake:+-$mistake}" \
+LAB_TAIL=60 build_step "the module does not compile for the $kernel kernel" \
+	"module-$kernel${mistake:+-$mistake}" \
 	"Module for the $kernel kernel${mistake:+, with $mistake}" build
 [ -f "$build$subdir/rnull_dio.ko" ] || die "the build made no rnull_dio.ko"
 echo "$build$subdir/rnull_dio.ko"

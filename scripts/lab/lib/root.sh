@@ -7,16 +7,18 @@ need_root() {
 	[ "$(id -u)" -eq 0 ] || die "this needs root (it mounts file systems): run it with sudo"
 }
 
-# in_root [--kernel NAME] [--bind FROM:TO[:rw]]... [--env NAME=VALUE]... [--net] CMD...
+# in_root [--kernel NAME] [--bind FROM:TO[:rw]]... [--overlay UPPER:LOWER:TO]... [--env NAME=VALUE]...
+#	[--net] CMD...
 # Runs CMD in the Debian root, from /src, in namespaces of its own, so that no mount and no process
-# outlives it. The root and the checkout (at /src) are read-only, /tmp and /run are empty.
+# outlives it. The root and the checkout (at /src) are read-only, /tmp and /run are empty. An overlay is
+# read-only too.
 in_root() {
 	local args=() root
 	root=$(lab root)
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--kernel) kernel_binds "$2"; args+=("${BINDS[@]}"); shift 2 ;;
-		--bind | --env) args+=("$1" "$2"); shift 2 ;;
+		--bind | --overlay | --env) args+=("$1" "$2"); shift 2 ;;
 		--net) args+=(--bind /etc/resolv.conf:/etc/resolv.conf); shift ;;
 		*) break ;;
 		esac
@@ -41,10 +43,12 @@ hold() {
 	done
 }
 
-# kernel_dir NAME: prints the folder of a kernel: stock, or one of kernel.sh's
+# kernel_dir NAME: prints the folder of a kernel: stock, one of kernel.sh's, or tree-*, which tree.sh has
+# built before
 kernel_dir() {
 	case $1 in
 	stock) lab stock ;;
+	tree-*) echo "$CACHE/tree/$1" ;;
 	*) lab kernel "$1" ;;
 	esac
 }
@@ -52,21 +56,33 @@ kernel_dir() {
 # kernel_source NAME: prints the folder of a kernel's source
 kernel_source() {
 	case $1 in
+	tree-*) cat "$(kernel_dir "$1")/source" ;;
 	*patched) lab kernel-source --patched ;;
 	*first) lab kernel-source --first ;;
 	*) lab kernel-source ;;
 	esac
 }
 
+# source_bind DIR SOURCE: sets BIND to the options of in_root() that bring the source of the kernel in DIR
+# into the root, without what DIR/hidden hides
+source_bind() {
+	if [ -d "$1/hidden" ]; then
+		BIND=(--overlay "$1/hidden:$2:/usr/src/linux")
+	else
+		BIND=(--bind "$2:/usr/src/linux")
+	fi
+}
+
 # kernel_binds NAME: sets BINDS to the options of in_root() that bring a kernel's files into the root
 kernel_binds() {
-	local dir source=''
+	local dir source
 	dir=$(kernel_dir "$1")
-	[ "$1" = stock ] || source=$(kernel_source "$1")
 	BINDS=(--bind "$dir/usr/src:/usr/src" --bind "$dir/usr/lib/modules:/usr/lib/modules"
 		--bind "$dir/boot:/boot")
-	if [ -n "$source" ]; then
-		BINDS+=(--bind "$source:/usr/src/linux")
+	if [ "$1" != stock ]; then
+		source=$(kernel_source "$1")
+		source_bind "$dir" "$source"
+		BINDS+=("${BIND[@]}")
 	fi
 }
 

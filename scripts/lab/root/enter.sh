@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# enter.sh ROOT SRC [--bind FROM:TO[:rw]]... [--env NAME=VALUE]... -- CMD...
+# enter.sh ROOT SRC [--bind FROM:TO[:rw]]... [--overlay UPPER:LOWER:TO]... [--env NAME=VALUE]... -- CMD...
 #
 # The part of in_root() that is the first process of a new mount and PID namespace. Mounts what the root
 # needs and runs CMD in it. When this process exits, the kernel kills all others in the namespace and
@@ -36,6 +36,10 @@ while [ "$1" != -- ]; do
 	--bind)
 		IFS=: read -r from to mode <<<"$2"
 		bind "$from" "$root$to" "$mode"
+		;;
+	--overlay)
+		IFS=: read -r upper lower to <<<"$2"
+		mount -t overlay -o "ro,lowerdir=$upper:$lower" overlay "$root$to"
 		;;
 	--env) env+=("$2") ;;
 	esac
