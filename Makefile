@@ -44,7 +44,7 @@ docs fmt samples:
 	@scripts/lab/host/$@.sh
 
 bench:
-	@scripts/bench.sh $(if $(KERNEL),$(if $(filter-out 7.%,$(KERNEL)),--kernel $(KERNEL)) --out bench/$(KERNEL)) $(SET)
+	@scripts/bench.sh --page $(if $(KERNEL),$(if $(filter-out 7.%,$(KERNEL)),--kernel $(KERNEL)) --out bench/$(KERNEL)) $(SET)
 
 bench-compare:
 	@scripts/bench-compare.sh $(A) $(B)

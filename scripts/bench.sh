@@ -1,22 +1,28 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# bench.sh [--kernel NAME] [--out DIR] [SET]...: measures these sets, see bench/sets/, on a kernel
-# (stock). Writes DIR/SET.json, tables to DIR/SET*.txt, and pictures (bench/).
+# bench.sh [--page] [--kernel NAME] [--out DIR] [SET]...: measures these sets, see bench/sets/, on a
+# kernel (stock). Writes DIR/SET.json, tables to DIR/SET*.txt, and pictures (bench/); with --page, makes a
+# page of them and prints its path. bench.sh --sets prints the sets that are measured if none is given.
 
 # shellcheck source=scripts/lab/lib.sh
 . "$(dirname "$0")/lab/lib.sh"
 
+SETS=(disk file path policies classes reactor live live-cached live-files live-writes aio)
+
 kernel='stock'
 out=$SRC/bench
+page=''
 while [[ ${1:-} == --* ]]; do
 	case $1 in
 	--kernel) kernel=$2; shift 2 ;;
 	--out) out=$2; shift 2 ;;
-	*) die "usage: bench.sh [--kernel NAME] [--out DIR] [SET]..." ;;
+	--page) page=1; shift ;;
+	--sets) echo "${SETS[@]}"; exit ;;
+	*) die "usage: bench.sh [--page] [--kernel NAME] [--out DIR] [SET]..." ;;
 	esac
 done
-[ $# -gt 0 ] || set -- disk file path policies classes reactor live live-cached live-files live-writes aio
+[ $# -gt 0 ] || set -- "${SETS[@]}"
 
 # plugins: builds the QEMU plugins, which count instructions and accesses to shared memory; they are in
 # /build/samples in the root
@@ -72,18 +78,6 @@ guest() {
 		python3 /src/scripts/bench/measure.py "$set"
 }
 
-# identity SET: prints what the figures depend on
-identity() {
-	local dir commit
-	dir=$(kernel_dir "$kernel")
-	commit=$(git -C "$SRC" rev-parse --short=12 HEAD 2>/dev/null) || commit=unknown
-	git -C "$SRC" diff --quiet HEAD -- ':(exclude)bench' 2>/dev/null || commit+=+
-	printf '%s\n' "commit=$commit" "kernel=$kernel" "release=$(<"$dir/release")" \
-		"compiler=$(in_root --kernel "$kernel" sh -c 'rustc --version')" \
-		"qemu=$(in_root qemu-system-x86_64 --version | head -n 1)" \
-		"machine=$(cpus_of "$1") CPU, TCG $(clock_of "$1" | tail -n 1)"
-}
-
 # measure SET...: measures the sets one after the other
 measure() {
 	local set results
@@ -92,7 +86,8 @@ measure() {
 		rm -rf "$results"
 		mkdir -p "$results"
 		LAB_TAIL=60 step "bench-$set" "Set $set on the $kernel kernel" guest "$set" "$results"
-		identity "$set" >"$results/identity"
+		identity "$kernel" "$(cpus_of "$set") CPU, TCG $(clock_of "$set" | tail -n 1)" \
+			>"$results/identity"
 		in_root --bind "$results:/results:rw" --bind "$source:/mnt" \
 			python3 scripts/bench/collect.py "$set" >"$out/$set.json.new"
 		mv "$out/$set.json.new" "$out/$set.json"
@@ -111,6 +106,7 @@ lab module "$kernel" >/dev/null
 step bench-plugins "Plugins of QEMU that count" plugins
 
 # Two guests run at a time, because each has one CPU. Only one of them writes to the terminal.
+sets=("$@")
 first=() second=()
 while [ $# -gt 0 ]; do
 	first+=("$1")
@@ -125,3 +121,4 @@ status=$?
 set -e
 group_wait || status=$?
 [ "$status" -eq 0 ]
+[ -z "$page" ] || "$SRC/scripts/bench-page.sh" "$out" "${sets[@]}"

@@ -31,6 +31,8 @@ PATCHES=("$SRC"/patches/000[1-9]-*.patch)
 . "$LAB/lib/root.sh"
 # shellcheck source=scripts/lab/lib/tree.sh
 . "$LAB/lib/tree.sh"
+# shellcheck source=scripts/lab/lib/identity.sh
+. "$LAB/lib/identity.sh"
 
 # lab NAME [ARG]...: runs boot.sh, or a script in host/
 lab() {

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The table of diofs: jobs by every issuer, and who completed the requests."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import jobs
@@ -30,19 +30,40 @@ def run_all() -> Table:
     return table
 
 
-def show(table: Table) -> None:
+def routes_of(table: Table) -> list[str]:
+    """Returns the names of the contexts in which requests of any job were completed."""
     rows = [job for done in table.values() for job in done]
-    routes = [name for name in counters.ROUTES if any(job.counters[name] for job in rows)]
+    return [name for name in counters.ROUTES if any(job.counters[name] for job in rows)]
+
+
+def cells(job: Job, routes: list[str]) -> list[str]:
+    name = f"{job.issuer} {job.rw} QD{job.depth}"
+    counts = [str(job.counters[route]) for route in routes]
+    verdict = "ok" if job.verified else "FAILED"
+    return [name, f"{job.iops:.0f}", f"{job.switches:.2f}", *counts, verdict]
+
+
+def tables(table: Table) -> Iterator[dict]:
+    """Gives a table for each target, for the page."""
+    routes = routes_of(table)
+    header = ["job", "IOPS module", "ctx/IO module", *routes, "verify"]
+    for title, done in table.items():
+        yield {"title": title, "header": header, "rows": [cells(job, routes) for job in done]}
+
+
+def show(table: Table) -> None:
+    routes = routes_of(table)
     width = {name: max(len(name), 6) for name in routes}
     titles = "".join(f" {name:>{width[name]}}" for name in routes)
     print(f"{'job':<32} {'IOPS':>6} {'ctx/IO':>6}{titles} verify")
     for target, done in table.items():
         print(f"{target}:")
         for job in done:
-            name = f"{job.issuer} {job.rw} QD{job.depth}"
-            counts = "".join(f" {job.counters[route]:>{width[route]}}" for route in routes)
-            verdict = "ok" if job.verified else "FAILED"
-            print(f"  {name:<30} {job.iops:>6.0f} {job.switches:>6.2f}{counts} {verdict}")
+            name, iops, switches, *figures, verdict = cells(job, routes)
+            counts = "".join(
+                f" {count:>{width[route]}}" for route, count in zip(routes, figures, strict=True)
+            )
+            print(f"  {name:<30} {iops:>6} {switches:>6}{counts} {verdict}")
 
 
 def is_good(table: Table) -> bool:

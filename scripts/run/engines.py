@@ -155,10 +155,26 @@ def show(table: Table) -> None:
 
 def row(pair: tuple[Job, ...]) -> str:
     """Returns the row of a job that was run with each engine."""
+    name, *figures, verdict = cells(pair)
+    return f"  {name:<30}{''.join(f' {figure:>8}' for figure in figures)} {verdict}"
+
+
+def cells(pair: tuple[Job, ...]) -> list[str]:
     name = f"{pair[0].issuer} {pair[0].rw} QD{pair[0].depth}"
-    cells = [form.format(figure(job)) for _, form, figure in FIGURES for job in pair]
-    verdict = "ok" if all(job.verified for job in pair) else "FAILED"
-    return f"  {name:<30}{''.join(f' {cell:>8}' for cell in cells)} {verdict}"
+    figures = [form.format(figure(job)) for _, form, figure in FIGURES for job in pair]
+    return [name, *figures, "ok" if all(job.verified for job in pair) else "FAILED"]
+
+
+def tables(table: Table) -> Iterator[dict]:
+    """Gives a table for each file system, for the page."""
+    columns = [f"{title} {engine}" for title, _, _ in FIGURES for engine in ENGINES]
+    for title, mounted in table.items():
+        pairs = zip(*(mounted.jobs[engine] for engine in ENGINES), strict=True)
+        rows = []
+        for pair in pairs:
+            name, *others = cells(pair)
+            rows.append([f"{name}, {pair[0].what}" if pair[0].what else name, *others])
+        yield {"title": title, "header": ["job", *columns, "verify"], "rows": rows}
 
 
 def is_good(table: Table) -> bool:

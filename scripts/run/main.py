@@ -4,18 +4,22 @@
 
 fio reads and writes files by every interface for direct I/O, and verifies all that it reads: on XFS
 and ext4 on an NVMe drive, with mainline's engine and then with the module's, and on diofs on the
-drive and on a null disk. Prints a table of each. The exit status is 0 only if every job ran and
-verified, and the module passed no request on to the kernel.
+drive and on a null disk. Prints a table of each, and writes all to /results/tables.json. The exit
+status is 0 only if every job ran and verified, and the module passed no request on to the kernel.
 """
 
+import json
 import os
 import platform
 import sys
+from pathlib import Path
 
 import diofs
 import engines
 
 from guest import kernel
+
+TABLES = Path("/results/tables.json")
 
 
 def main() -> int:
@@ -26,6 +30,7 @@ def main() -> int:
     engines.show(beside)
     print()
     diofs.show(alone)
+    TABLES.write_text(json.dumps([*engines.tables(beside), *diofs.tables(alone)]))
     return 0 if engines.is_good(beside) and diofs.is_good(alone) else 1
 
 
