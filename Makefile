@@ -44,7 +44,8 @@ docs fmt samples:
 	@scripts/lab/host/$@.sh
 
 bench:
-	@scripts/bench.sh --page $(if $(KERNEL),$(if $(filter-out 7.%,$(KERNEL)),--kernel $(KERNEL)) --out bench/$(KERNEL)) $(SET)
+	@$(if $(TREE),scripts/bench-trees.sh,scripts/bench.sh --page $(if $(KERNEL),\
+		$(if $(filter-out 7.%,$(KERNEL)),--kernel $(KERNEL)) --out bench/$(KERNEL))) $(SET)
 
 bench-compare:
 	@scripts/bench-compare.sh $(A) $(B)
@@ -78,7 +79,8 @@ help:
 	@echo '  compare         - diofs and attached file systems beside XFS and ext4; needs an idle machine'
 	@echo '  bench           - Cost of I/O, counted: disk, file, path, policies, classes, reactor,'
 	@echo '                    live, live-cached, live-files, live-writes, aio (SET=disk for one;'
-	@echo '                    KERNEL=plain for a kernel built here);'
+	@echo '                    KERNEL=plain for a kernel built here); with TREE, BASE=stock, plain or'
+	@echo '                    another tree: both kernels side by side;'
 	@echo '                    SET=sharing - Accesses to memory that several CPUs share'
 	@echo '  bench-compare   - Two results of bench side by side, A=FILE B=FILE'
 	@echo '  fmt             - Format the Rust and Python files'
@@ -95,7 +97,7 @@ help:
 	@echo '  KERNEL=7.2      - run, test, shell, bench and others: use the newest stock kernel of that series;'
 	@echo '                    kunit: a test kernel of that series'
 	@echo '  PATCHED=1       - run, test, kunit, deadlock, kernel: use a kernel with patches/'
-	@echo '  TREE=DIR        - run, test, kunit, shell, stress: use a kernel built from this source tree'
+	@echo '  TREE=DIR        - run, test, kunit, shell, bench, stress: use a kernel built from this source tree'
 	@echo '                    of Linux 7.2 or later, which stays as it is; CONFIG=FILE adds options to it'
 	@echo '  ONLY=WORDS      - test: run the end-to-end tests with these words in their names, and nothing else'
 	@echo '  KVM=1           - Use KVM, if a trial boot works'
