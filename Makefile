@@ -8,7 +8,7 @@ RUSTC ?= rustc
 
 KBUILD_TARGETS := modules modules_install rust-analyzer clean
 LAB_TARGETS := run test test-all kunit stress deadlock powercut programs check compare shell docs samples \
-	kernel fmt bench bench-compare patches-check patches-bench export-patches
+	kernel fmt bench bench-compare patches-check patches-bench export-patches trees-check
 
 .PHONY: default help distclean tree source-tree $(KBUILD_TARGETS) $(LAB_TARGETS)
 
@@ -28,7 +28,7 @@ source-tree:
 	@[ -n '$(wildcard $(KDIR)/scripts/generate_rust_analyzer.py $(KDIR)/source/scripts/generate_rust_analyzer.py)' ] || \
 		{ echo 'KDIR=$(KDIR): rust-analyzer needs a tree with all of its source' >&2; exit 1; }
 
-run shell check compare stress deadlock powercut programs patches-check patches-bench export-patches:
+run shell check compare stress deadlock powercut programs patches-check patches-bench export-patches trees-check:
 	@scripts/$@.sh
 
 test:
@@ -90,6 +90,7 @@ help:
 	@echo '  kernel          - Build the test kernel, with KUnit and debugging aids'
 	@echo '  patches-check   - Apply patches/ one by one; run checkpatch and build after each'
 	@echo '  patches-bench   - Effect of patches/: kernels without and with them, side by side'
+	@echo '  trees-check     - Try TREE= with a copy of the source of the lab, which it changes; builds a kernel'
 	@echo '  export-patches  - rust/kernel_ext as patches for rust/kernel of TREE=DIR, to OUT=export'
 	@echo '  distclean       - clean, and remove the cache'
 	@echo
