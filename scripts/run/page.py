@@ -12,7 +12,7 @@ from scripts.page import rst
 
 MAINLINE_COLOUR, OUR_COLOUR = "#969696", "#d55e00"
 WHAT = """Compare the rows of a table and counts, not machines: the guest is emulated. Columns of
-this module have a colour; the others are mainline's.
+this module have a colour.
 
 """
 
