@@ -73,6 +73,21 @@ def null_disk(name: str = "nulldisk", **attributes: object) -> Iterator[Path]:
         directory.rmdir()
 
 
+@contextlib.contextmanager
+def mainline_disk(driver: str, name: str = "mainline", **attributes: object) -> Iterator[Path]:
+    """Makes a null disk of one of the kernel's own drivers, by the driver's name in configfs."""
+    directory = Path("/sys/kernel/config") / driver / name
+    directory.mkdir()
+    try:
+        for attribute, value in attributes.items():
+            files.write(directory / attribute, value)
+        files.write(directory / "power", 1)
+        yield Path("/dev") / name
+    finally:
+        files.write(directory / "power", 0)
+        directory.rmdir()
+
+
 def queue(device: Path, name: str) -> str:
     """Returns what the block layer has in a file of the queue of a disk."""
     return files.read(Path("/sys/block", device.name, "queue", name))

@@ -11,6 +11,7 @@ import pytest
 
 from guest import aio, files, kernel, tasks
 from guest.memory import address, aligned, pattern, protect
+from guest.outcomes import Row, table
 
 # How long requests of the slow disk take
 DELAY = 0.4
@@ -106,10 +107,10 @@ def max_nr() -> Iterator[Path]:
     files.write(path, before)
 
 
-def outcomes_of(reports: list[pytest.TestReport]) -> dict[str, dict[str, str]]:
+def outcomes_of(reports: list[pytest.TestReport]) -> dict[str, Row]:
     """Returns what the tests of programs have reported: for each test, the outcome on each side. A
     test may have recorded one as a property."""
-    found: dict[str, dict[str, str]] = {}
+    found: dict[str, Row] = {}
     for report in reports:
         path, _, name = report.location
         if Path(path).stem in TESTS_OF_PROGRAMS and (report.when == "call" or report.failed):
@@ -126,8 +127,5 @@ def pytest_terminal_summary(terminalreporter) -> None:
     if not (outcomes := outcomes_of(reports)):
         return
     terminalreporter.section("programs that use Linux AIO")
-    width = max(map(len, outcomes)) + 2
-    for title, row in {"": {side: side for side in SIDES}, **outcomes}.items():
-        columns = (row.get(side, "not run") for side in SIDES)
-        line = f"{title:<{width}}" + "".join(f"{text:<16}" for text in columns)
-        terminalreporter.line(line.rstrip())
+    for line in table(outcomes, SIDES):
+        terminalreporter.line(line)

@@ -9,7 +9,7 @@ from pathlib import Path
 import report
 from points import Point, job
 
-from guest import devices, files, system
+from guest import devices, system
 
 Disk = Callable[..., contextlib.AbstractContextManager[Path]]
 
@@ -35,26 +35,11 @@ NULL_BLK, RNULL = "nullb", "rnull"
 RNULL_MODES = ("irqmode=0", "irqmode=1")
 
 
-@contextlib.contextmanager
-def mainline_disk(subsystem: str, **attributes: object) -> Iterator[Path]:
-    """Makes a disk of one of the kernel's own drivers."""
-    directory = Path("/sys/kernel/config") / subsystem / "bench"
-    directory.mkdir()
-    try:
-        for name, value in attributes.items():
-            files.write(directory / name, value)
-        files.write(directory / "power", 1)
-        yield Path("/dev/bench")
-    finally:
-        files.write(directory / "power", 0)
-        directory.rmdir()
-
-
 def drivers(mode: str, has_rnull: bool) -> Iterator[tuple[str, Disk]]:
     """Gives the drivers that have this mode, each with the function that makes a disk."""
-    yield "null_blk", functools.partial(mainline_disk, NULL_BLK)
+    yield "null_blk", functools.partial(devices.mainline_disk, NULL_BLK)
     if has_rnull and mode in RNULL_MODES:
-        yield "rnull", functools.partial(mainline_disk, RNULL)
+        yield "rnull", functools.partial(devices.mainline_disk, RNULL)
     yield "rnull_dio", devices.null_disk
 
 
