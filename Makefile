@@ -7,8 +7,8 @@ KDIR ?= /lib/modules/$(shell uname -r)/build
 RUSTC ?= rustc
 
 KBUILD_TARGETS := modules modules_install rust-analyzer clean
-LAB_TARGETS := run test test-all kunit stress deadlock powercut programs suites check compare shell docs samples \
-	kernel fmt bench bench-compare patches-check patches-bench export-patches trees-check
+LAB_TARGETS := run test test-all kunit stress deadlock powercut programs apps suites check compare shell docs \
+	samples kernel fmt bench bench-compare patches-check patches-bench export-patches trees-check
 
 .PHONY: default help distclean tree source-tree $(KBUILD_TARGETS) $(LAB_TARGETS)
 
@@ -30,6 +30,9 @@ source-tree:
 
 run shell check compare stress deadlock powercut programs patches-check patches-bench export-patches trees-check:
 	@scripts/$@.sh
+
+apps:
+	@scripts/bench.sh apps
 
 suites:
 	@scripts/suites.sh $(if $(ONLY),"$(ONLY)")
@@ -78,6 +81,7 @@ help:
 	@echo '  powercut        - Durable writes, a guest that is stopped, and a check in another guest;'
 	@echo '                    and power cuts of null disks, CUTS=67 for each file system'
 	@echo '  programs        - Programs that use Linux AIO, MariaDB among them, with it by the kernel and the module'
+	@echo '  apps            - Databases and other programs: what a transaction costs, on both sides'
 	@echo '  suites          - Tests that liburing, fio and libaio come with, on both sides (ONLY=WORDS)'
 	@echo '  check           - rustfmt, clippy, checkpatch, shellcheck, ruff, Sphinx, checks in scripts/check'
 	@echo '  compare         - diofs and attached file systems beside XFS and ext4; needs an idle machine'

@@ -1,20 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
-"""MariaDB, of which scripts/lab/host/programs.sh has unpacked the packages."""
+"""MariaDB, with Linux AIO."""
 
-import os
 import shutil
 import signal
 import subprocess
 from pathlib import Path
 
-from guest import system
-
-PROGRAMS = system.SAMPLES / "programs"
-USR = PROGRAMS / "usr"
-ENVIRONMENT = os.environ | {"LD_LIBRARY_PATH": str(USR / "lib/x86_64-linux-gnu")}
-
-# What a server may take to start, under emulation
-PATIENCE = 300
+from guest import programs, system
+from guest.programs import PATIENCE, PROGRAMS, USR
 
 # The first two are those of programs.sh. The buffer pool does not hold the tables, so that pages
 # are read and written all the time.
@@ -32,8 +25,7 @@ OPTIONS = (
 
 
 def start(program: Path, *words: object, **more: object) -> subprocess.Popen[str]:
-    command = [str(program), "--no-defaults", *map(str, words)]
-    return subprocess.Popen(command, env=ENVIRONMENT, text=True, **more)
+    return programs.start(program, "--no-defaults", *words, **more)
 
 
 def copy_database(data: Path) -> None:

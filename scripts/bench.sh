@@ -67,11 +67,20 @@ background_of() {
 	esac
 }
 
+# seconds_of SET: prints how long the guest may take
+seconds_of() {
+	case $1 in
+	apps) echo 9000 ;;
+	*) echo 3000 ;;
+	esac
+}
+
 # guest SET RESULTS: measures
 guest() {
 	local set=$1 results=$2 clock
 	mapfile -t clock < <(clock_of "$set")
-	lab boot --kernel "$kernel" --name "bench-$set-console" --cpus "$(cpus_of "$set")" --timeout 3000 \
+	lab boot --kernel "$kernel" --name "bench-$set-console" --cpus "$(cpus_of "$set")" \
+		--timeout "$(seconds_of "$set")" \
 		--results "$results" --append "kunit.enable=0 $(background_of "$set")" \
 		--drive bench:size=1G "${clock[@]}" --qemu-opt -plugin \
 		--qemu-opt "file=/build/samples/$(plugin_of "$set").so,out=/results/counts" -- \
@@ -103,6 +112,7 @@ mkdir -p "$out"
 # The source says which part of the kernel a function belongs to.
 source=$(kernel_source "$kernel")
 lab module "$kernel" >/dev/null
+[[ " $* " != *" apps "* ]] || lab programs >/dev/null
 step bench-plugins "Plugins of QEMU that count" plugins
 
 # Two guests run at a time, because each has one CPU. Only one of them writes to the terminal.

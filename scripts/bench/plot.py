@@ -159,7 +159,31 @@ def policies(points: list[dict]) -> plt.Figure:
     return figure
 
 
+def apps(points: list[dict]) -> plt.Figure:
+    """A panel for each figure, with those of the module as a share of the kernel's."""
+    of = SETS["apps"]
+    figure, grid = plt.subplots(1, len(of.FIGURES), sharey=True, figsize=(10, 4))
+    pairs = of.pairs(points)
+    for axes, (name, title) in zip(grid, of.FIGURES.items(), strict=True):
+        shares = {
+            row: sides["module"]["values"][name] / kernel
+            for row, sides in pairs.items()
+            if (kernel := sides["kernel"]["values"][name])
+        }
+        axes.barh(list(pairs), [shares.get(row, 0) for row in pairs], color=OUR_COLOUR)
+        for row, share in shares.items():
+            axes.text(share, row, f" {share:.2f}", va="center", fontsize=6)
+        axes.axvline(1, color=GREYS[-1], linewidth=1)
+        axes.margins(x=0.2)
+        axes.set_title(title)
+        axes.spines[["top", "right"]].set_visible(False)
+    grid[0].invert_yaxis()
+    figure.supxlabel(f"this module, with the kernel's own code as 1 ({LESS})")
+    return figure
+
+
 PLOTS = {
+    "apps": apps,
     "classes": classes,
     "disk": disk,
     "path": path,

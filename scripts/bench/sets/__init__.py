@@ -5,6 +5,7 @@ column, unless the columns are COLUMNS, with the values of figures()."""
 
 from sets import (
     aio,
+    apps,
     classes,
     disk,
     file,
@@ -24,6 +25,7 @@ from sets import (
 
 SETS = {
     "aio": aio,
+    "apps": apps,
     "classes": classes,
     "disk": disk,
     "file": file,

@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# programs.sh: fetches MariaDB and makes a data directory for it; prints the folder. In guests it is
-# /build/samples/programs. Packages that the root lacks are unpacked there, in place of a root of their
-# own, because the programs find their files below any folder.
+# programs.sh: fetches MariaDB, PostgreSQL, RocksDB and stress-ng, and makes empty databases of the first
+# two; prints the folder. In guests it is /build/samples/programs. Packages that the root lacks are
+# unpacked there, in place of a root of their own, because the programs find their files below any folder.
 
 # shellcheck source=scripts/lab/lib.sh
 . "$(dirname "$0")/../lib.sh"
 
-PACKAGES=(mariadb-server-core mariadb-client-core)
+PACKAGES=(mariadb-server-core mariadb-client-core postgresql-17 rocksdb-tools stress-ng)
 
 # Below /build, because the root cannot be written to
 APT=(apt-get -y --no-install-recommends -o Dir::State::lists=/build/lists -o Dir::Cache=/build/cache
@@ -32,16 +32,27 @@ unpack() {
 	rm -r "$1/lists" "$1/cache"
 }
 
-install_database() {
+install_mariadb() {
 	in_root --bind "$1:/build:rw" --env LD_LIBRARY_PATH=/build/usr/lib/x86_64-linux-gnu \
 		/build/usr/bin/mariadb-install-db --no-defaults --user=root --basedir=/build/usr \
 		--datadir=/build/data --auth-root-authentication-method=normal --skip-test-db "${INNODB[@]}"
 }
 
+# PostgreSQL does not run as root. Its pages get checksums.
+install_postgresql() {
+	mkdir "$1/postgresql"
+	chown 65534:65534 "$1/postgresql"
+	in_root --bind "$1:/build:rw" --env LD_LIBRARY_PATH=/build/usr/lib/x86_64-linux-gnu \
+		setpriv --reuid=65534 --regid=65534 --clear-groups \
+		/build/usr/lib/postgresql/17/bin/initdb --pgdata=/build/postgresql --username=postgres \
+		--auth=trust --no-locale --encoding=UTF8 --data-checksums --wal-segsize=1 --no-sync
+}
+
 make_programs() {
-	step programs-packages "Packages of MariaDB" download "$1"
+	step programs-packages "Packages of databases and other programs" download "$1"
 	step programs-unpack "Their files" unpack "$1"
-	step programs-database "An empty database" install_database "$1"
+	step programs-mariadb "An empty database of MariaDB" install_mariadb "$1"
+	step programs-postgresql "An empty database of PostgreSQL" install_postgresql "$1"
 }
 
 need_root
