@@ -9,7 +9,7 @@
 . "$(dirname "$0")/lab/lib.sh"
 
 guest() {
-	lab boot --name suites-console --timeout 10000 --results "$results" --append kunit.enable=0 -- \
+	lab boot --name suites-console --timeout 10000 --memory 4G --results "$results" --append kunit.enable=0 -- \
 		env SUITES=1 FULL=1 python3 -m pytest -p no:cacheprovider -v \
 		/src/tests/suites /src/tests/aio/test_harness.py "$@"
 }
