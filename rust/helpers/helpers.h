@@ -16,6 +16,7 @@
 #include <linux/percpu-refcount.h>
 #include <linux/percpu.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 
 struct config_group;
 struct dio_completion;
@@ -151,12 +152,50 @@ void ext_memzero_page(struct page *page, size_t offset, size_t len);
 void ext_free_page_rcu(struct page *page);
 void ext_cond_resched(void);
 
+/* polled.c */
+
+/* Transfers that are polled, of a hardware queue. */
+struct ext_polled {
+	/* The device below; NULL: none is polled. */
+	struct block_device *bdev;
+	atomic_t in_flight;
+	/* Which hardware queue below is polled next, beside that of the CPU. */
+	unsigned int next;
+	/* When a task has polled all of them last. */
+	unsigned long polled_at;
+	/* Whether the work is queued, or going to be. */
+	bool is_watched;
+	struct delayed_work watch;
+};
+
+bool ext_file_can_poll(const struct file *file);
+void ext_polled_init(struct ext_polled *polled, const struct file *file);
+void ext_polled_exit(struct ext_polled *polled);
+bool ext_polled_has_room(struct ext_polled *polled);
+void ext_polled_begin(struct ext_polled *polled);
+void ext_polled_end(struct ext_polled *polled);
+bool ext_task_polls(void);
+int ext_polled_poll(struct ext_polled *polled, struct io_comp_batch *iob);
+
+/* polled_issue.c */
+struct file *ext_file_open_polled(const struct file *file);
+unsigned long ext_a_second_ago(void);
+bool ext_second_is_over(unsigned long *since);
+bool ext_file_update_time(struct file *file);
+bool ext_task_may_issue(struct request *rq, loff_t end);
+ssize_t ext_call_iter_polled(struct kiocb *iocb, struct iov_iter *iter,
+			     bool write);
+
 /* rq_file.c */
 
 /* What a request needs to be a read or write of a file. */
 struct ext_rq_file {
 	struct kiocb iocb;
 	struct bio_vec *bvecs;
+	/* Where it is polled; NULL: nowhere. */
+	struct ext_polled *polled;
+	/* Whether a task has found the end by polling. */
+	bool was_polled;
 };
 
 void ext_rq_describe(struct request *rq, size_t done, struct bio_vec **bvecs,

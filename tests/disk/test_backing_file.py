@@ -188,7 +188,6 @@ def test_files_that_are_refused(directory, image, tmp_path):
         ("memory_backed", 1),
         ("mbps", 1),
         ("irqmode", 2),
-        ("poll_queues", 1),
         ("shared_tags", 1),
         ("badblocks_partial_io", 1),
     ],

@@ -32,6 +32,7 @@ mod gen_disk_builder;
 mod hctx;
 mod idle_request;
 mod operations;
+mod polled;
 mod queues;
 mod request;
 mod request_list;
@@ -60,6 +61,7 @@ pub use self::{
         Operations,
         TimeoutAction, //
     },
+    polled::PolledTransfers,
     queues::{
         QueueCounts,
         QueueMap, //

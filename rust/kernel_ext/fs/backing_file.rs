@@ -5,7 +5,12 @@
 //! C headers: [`include/linux/fs.h`](srctree/include/linux/fs.h),
 //! [`include/linux/falloc.h`](srctree/include/linux/falloc.h)
 
-use core::ptr::NonNull;
+mod polling;
+
+use core::ptr::{
+    null_mut,
+    NonNull, //
+};
 
 use kernel::{
     error::{
@@ -22,6 +27,8 @@ use crate::{
     bindings,
     context::MayIo, //
 };
+
+use self::polling::PolledFile;
 
 /// How a [`BackingFile`] is used.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,6 +64,7 @@ pub struct BackingFile {
     offset: u64,
     bytes: u64,
     alignment: Alignment,
+    polled: Option<PolledFile>,
 }
 
 // SAFETY: An open file belongs to no thread.
@@ -102,6 +110,7 @@ impl BackingFile {
             offset,
             bytes: 0,
             alignment: Alignment { memory: 1, unit: 1 },
+            polled: None,
         };
         this.check()?;
         this.measure()?;
@@ -210,6 +219,40 @@ impl BackingFile {
         unsafe { bindings::ext_file_is_block_device(self.file.as_ptr()) }
     }
 
+    /// Prepares the file for transfers that are polled. Sleeps.
+    ///
+    /// These do not update the time of the last access, and that of the last modification once a second.
+    ///
+    /// # Errors
+    ///
+    /// `EOPNOTSUPP` if the file cannot be polled; otherwise those of `open(2)`.
+    pub fn prepare_polling(&mut self) -> Result {
+        // SAFETY: By the type invariant.
+        self.polled = Some(unsafe { PolledFile::open(self.file)? });
+        Ok(())
+    }
+
+    /// Returns the open file for transfers that are polled, if there are any and the next one may be,
+    /// which is a write if `write`.
+    #[inline]
+    pub(crate) fn polled(&self, write: bool) -> Option<*mut bindings::file> {
+        let polled = self.polled.as_ref()?;
+        (!write || !polled.must_write_update_time()).then(|| polled.as_raw())
+    }
+
+    /// Returns the open file for transfers that are polled, or NULL.
+    pub(crate) fn polled_file(&self) -> *mut bindings::file {
+        self.polled.as_ref().map_or(null_mut(), PolledFile::as_raw)
+    }
+
+    /// Makes up for the time stamps that polled writes have not updated.
+    fn update_time(&self) {
+        if let Some(polled) = &self.polled {
+            // SAFETY: By the type invariant.
+            unsafe { polled.update_time(self.file) };
+        }
+    }
+
     /// Returns the name of the disk that this block device is, or is a partition of, or that the file
     /// system of this file is on, as far as that is known: file systems on several devices know of one,
     /// or of none.
@@ -255,6 +298,7 @@ impl BackingFile {
     ///
     /// Those of `fdatasync(2)`.
     pub fn sync(&self, _io: &MayIo) -> Result {
+        self.update_time();
         // SAFETY: By the type invariant.
         to_result(unsafe { bindings::vfs_fsync(self.file.as_ptr(), 1) })
     }
@@ -294,6 +338,9 @@ impl BackingFile {
 
 impl Drop for BackingFile {
     fn drop(&mut self) {
+        self.update_time();
+        // The claim of a block device is that of the first open file, which is closed last.
+        self.polled = None;
         // SAFETY: By the type invariant; the reference is given up.
         unsafe {
             bindings::ext_file_end_noio(self.file.as_ptr());

@@ -191,8 +191,8 @@ attributes! {
         /// The path of a regular file or a block device that keeps the data. It is opened
         /// when the disk is powered on, and a block device is claimed. If it can only be
         /// read, so can the disk. Empty: none. It does not go with ``memory_backed``,
-        /// ``cache_size``, ``mbps``, ``irqmode``, ``poll_queues``, ``shared_tags``, ``zoned``
-        /// or ``badblocks_partial_io``.
+        /// ``cache_size``, ``mbps``, ``irqmode``, ``shared_tags``, ``zoned`` or
+        /// ``badblocks_partial_io``.
         backing_file: Path = Path::default(), Limits::Text("nothing, or an absolute path");
         /// Where the disk begins in the file, in bytes. With ``direct_io`` it must be a
         /// multiple of the unit in which the file takes direct I/O.
@@ -223,7 +223,9 @@ attributes! {
         /// Whether there is a hardware queue for each NUMA node that is online, whatever
         /// ``submit_queues`` is.
         use_per_node_hctx: bool = false, Limits::Flag;
-        /// Hardware queues for polled I/O. Can be changed while the disk is on.
+        /// Hardware queues for polled I/O. Can be changed while the disk is on. With
+        /// ``backing_file``, the file is polled: it needs ``direct_io``, and a file that can
+        /// be polled.
         poll_queues: u32 = 0, Limits::UpToCpus(0), changeable;
         /// Requests of each hardware queue.
         hw_queue_depth: u32 = 64, Limits::Range(1, MAX_QUEUE_DEPTH);

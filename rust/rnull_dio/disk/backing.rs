@@ -46,7 +46,7 @@ impl Backing {
     }
 
     /// Checks the attributes against the file.
-    pub(super) fn new(config: &Config, file: BackingFile) -> Result<Self, Unusable> {
+    pub(super) fn new(config: &Config, mut file: BackingFile) -> Result<Self, Unusable> {
         let unit = file.alignment().unit;
         if config.blocksize % unit != 0 {
             return Err(Unusable::Blocks(unit));
@@ -56,6 +56,12 @@ impl Backing {
         }
         if config.discard && !file.may_deallocate() {
             return Err(Unusable::Discards);
+        }
+        if config.polls_a_file() {
+            file.prepare_polling().map_err(|err| match err {
+                EOPNOTSUPP => Unusable::Unpollable,
+                other => Unusable::Open(other),
+            })?;
         }
         let bytes = config.bytes().unwrap_or(file.bytes());
         if bytes > file.bytes() {
@@ -82,6 +88,8 @@ pub(super) enum Unusable {
     Short(u64),
     /// It cannot free space.
     Discards,
+    /// It cannot be polled.
+    Unpollable,
     /// It is on the highest disk that may have another one in a file on it.
     Nested,
 }
@@ -90,7 +98,7 @@ impl From<Unusable> for Error {
     fn from(why: Unusable) -> Self {
         match why {
             Unusable::Open(error) => error,
-            Unusable::Discards => EOPNOTSUPP,
+            Unusable::Discards | Unusable::Unpollable => EOPNOTSUPP,
             Unusable::Nested => ELOOP,
             _ => EINVAL,
         }
@@ -119,6 +127,9 @@ impl fmt::Display for Unusable {
                 "the file has {bytes} bytes from backing_offset on, which is less than size or blocksize"
             ),
             Self::Discards => f.write_str("discard: the file cannot free space"),
+            Self::Unpollable => f.write_str(
+                "poll_queues: the file cannot be polled, or its device has no poll queues",
+            ),
             Self::Nested => write!(
                 f,
                 "backing_file: it is on {MAX_LEVELS} disks in files, which is the limit"
@@ -174,6 +185,16 @@ mod tests {
         };
         assert_eq!(capacity(&config, 3 * MIB + 65535)?, Ok(3 * MIB));
         assert_eq!(capacity(&config, 65535)?, Err(Unusable::Short(65535)));
+        Ok(())
+    }
+
+    #[test]
+    fn a_file_in_memory_cannot_be_polled() -> Result {
+        let polled = Config {
+            poll_queues: 1,
+            ..config(0, 0)?
+        };
+        assert_eq!(capacity(&polled, MIB)?, Err(Unusable::Unpollable));
         Ok(())
     }
 }

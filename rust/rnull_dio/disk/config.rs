@@ -74,6 +74,12 @@ impl Config {
                 });
             }
         }
+        if self.polls_a_file() && !self.direct_io {
+            return Err(Conflict {
+                attribute: Attribute::poll_queues,
+                reason: "needs direct_io with backing_file",
+            });
+        }
         if self.zoned {
             self.check_zones()?;
         }
@@ -97,12 +103,15 @@ impl Config {
         Conflict::first(conflicts)
     }
 
-    /// Checks whether `attribute` can get the value that it has in `self`, while the disk is on.
-    pub(super) fn check_change(&self, attribute: Attribute) -> Result<(), Conflict> {
+    /// Checks whether `attribute` can get the value that it has in `self`, while the disk is on with
+    /// that in `before`.
+    pub(super) fn check_change(&self, attribute: Attribute, before: &Self) -> Result<(), Conflict> {
         let reason = if self.shared_tags {
             "cannot be changed with shared_tags while the device is on"
         } else if self.use_per_node_hctx && attribute == Attribute::submit_queues {
             "is not used with use_per_node_hctx"
+        } else if self.polls_a_file() && !before.polls_a_file() {
+            "cannot be changed from 0 with backing_file while the device is on"
         } else {
             return self.check();
         };
@@ -116,12 +125,16 @@ impl Config {
             (self.cache_size > 0, Attribute::cache_size),
             (self.mbps > 0, Attribute::mbps),
             (self.irqmode != IrqMode::None, Attribute::irqmode),
-            (self.poll_queues > 0, Attribute::poll_queues),
             (self.shared_tags, Attribute::shared_tags),
             (self.badblocks_partial_io, Attribute::badblocks_partial_io),
         ]
         .into_iter()
         .find_map(|(is_set, attribute)| is_set.then_some(attribute))
+    }
+
+    /// Returns whether the file is polled.
+    pub(super) fn polls_a_file(&self) -> bool {
+        self.poll_queues > 0 && self.backing_file.get().is_some()
     }
 
     /// Returns the capacity in bytes, or [`None`] if it is that of the file.

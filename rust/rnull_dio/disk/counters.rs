@@ -33,6 +33,8 @@ named_enum! {
         Requeue = "requeue",
         /// Requests that a poller ended.
         Polled = "polled",
+        /// Polled requests that a thread had to pass to the file of a disk that has one.
+        NotPolled = "not_polled",
         /// Requests that failed because they were not polled in time, or by an injected fault.
         Timeout = "timeout",
         /// Requests that failed for any other reason.

@@ -44,8 +44,10 @@ pub(super) fn tag_set_config(config: &Config) -> TagSetConfig {
         flags: Flags::NoDefaultScheduler.only_if(config.no_sched)
             | Flags::Stacking.only_if(config.backing_file.get().is_some())
             | Flags::SharedTags.only_if(config.shared_tag_bitmap)
-            // Writes to memory allocate pages.
-            | Flags::Blocking.only_if(config.blocking || config.memory_backed),
+            // Writes to memory allocate pages, and polled I/O of a file memory for itself.
+            | Flags::Blocking.only_if(
+                config.blocking || config.memory_backed || config.polls_a_file(),
+            ),
         // Should it have gone offline, it is no better than any other.
         node: config.home_node.and_then(Node::online).unwrap_or(Node::ANY),
         timeout: TIMEOUT_MS,

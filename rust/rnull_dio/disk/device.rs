@@ -155,7 +155,8 @@ impl Device {
         let parsed = config.set(attribute, text);
         parsed.map_err(|_| Refusal::Limits(attribute.limits()))?;
         if let Some((disk, _)) = &state.disk {
-            config.check_change(attribute).map_err(Refusal::Conflict)?;
+            let checked = config.check_change(attribute, &state.config);
+            checked.map_err(Refusal::Conflict)?;
             disk.set_queues(&config).map_err(Refusal::Error)?;
         }
         state.config = config;

@@ -260,7 +260,7 @@ impl Operations for NullDisk {
         rq.end(result);
     }
 
-    fn poll(hctx: Hctx<'_, Self>, mut batch: IoCompBatch<'_>) -> u32 {
+    fn poll(hctx: Hctx<'_, Self>, mut batch: IoCompBatch<'_>) -> Option<u32> {
         // Take all of them, so that they are ended without the lock.
         let mut done = core::mem::take(&mut *hctx.data().parked.lock());
         let mut early = RequestList::new();
@@ -278,7 +278,7 @@ impl Operations for NullDisk {
         while let Some(rq) = early.pop() {
             hctx.data().parked.lock().push_tail(rq);
         }
-        nr
+        Some(nr)
     }
 
     fn timeout(rq: &ExpiredRequest<'_, Self>) -> TimeoutAction {

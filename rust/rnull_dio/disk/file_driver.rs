@@ -6,6 +6,9 @@
 //! by a file system that holds locks or has a transaction, deep in the stack. Threads do it: one for
 //! each hardware queue, which takes all requests that have come as one list and plugs their bios; and
 //! one for the disk, for requests that always sleep, so that others do not wait for them.
+//!
+//! A polled request is issued in `queue_rq()` nevertheless, without sleeping for the file, if the task
+//! can be seen to hold none of those locks. Its kiocb is polled when the hardware queue is.
 
 use kernel::{
     prelude::*,
@@ -26,10 +29,13 @@ use kernel_ext::{
             ExpiredRequest,
             FileTransfer,
             Hctx,
+            HctxType,
             IdleRequest,
+            IoCompBatch,
             NoTimer,
             NoZones,
             Operations,
+            PolledTransfers,
             Rejected,
             Request,
             RequestThread,
@@ -82,6 +88,8 @@ pub(super) struct HwData {
     faults: HwFaults<FileDisk>,
     #[pin]
     submitter: RequestThread<FileDisk>,
+    #[pin]
+    polled: PolledTransfers,
 }
 
 /// The data of a request.
@@ -113,9 +121,11 @@ impl QueueData {
         })
     }
 
-    /// Passes a request to a thread. That of the hardware queue has to be woken.
+    /// Passes a request to a thread, or issues it if its issuer polls for it. The thread of the
+    /// hardware queue has to be woken.
     #[inline]
-    fn accept(&self, hw: &HwData, rq: Request<FileDisk>) {
+    fn accept(&self, hctx: Hctx<'_, FileDisk>, rq: Request<FileDisk>) {
+        let hw = hctx.data();
         let command = rq.command();
         self.counters.inc(command.into());
         if rq.is_fua() {
@@ -124,11 +134,28 @@ impl QueueData {
         rq.data().done.store(0, Relaxed);
         if self.faults.should_time_out(&rq) {
             hw.faults.forget(rq);
-        } else if matches!(command, Command::Read | Command::Write) {
-            hw.submitter.push(rq);
-        } else {
+        } else if !matches!(command, Command::Read | Command::Write) {
             self.sleeper.push(rq);
             self.sleeper.wake();
+        } else if hctx.kind() == HctxType::Poll && rq.is_polled() && !rq.is_fua() {
+            self.issue_polled(hw, rq);
+        } else {
+            hw.submitter.push(rq);
+        }
+    }
+
+    /// Issues a request here, because a thread would have to be woken, and its issuer would have
+    /// nothing to poll before that.
+    #[inline]
+    fn issue_polled(&self, hw: &HwData, rq: Request<FileDisk>) {
+        if let Err(err) = self.check_bad(&rq) {
+            return end(rq, Err(err));
+        }
+        // What has come before must not wait for this, which may sleep for memory or requests below.
+        hw.submitter.wake();
+        if let Err(rq) = rq.transfer_polled() {
+            self.counters.inc(Counter::NotPolled);
+            hw.submitter.push(rq);
         }
     }
 
@@ -208,6 +235,7 @@ impl Operations for FileDisk {
         try_pin_init!(HwData {
             faults <- HwFaults::new(&disk.get_ref().faults),
             submitter <- RequestThread::new(c"rnull_dio_submit"),
+            polled <- PolledTransfers::new(&disk.get_ref().file),
         })
     }
 
@@ -229,7 +257,7 @@ impl Operations for FileDisk {
             disk.counters.inc(Counter::Requeue);
             hctx.data().faults.requeue(rq)
         } else {
-            disk.accept(hctx.data(), rq.start());
+            disk.accept(hctx, rq.start());
             Ok(())
         };
         if is_last {
@@ -251,6 +279,10 @@ impl Operations for FileDisk {
             }
             (_, result) => rq.end(result),
         }
+    }
+
+    fn poll(hctx: Hctx<'_, Self>, mut batch: IoCompBatch<'_>) -> Option<u32> {
+        hctx.data().polled.poll(&mut batch)
     }
 
     fn timeout(rq: &ExpiredRequest<'_, Self>) -> TimeoutAction {
@@ -291,23 +323,33 @@ impl TransferOperations for FileDisk {
         &hctx.queue_data().get_ref().file
     }
 
-    fn transferred(rq: Request<Self>, result: Result<u32>) {
+    fn polled<'a>(hctx: Hctx<'a, Self>) -> &'a PolledTransfers {
+        &hctx.data().polled
+    }
+
+    fn transferred(rq: Request<Self>, result: Result<u32>, was_polled: bool) {
         let bytes = match result {
             // The file has become shorter, or the write has no room.
             Ok(0) => return end(rq, Err(BlkError::IOERR)),
             Ok(bytes) => bytes,
             Err(err) => return end(rq, Err(err.into())),
         };
+        let disk = rq.hctx().queue_data().get_ref();
         let done = rq.data().done.load(Relaxed) + bytes;
         if done >= rq.bytes() {
+            if was_polled {
+                disk.counters.inc(Counter::Polled);
+            }
             return end(rq, Ok(()));
         }
         rq.data().done.store(done, Relaxed);
-        rq.hctx()
-            .queue_data()
-            .get_ref()
-            .counters
-            .inc(Counter::Resumed);
+        disk.counters.inc(Counter::Resumed);
+        rq.serve_later(|hctx| &hctx.data().submitter);
+    }
+
+    fn would_sleep(rq: Request<Self>) {
+        let disk = rq.hctx().queue_data().get_ref();
+        disk.counters.inc(Counter::NotPolled);
         rq.serve_later(|hctx| &hctx.data().submitter);
     }
 }

@@ -171,10 +171,12 @@ mod disk {
         };
         let backing = Backing::new(&config, BackingFile::in_memory(1 << 20, Access::Direct, 0)?)?;
         let disk = Disk::for_backing(c"rnull_dio_kunit", &config, Some(backing), &debugfs)?;
-        for submit in [nr_cpu_ids(), 1, nr_cpu_ids()] {
-            assert_eq!(change(&disk, &config, submit, 0), (Ok(()), true));
+        let cpus = nr_cpu_ids();
+        // The file cannot be polled, so that the queues for that have no device to poll.
+        for (submit, poll) in [(cpus, 0), (1, 1), (1, cpus), (cpus, 1), (1, 0), (cpus, 0)] {
+            assert_eq!(change(&disk, &config, submit, poll), (Ok(()), true));
         }
-        assert_eq!(change(&disk, &config, 1, 1), (Err(EINVAL), false));
+        assert_eq!(change(&disk, &config, 0, 1), (Err(EINVAL), false));
         Ok(())
     }
 }

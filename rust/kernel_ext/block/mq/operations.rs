@@ -147,8 +147,9 @@ pub trait Operations: Sized + 'static {
     fn complete(rq: Request<Self>);
 
     /// Ends the requests of a queue for polled I/O that are finished, and returns how many there
-    /// were. May not sleep.
-    fn poll(_hctx: Hctx<'_, Self>, _batch: IoCompBatch<'_>) -> u32 {
+    /// were, or [`None`] if there is nothing to poll, so that the poller looks whether its I/O has
+    /// ended in another way. May not sleep.
+    fn poll(_hctx: Hctx<'_, Self>, _batch: IoCompBatch<'_>) -> Option<u32> {
         kernel::build_error!(kernel::error::VTABLE_DEFAULT_ERROR)
     }
 
@@ -245,7 +246,11 @@ impl<T: Operations> OperationsVTable<T> {
         let hctx = unsafe { Hctx::from_raw(hctx) };
         // SAFETY: By the safety requirements of this function.
         let batch = unsafe { IoCompBatch::from_raw(iob) };
-        c_int::try_from(T::poll(hctx, batch)).unwrap_or(c_int::MAX)
+        match T::poll(hctx, batch) {
+            Some(nr) => c_int::try_from(nr).unwrap_or(c_int::MAX),
+            // The block layer stops spinning.
+            None => -1,
+        }
     }
 
     /// # Safety

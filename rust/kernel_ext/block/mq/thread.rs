@@ -85,6 +85,10 @@ impl<T: ThreadOperations> RequestThread<T> {
     /// Has all requests served. Any context.
     #[inline]
     pub fn wake(&self) {
+        // If the thread has taken what the caller has added, it is awake.
+        if self.requests.is_empty() {
+            return;
+        }
         // SAFETY: By the type invariant.
         unsafe { bindings::ext_io_thread_queue(self.thread.get()) };
     }

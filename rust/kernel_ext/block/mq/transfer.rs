@@ -5,9 +5,12 @@
 //! C headers: [`include/linux/fs.h`](srctree/include/linux/fs.h),
 //! [`include/linux/uio.h`](srctree/include/linux/uio.h)
 
+mod polled;
+
 use core::{
     marker::PhantomData,
-    mem::MaybeUninit, //
+    mem::MaybeUninit,
+    ptr::null_mut, //
 };
 
 use kernel::{
@@ -35,6 +38,7 @@ use crate::{
 };
 
 use super::{
+    polled::PolledTransfers,
     request::{
         Command,
         Pdu,
@@ -64,10 +68,19 @@ pub trait TransferOperations: Operations<File = FileTransfer<Self>> {
     /// Returns the file of a disk.
     fn file<'a>(hctx: Hctx<'a, Self>) -> &'a BackingFile;
 
-    /// Called when a transfer of [`Request::transfer`] is over, with the number of bytes: there may
-    /// be less than there are in the request; 0 at the end of the file. Any context, a hard interrupt
-    /// included; also by [`Request::transfer`] itself.
-    fn transferred(rq: Request<Self>, result: Result<u32>);
+    /// Returns where polled transfers of a hardware queue are polled.
+    fn polled<'a>(hctx: Hctx<'a, Self>) -> &'a PolledTransfers;
+
+    /// Called when a transfer of [`Request::transfer`] or [`Request::transfer_polled`] is over, with
+    /// the number of bytes: there may be less than there are in the request; 0 at the end of the file.
+    /// `was_polled` is whether a task has found its end by polling. Any context, a hard interrupt
+    /// included; also by the function that has begun the transfer.
+    fn transferred(rq: Request<Self>, result: Result<u32>, was_polled: bool);
+
+    /// Called in place of [`transferred`](Self::transferred) when a transfer of
+    /// [`Request::transfer_polled`] cannot be carried out without sleeping, or cannot be polled.
+    /// [`Request::transfer`] will do it. Any context.
+    fn would_sleep(rq: Request<Self>);
 }
 
 /// A transfer between the memory of a request and a file.
@@ -105,49 +118,112 @@ impl<T: TransferOperations> FileSlot for FileTransfer<T> {
     }
 }
 
+/// What to transfer, from where and how.
+///
+/// # Invariants
+///
+/// `file` stays open as long as the request of the plan has not ended, and is open for writing if
+/// `write`.
+struct Plan {
+    file: *mut bindings::file,
+    write: bool,
+    /// The position in the file.
+    pos: i64,
+    /// How many bytes of the request are not to be transferred, because they have been.
+    done: u32,
+    /// How many bytes the request has.
+    bytes: u32,
+    /// Where the transfer is polled; NULL: nowhere. It stays as long as the request.
+    polled_in: *mut bindings::ext_polled,
+}
+
+impl Plan {
+    /// Returns the end in the file.
+    fn end(&self) -> i64 {
+        self.pos + i64::from(self.bytes - self.done)
+    }
+
+    fn is_polled(&self) -> bool {
+        !self.polled_in.is_null()
+    }
+
+    /// Returns the flags of the kiocb.
+    fn flags(&self, is_fua: bool) -> c_int {
+        // SAFETY: By the type invariant.
+        // CAST: Bits of an int.
+        let mut flags = unsafe { (*self.file).f_iocb_flags } as c_int;
+        if self.write {
+            flags |= bindings::EXT_IOCB_WRITE;
+        }
+        if is_fua {
+            flags |= bindings::EXT_IOCB_DSYNC;
+        }
+        if self.is_polled() {
+            flags |= bindings::EXT_IOCB_HIPRI | bindings::EXT_IOCB_NOWAIT;
+        }
+        flags
+    }
+}
+
 impl<T: TransferOperations> FileTransfer<T> {
     /// Issues the kiocb.
     ///
     /// # Safety
     ///
-    /// `this` must own its request, which is passed to `T`. That must be a write if `write`, otherwise
-    /// a read, with more than `done` bytes. The file must stay open until it ends, and be open for
-    /// writing if `write`.
-    unsafe fn begin(this: *mut Self, file: &BackingFile, write: bool, pos: i64, done: u32) {
-        let rq = Pdu::request(Self::pdu(this));
+    /// `this` must own its request, which is passed to `T`, and which `plan` must be one of.
+    unsafe fn begin(this: *mut Self, plan: &Plan) {
         // SAFETY: By the safety requirements of this function, nothing else uses the request and its
         // slot. The file has the function.
         unsafe {
+            let rq = Pdu::request(Self::pdu(this));
             let inner = Opaque::cast_into(&raw const (*this).inner);
             let iocb = &raw mut (*inner).iocb;
-            let is_fua = (*rq).cmd_flags & bindings::EXT_REQ_FUA != 0;
-            *iocb = bindings::kiocb {
-                ki_filp: file.as_raw(),
-                ki_pos: pos,
-                ki_complete: Some(Self::complete),
-                ki_flags: flags(file, write, is_fua),
-                ki_ioprio: bindings::ext_rq_ioprio(rq),
-                ..pin_init::zeroed()
-            };
-            let mut iter = MaybeUninit::uninit();
-            bindings::ext_rq_describe(
-                rq,
-                done as usize,
-                &raw mut (*inner).bvecs,
-                iter.as_mut_ptr(),
-            );
-            if write && bindings::ext_file_is_regular(file.as_raw()) {
-                // Sleeps while the file system is frozen.
-                bindings::ext_kiocb_start_write(iocb);
+            Self::prepare(inner, rq, plan);
+            let regular = bindings::ext_file_is_regular(plan.file);
+            // Sleeps while the file system is frozen, unless the transfer is polled.
+            if plan.write && regular && !bindings::ext_kiocb_start_write(iocb) {
+                return T::would_sleep(Request::from_raw(rq));
             }
+            if plan.is_polled() {
+                bindings::ext_polled_begin(plan.polled_in);
+            }
+            let (mut iter, bvecs) = (MaybeUninit::uninit(), &raw mut (*inner).bvecs);
+            bindings::ext_rq_describe(rq, plan.done as usize, bvecs, iter.as_mut_ptr());
             (*this).pending.store(2, Relaxed);
-            let ret = bindings::ext_call_iter(iocb, iter.as_mut_ptr(), write);
+            let ret = if plan.is_polled() {
+                bindings::ext_call_iter_polled(iocb, iter.as_mut_ptr(), plan.write)
+            } else {
+                bindings::ext_call_iter(iocb, iter.as_mut_ptr(), plan.write)
+            };
             if ret != bindings::EXT_EIOCBQUEUED {
-                Self::finish(this, ret);
-            } else if Self::put(this) {
+                return Self::finish(this, ret);
+            }
+            if Self::put(this) {
                 let result = (*this).result.load(Relaxed);
                 Self::finish(this, result);
             }
+        }
+    }
+
+    /// Fills the kiocb in.
+    ///
+    /// # Safety
+    ///
+    /// As for [`begin`](Self::begin), with the slot and the request.
+    unsafe fn prepare(inner: *mut bindings::ext_rq_file, rq: *mut bindings::request, plan: &Plan) {
+        // SAFETY: By the safety requirements of this function.
+        unsafe {
+            let is_fua = (*rq).cmd_flags & bindings::EXT_REQ_FUA != 0;
+            (*inner).polled = plan.polled_in;
+            (*inner).was_polled = false;
+            (*inner).iocb = bindings::kiocb {
+                ki_filp: plan.file,
+                ki_pos: plan.pos,
+                ki_complete: Some(Self::complete),
+                ki_flags: plan.flags(is_fua),
+                ki_ioprio: bindings::ext_rq_ioprio(rq),
+                ..pin_init::zeroed()
+            };
         }
     }
 
@@ -161,7 +237,7 @@ impl<T: TransferOperations> FileTransfer<T> {
         let rq: Request<T> = unsafe { Request::from_raw(Pdu::request(Self::pdu(this))) };
         // SAFETY: By the safety requirements of this function the kiocb is not in use any more. It
         // was initialized by `begin()`, and its file stays open as long as there is a request.
-        unsafe {
+        let (is_polled, was_polled) = unsafe {
             let inner = Opaque::cast_into(&raw const (*this).inner);
             bindings::kfree((*inner).bvecs.cast());
             if (*inner).iocb.ki_flags & bindings::EXT_IOCB_WRITE != 0
@@ -169,8 +245,18 @@ impl<T: TransferOperations> FileTransfer<T> {
             {
                 bindings::ext_kiocb_end_write(&raw mut (*inner).iocb);
             }
+            let polled_in = (*inner).polled;
+            if !polled_in.is_null() {
+                // It stays until the request ends, which is below.
+                bindings::ext_polled_end(polled_in);
+            }
+            (!polled_in.is_null(), (*inner).was_polled)
+        };
+        match to_bytes(result) {
+            // The device below may have had poll queues when the file was opened.
+            Err(EAGAIN | EOPNOTSUPP) if is_polled => T::would_sleep(rq),
+            result => T::transferred(rq, result, was_polled),
         }
-        T::transferred(rq, to_bytes(result));
     }
 
     /// The `ki_complete` of the kiocb.
@@ -185,10 +271,14 @@ impl<T: TransferOperations> FileTransfer<T> {
             let inner: *mut Opaque<bindings::ext_rq_file> = inner.cast();
             container_of!(inner, Self, inner)
         };
-        // SAFETY: The memory of a request stays as long as the request has not ended.
-        unsafe { (*this).result.store(result, Relaxed) };
-        // SAFETY: As above, and `self` owns the request if it is the last.
+        // SAFETY: The memory of a request stays as long as the request has not ended, and so does where
+        // it is polled. `self` owns the request if it is the last.
         unsafe {
+            (*this).result.store(result, Relaxed);
+            let inner = Opaque::cast_into(&raw const (*this).inner);
+            if !(*inner).polled.is_null() {
+                (*inner).was_polled = bindings::ext_task_polls();
+            }
             if Self::put(this) {
                 Self::finish(this, result);
             }
@@ -221,44 +311,67 @@ impl<T: TransferOperations> Request<T> {
     /// [`TransferOperations::transferred`] is called when that is over, which may be before this
     /// returns.
     pub fn transfer(self, done: u32, _io: &MayIo) {
+        match self.plan(done) {
+            // SAFETY: It is one of this request.
+            Ok(plan) => unsafe { self.begin(&plan) },
+            Err(err) => T::transferred(self, Err(err), false),
+        }
+    }
+
+    /// Finds out what to transfer from byte `done` on, without polling.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if there is nothing to transfer, or not in a file; `EROFS` if the file cannot be
+    /// written.
+    fn plan(&self, done: u32) -> Result<Plan> {
         let write = match self.command() {
             Command::Read => false,
             Command::Write => true,
-            _ => return T::transferred(self, Err(EINVAL)),
+            _ => return Err(EINVAL),
         };
-        // SAFETY: The queue and its data stay until all of its requests have ended, of which this is one.
-        let file = T::file(unsafe { Hctx::from_raw(self.hctx().as_raw()) });
-        if done >= self.bytes() {
-            return T::transferred(self, Err(EINVAL));
+        let (file, bytes) = (T::file(self.hctx()), self.bytes());
+        if done >= bytes {
+            return Err(EINVAL);
         }
         if write && !file.is_writable() {
-            return T::transferred(self, Err(EROFS));
+            return Err(EROFS);
         }
         let begin = (self.sector() << SECTOR_SHIFT) + u64::from(done);
-        let pos = match file.position(begin, u64::from(self.bytes() - done)) {
-            Ok(pos) => pos,
-            Err(err) => return T::transferred(self, Err(err)),
-        };
+        // INVARIANT: Checked above; the queue and its data, with the file, stay until all of its
+        // requests have ended, of which this is one.
+        Ok(Plan {
+            file: file.as_raw(),
+            write,
+            pos: file.position(begin, u64::from(bytes - done))?,
+            done,
+            bytes,
+            polled_in: null_mut(),
+        })
+    }
+
+    /// Has a transfer polled, if the next one may be.
+    fn have_polled(&self, plan: Plan) -> Option<Plan> {
+        // INVARIANT: As for the other open file.
+        Some(Plan {
+            file: T::file(self.hctx()).polled(plan.write)?,
+            polled_in: T::polled(self.hctx()).as_raw(),
+            ..plan
+        })
+    }
+
+    /// Begins a transfer.
+    ///
+    /// # Safety
+    ///
+    /// `plan` must be one of this request.
+    unsafe fn begin(self, plan: &Plan) {
         let rq = self.into_raw();
         // INVARIANT: The slot owns the request from here on.
         // SAFETY: The `Pdu` of a started request is initialized. The request was owned by the caller,
-        // is a read or a write, and has data from `done` on.
-        unsafe { FileTransfer::begin(&raw mut (*Pdu::<T>::of(rq)).file, file, write, pos, done) };
+        // is a read or a write, and has data from `done` on. The plan is one of it.
+        unsafe { FileTransfer::begin(&raw mut (*Pdu::<T>::of(rq)).file, plan) };
     }
-}
-
-/// Returns the flags of a kiocb.
-fn flags(file: &BackingFile, write: bool, is_fua: bool) -> c_int {
-    // SAFETY: The file is open as long as the reference.
-    // CAST: Bits of an int.
-    let mut flags = unsafe { (*file.as_raw()).f_iocb_flags } as c_int;
-    if write {
-        flags |= bindings::EXT_IOCB_WRITE;
-    }
-    if is_fua {
-        flags |= bindings::EXT_IOCB_DSYNC;
-    }
-    flags
 }
 
 /// Returns the result of a transfer, which has at most as many bytes as a request.

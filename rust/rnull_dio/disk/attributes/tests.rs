@@ -215,7 +215,11 @@ mod attributes {
             assert_eq!(attribute.is_changeable(), expected);
         }
         let changed = |config: Config, attribute| {
-            let checked = config.check_change(attribute);
+            let before = Config {
+                poll_queues: 0,
+                ..config.clone()
+            };
+            let checked = config.check_change(attribute, &before);
             checked.map_err(|it| it.attribute)
         };
         let (submit, poll) = (Attribute::submit_queues, Attribute::poll_queues);
@@ -229,7 +233,10 @@ mod attributes {
         let mut file = set(Attribute::backing_file, "/image")?;
         assert_eq!(changed(file.clone(), submit), Ok(()));
         file.poll_queues = 1;
-        assert_eq!(changed(file, poll), Err(poll));
+        assert_eq!(changed(file.clone(), poll), Err(poll));
+        let fewer = file.clone();
+        file.poll_queues = 2;
+        assert_eq!(fewer.check_change(poll, &file), Ok(()));
         Ok(())
     }
 
@@ -242,7 +249,6 @@ mod attributes {
             (Attribute::cache_size, "1"),
             (Attribute::mbps, "1"),
             (Attribute::irqmode, "1"),
-            (Attribute::poll_queues, "1"),
             (Attribute::shared_tags, "1"),
             (Attribute::badblocks_partial_io, "1"),
         ] {
@@ -250,6 +256,12 @@ mod attributes {
             config.set(attribute, BStr::from_bytes(text.as_bytes()))?;
             assert_eq!(config.check().map_err(|it| it.attribute), Err(attribute));
         }
+        let mut polled = plain;
+        polled.poll_queues = 1;
+        assert_eq!(polled.check(), Ok(()));
+        polled.direct_io = false;
+        let checked = polled.check().map_err(|it| it.attribute);
+        assert_eq!(checked, Err(Attribute::poll_queues));
         Ok(())
     }
 

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/atomic.h>
+#include <linux/bio.h>
+#include <linux/blk-mq.h>
+#include <linux/blkdev.h>
+#include <linux/device.h>
+#include <linux/fs.h>
+#include <linux/jiffies.h>
+#include <linux/percpu-refcount.h>
+#include <linux/sched.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/smp.h>
+#include <linux/string.h>
+#include <linux/workqueue.h>
+
+#include "helpers.h"
+
+/*
+ * How long transfers are in flight without being polled before they are polled here,
+ * in jiffies.
+ */
+#define PATIENCE (HZ / 50 + 1)
+
+/*
+ * Returns whether a device has queues for polled I/O now. Devices that are driven by
+ * ->submit_bio are polled by the bio, of which there must be one poller only, and are
+ * not polled.
+ */
+static bool can_poll(struct request_queue *q)
+{
+	return queue_is_mq(q) && (q->limits.features & BLK_FEAT_POLL) &&
+	       q->tag_set->map[HCTX_TYPE_POLL].nr_queues;
+}
+
+/*
+ * Returns whether all data of a file system is on ->s_bdev. Others have file data on
+ * devices that are not known here, such as the real-time device of XFS, which an empty
+ * file may be moved to while it is open.
+ */
+static bool is_on_one_device(struct super_block *sb)
+{
+	struct seq_file options = { .size = PAGE_SIZE };
+	bool is_alone;
+
+	if (!strcmp(sb->s_type->name, "ext4"))
+		return true;
+	if (strcmp(sb->s_type->name, "xfs"))
+		return false;
+	options.buf = kzalloc(options.size + 1, GFP_KERNEL);
+	if (!options.buf)
+		return false;
+	is_alone = !sb->s_op->show_options(&options, sb->s_root) &&
+		   !seq_has_overflowed(&options) &&
+		   !strstr(options.buf, ",rtdev=");
+	kfree(options.buf);
+	return is_alone;
+}
+
+/* Returns the device that is polled for a file, or NULL. It is there while that is open. */
+static struct block_device *device_of(const struct file *file)
+{
+	struct inode *inode = file->f_mapping->host;
+
+	return S_ISBLK(inode->i_mode) ? I_BDEV(inode) : inode->i_sb->s_bdev;
+}
+
+/*
+ * Get a reference of the queue below, which keeps its hardware queues from changing, and
+ * its set of tags from being freed: a file system may stay mounted when its device is
+ * gone. Returns how many there are for polled I/O; 0: none, and no reference.
+ */
+static unsigned int enter_below(struct request_queue *q)
+{
+	/* Frozen with no request in flight, or gone. */
+	if (!percpu_ref_tryget(&q->q_usage_counter))
+		return 0;
+	if (can_poll(q))
+		return q->tag_set->map[HCTX_TYPE_POLL].nr_queues;
+	percpu_ref_put(&q->q_usage_counter);
+	return 0;
+}
+
+static void exit_below(struct request_queue *q)
+{
+	percpu_ref_put(&q->q_usage_counter);
+}
+
+/*
+ * Returns whether transfers of the file can be polled by polling the device below. This
+ * is so if the block layer's function would poll them, which finds the device by a bio.
+ * Others do more than that, and may sleep.
+ */
+bool ext_file_can_poll(const struct file *file)
+{
+	struct block_device *bdev = device_of(file);
+	struct inode *inode = file->f_mapping->host;
+
+	if (file->f_op->iopoll != iocb_bio_iopoll ||
+	    !(file->f_mode & FMODE_NOWAIT) || !bdev)
+		return false;
+	if (!S_ISBLK(inode->i_mode) && !is_on_one_device(inode->i_sb))
+		return false;
+	if (!enter_below(bdev_get_queue(bdev)))
+		return false;
+	exit_below(bdev_get_queue(bdev));
+	return true;
+}
+
+/*
+ * Poll a hardware queue of @bdev once, of whose queue the caller has a reference. To
+ * find the hardware queue, bio_poll() reads the two fields of a bio and nothing else, so
+ * one that is not in flight will do. Returns how many completions there were; also 1 if
+ * the task has a signal to handle.
+ */
+static int poll_hctx(struct block_device *bdev, unsigned int index,
+		     struct io_comp_batch *iob)
+{
+	struct bio probe = { .bi_bdev = bdev, .bi_cookie = index };
+
+	if (index >= bdev_get_queue(bdev)->nr_hw_queues)
+		return 0;
+	return bio_poll(&probe, iob, BLK_POLL_ONESHOT);
+}
+
+/* Poll each hardware queue once, as poll_hctx(). */
+static int poll_all(struct block_device *bdev, struct io_comp_batch *iob)
+{
+	const struct blk_mq_queue_map *map =
+		&bdev_get_queue(bdev)->tag_set->map[HCTX_TYPE_POLL];
+	unsigned int i;
+	int found = 0;
+
+	for (i = 0; i < map->nr_queues; i++)
+		found += poll_hctx(bdev, map->queue_offset + i, iob);
+	return found;
+}
+
+/*
+ * Poll the hardware queue that this CPU uses, and if that has nothing, one of the others,
+ * each time another one, because transfers may have been issued by other CPUs.
+ */
+static int poll_some(struct ext_polled *polled, struct io_comp_batch *iob)
+{
+	struct block_device *bdev = polled->bdev;
+	const struct blk_mq_queue_map *map =
+		&bdev_get_queue(bdev)->tag_set->map[HCTX_TYPE_POLL];
+	int found = poll_hctx(bdev, map->mq_map[raw_smp_processor_id()], iob);
+	unsigned int next;
+
+	if (found || map->nr_queues == 1)
+		return found;
+	next = READ_ONCE(polled->next);
+	WRITE_ONCE(polled->next, next + 1);
+	return poll_hctx(bdev, map->queue_offset + next % map->nr_queues, iob);
+}
+
+static void watch_for(struct ext_polled *polled, unsigned long delay)
+{
+	kblockd_mod_delayed_work_on(WORK_CPU_UNBOUND, &polled->watch, delay);
+}
+
+/*
+ * The poller of last resort. That which should poll may be waiting for what only polling
+ * ends: for a request or the freeze of the device below, or for transfers of the file.
+ * Or it does not run. Queued again until there is nothing in flight.
+ */
+static void watch(struct work_struct *work)
+{
+	struct ext_polled *polled = container_of(to_delayed_work(work),
+						 struct ext_polled, watch);
+	struct request_queue *q = bdev_get_queue(polled->bdev);
+	unsigned long delay = PATIENCE;
+
+	if (!atomic_read(&polled->in_flight)) {
+		WRITE_ONCE(polled->is_watched, false);
+		/* Pairs with the increment in ext_polled_begin(). */
+		smp_mb();
+		if (!atomic_read(&polled->in_flight) ||
+		    xchg(&polled->is_watched, true))
+			return;
+	} else if (time_after_eq(jiffies,
+				 READ_ONCE(polled->polled_at) + PATIENCE)) {
+		if (enter_below(q)) {
+			poll_all(polled->bdev, NULL);
+			exit_below(q);
+		}
+		delay = 1;
+	}
+	watch_for(polled, delay);
+}
+
+/* @file: to be polled, or NULL. */
+void ext_polled_init(struct ext_polled *polled, const struct file *file)
+{
+	polled->bdev = file ? device_of(file) : NULL;
+	/* Keeps the memory of the device and its queue, which may be gone. */
+	if (polled->bdev)
+		get_device(&polled->bdev->bd_device);
+	atomic_set(&polled->in_flight, 0);
+	polled->next = 0;
+	polled->polled_at = jiffies;
+	polled->is_watched = false;
+	INIT_DELAYED_WORK(&polled->watch, watch);
+}
+
+/* Nothing is in flight. Sleeps. */
+void ext_polled_exit(struct ext_polled *polled)
+{
+	cancel_delayed_work_sync(&polled->watch);
+	if (polled->bdev)
+		put_device(&polled->bdev->bd_device);
+}
+
+/*
+ * Returns whether another transfer should be polled. Not if there are so many that its
+ * issuer would wait for a request of the device below, instead of polling; nor if that is
+ * being frozen, for the end of which the issuer would wait.
+ */
+bool ext_polled_has_room(struct ext_polled *polled)
+{
+	struct request_queue *q;
+	bool has_room;
+
+	if (!polled->bdev)
+		return false;
+	q = bdev_get_queue(polled->bdev);
+	if (!percpu_ref_tryget_live(&q->q_usage_counter))
+		return false;
+	has_room = can_poll(q) && atomic_read(&polled->in_flight) <
+					  max(q->nr_requests / 2, 1U);
+	exit_below(q);
+	return has_room;
+}
+
+/*
+ * Note that transfers are polled now. Returns whether the time is another than before; it
+ * is not written each time, because other CPUs read it.
+ */
+static bool note_time(struct ext_polled *polled)
+{
+	unsigned long now = jiffies;
+
+	if (READ_ONCE(polled->polled_at) == now)
+		return false;
+	WRITE_ONCE(polled->polled_at, now);
+	return true;
+}
+
+/* A transfer is about to be issued. */
+void ext_polled_begin(struct ext_polled *polled)
+{
+	/* Nothing has been waiting to be polled. */
+	if (atomic_inc_return(&polled->in_flight) == 1)
+		note_time(polled);
+	/* The increment is a full barrier, which pairs with that in watch(). */
+	if (!READ_ONCE(polled->is_watched) && !xchg(&polled->is_watched, true))
+		watch_for(polled, PATIENCE);
+}
+
+/* A transfer is over, of a request that has not ended. In any context. */
+void ext_polled_end(struct ext_polled *polled)
+{
+	atomic_dec(&polled->in_flight);
+}
+
+/* Returns whether what ends here was found by a task that polls. */
+bool ext_task_polls(void)
+{
+	return in_task() && !(current->flags & PF_KTHREAD);
+}
+
+/*
+ * Poll the device below. Returns how many completions there were, which may be of others,
+ * or a negative number if there is nothing in flight.
+ */
+int ext_polled_poll(struct ext_polled *polled, struct io_comp_batch *iob)
+{
+	struct request_queue *q;
+	int found;
+
+	if (!atomic_read(&polled->in_flight))
+		return -1;
+	q = bdev_get_queue(polled->bdev);
+	if (!enter_below(q))
+		return 0;
+	/* All of them once in a while, because watch() relies on tasks that poll. */
+	if (note_time(polled))
+		found = poll_all(polled->bdev, iob);
+	else
+		found = poll_some(polled, iob);
+	exit_below(q);
+	return found;
+}
