@@ -8,7 +8,7 @@
 # shellcheck source=scripts/lab/lib.sh
 . "$(dirname "$0")/lab/lib.sh"
 
-SETS=(disk file path policies classes reactor live live-cached live-files live-writes aio)
+SETS=(disk file file-polled path policies classes reactor live live-cached live-files live-writes aio)
 
 kernel='stock'
 out=$SRC/bench
