@@ -93,6 +93,25 @@ def test_a_killed_poller_that_was_moved(null_disk):
         assert counters.disk(below)["timeout"] == 0
 
 
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is one CPU")
+def test_a_cpu_goes_offline_with_a_stopped_poller(null_disk):
+    """The hardware queue that it has below waits for what is in flight."""
+    below = null_disk("belowdisk", **(BELOW | {"submit_queues": 2, "poll_queues": 2}))
+    online = Path("/sys/devices/system/cpu/cpu1/online")
+    with backing("xfs", below) as path, polled_disk(path, poll_queues=2) as disk:
+        with fio.verifying(disk, iodepth=8, cpus_allowed=1, **POLLED) as load:
+            for _ in range(3):
+                stop(load, disk)
+                try:
+                    with soon():
+                        files.write(online, 0)
+                finally:
+                    files.write(online, 1)
+                load.send_signal(signal.SIGCONT)
+            fio.stop_verifying(load)
+        assert counters.disk(disk)["error"] == counters.disk(below)["timeout"] == 0
+
+
 @pytest.mark.parametrize("kind", ["xfs", "ext4"])
 def test_writes_of_parts_of_blocks_with_a_stopped_poller(kind, null_disk):
     """They wait for all transfers of the file, among which are those that nothing polls."""
