@@ -271,21 +271,27 @@ bool ext_task_polls(void)
 }
 
 /*
- * Poll the device below. Returns how many completions there were, which may be of others,
- * or a negative number if there is nothing in flight.
+ * Poll the device below: all of its hardware queues once in a while, because watch() relies
+ * on tasks that poll. That is so even if nothing is in flight here, because the request
+ * that is polled for may be held back by a freeze, and the device below be frozen only when
+ * other requests of the same poller have ended. Returns how many completions there were,
+ * which may be of others, or a negative number if there is nothing in flight.
  */
 int ext_polled_poll(struct ext_polled *polled, struct io_comp_batch *iob)
 {
 	struct request_queue *q;
+	bool all;
 	int found;
 
-	if (!atomic_read(&polled->in_flight))
+	if (!polled->bdev)
+		return -1;
+	all = note_time(polled);
+	if (!all && !atomic_read(&polled->in_flight))
 		return -1;
 	q = bdev_get_queue(polled->bdev);
 	if (!enter_below(q))
 		return 0;
-	/* All of them once in a while, because watch() relies on tasks that poll. */
-	if (note_time(polled))
+	if (all)
 		found = poll_all(polled->bdev, iob);
 	else
 		found = poll_some(polled, iob);
