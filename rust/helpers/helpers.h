@@ -171,7 +171,7 @@ struct ext_polled {
 bool ext_file_can_poll(const struct file *file);
 void ext_polled_init(struct ext_polled *polled, const struct file *file);
 void ext_polled_exit(struct ext_polled *polled);
-bool ext_polled_has_room(struct ext_polled *polled);
+bool ext_polled_has_room(struct ext_polled *polled, struct request *rq);
 void ext_polled_begin(struct ext_polled *polled);
 void ext_polled_end(struct ext_polled *polled);
 bool ext_task_polls(void);

@@ -6,12 +6,15 @@
 #include <linux/device.h>
 #include <linux/fs.h>
 #include <linux/jiffies.h>
+#include <linux/math.h>
+#include <linux/module.h>
 #include <linux/percpu-refcount.h>
 #include <linux/sched.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
 #include <linux/string.h>
+#include <linux/wait.h>
 #include <linux/workqueue.h>
 
 #include "helpers.h"
@@ -29,8 +32,14 @@
  */
 static bool can_poll(struct request_queue *q)
 {
-	return queue_is_mq(q) && (q->limits.features & BLK_FEAT_POLL) &&
-	       q->tag_set->map[HCTX_TYPE_POLL].nr_queues;
+	const struct blk_mq_queue_map *map;
+
+	if (!queue_is_mq(q) || !(q->limits.features & BLK_FEAT_POLL))
+		return false;
+	map = &q->tag_set->map[HCTX_TYPE_POLL];
+	/* There may be fewer than the map says, if no memory was left for them. */
+	return map->nr_queues &&
+	       map->queue_offset + map->nr_queues <= q->nr_hw_queues;
 }
 
 /*
@@ -65,20 +74,24 @@ static struct block_device *device_of(const struct file *file)
 	return S_ISBLK(inode->i_mode) ? I_BDEV(inode) : inode->i_sb->s_bdev;
 }
 
+/* With a reference of the queue below, which is given up if it cannot be polled. */
+static bool has_entered(struct request_queue *q)
+{
+	if (can_poll(q))
+		return true;
+	percpu_ref_put(&q->q_usage_counter);
+	return false;
+}
+
 /*
  * Get a reference of the queue below, which keeps its hardware queues from changing, and
  * its set of tags from being freed: a file system may stay mounted when its device is
- * gone. Returns how many there are for polled I/O; 0: none, and no reference.
+ * gone. Returns false, without a reference, if it cannot be polled now.
  */
-static unsigned int enter_below(struct request_queue *q)
+static bool enter_below(struct request_queue *q)
 {
-	/* Frozen with no request in flight, or gone. */
-	if (!percpu_ref_tryget(&q->q_usage_counter))
-		return 0;
-	if (can_poll(q))
-		return q->tag_set->map[HCTX_TYPE_POLL].nr_queues;
-	percpu_ref_put(&q->q_usage_counter);
-	return 0;
+	/* Otherwise it is frozen with no request in flight, or gone. */
+	return percpu_ref_tryget(&q->q_usage_counter) && has_entered(q);
 }
 
 static void exit_below(struct request_queue *q)
@@ -86,25 +99,53 @@ static void exit_below(struct request_queue *q)
 	percpu_ref_put(&q->q_usage_counter);
 }
 
+/* As enter_below(), but waits while the queue is frozen, which it is for a change of it. */
+static bool enter_when_thawed(struct block_device *bdev)
+{
+	struct request_queue *q = bdev_get_queue(bdev);
+	unsigned long *state = &bdev->bd_disk->state;
+
+	while (!percpu_ref_tryget(&q->q_usage_counter)) {
+		wait_event(q->mq_freeze_wq, !READ_ONCE(q->mq_freeze_depth) ||
+						    test_bit(GD_DEAD, state));
+		if (test_bit(GD_DEAD, state))
+			return false;
+	}
+	return has_entered(q);
+}
+
+/*
+ * Returns whether to poll a device may sleep, as that of nvme-tcp does, which
+ * iocb_bio_iopoll() does not allow. The ->queue_rq of this module's disks may, but not
+ * their ->poll.
+ */
+static bool may_sleep_if_polled(struct block_device *bdev)
+{
+	return (bdev_get_queue(bdev)->tag_set->flags & BLK_MQ_F_BLOCKING) &&
+	       bdev->bd_disk->fops->owner != THIS_MODULE;
+}
+
 /*
  * Returns whether transfers of the file can be polled by polling the device below. This
  * is so if the block layer's function would poll them, which finds the device by a bio.
- * Others do more than that, and may sleep.
+ * Others do more than that, and may sleep. Sleeps.
  */
 bool ext_file_can_poll(const struct file *file)
 {
 	struct block_device *bdev = device_of(file);
 	struct inode *inode = file->f_mapping->host;
+	bool can_poll;
 
 	if (file->f_op->iopoll != iocb_bio_iopoll ||
 	    !(file->f_mode & FMODE_NOWAIT) || !bdev)
 		return false;
 	if (!S_ISBLK(inode->i_mode) && !is_on_one_device(inode->i_sb))
 		return false;
-	if (!enter_below(bdev_get_queue(bdev)))
+	if (!enter_when_thawed(bdev))
 		return false;
+	can_poll = !may_sleep_if_polled(bdev);
 	exit_below(bdev_get_queue(bdev));
-	return true;
+	return can_poll;
 }
 
 /*
@@ -118,8 +159,6 @@ static int poll_hctx(struct block_device *bdev, unsigned int index,
 {
 	struct bio probe = { .bi_bdev = bdev, .bi_cookie = index };
 
-	if (index >= bdev_get_queue(bdev)->nr_hw_queues)
-		return 0;
 	return bio_poll(&probe, iob, BLK_POLL_ONESHOT);
 }
 
@@ -182,7 +221,12 @@ static void watch(struct work_struct *work)
 	} else if (time_after_eq(jiffies,
 				 READ_ONCE(polled->polled_at) + PATIENCE)) {
 		if (enter_below(q)) {
-			poll_all(polled->bdev, NULL);
+			/*
+			 * A driver that has quiesced its queues may have freed what
+			 * ->poll uses, as virtio_blk does while the system sleeps.
+			 */
+			if (!blk_queue_quiesced(q))
+				poll_all(polled->bdev, NULL);
 			exit_below(q);
 		}
 		delay = 1;
@@ -213,12 +257,29 @@ void ext_polled_exit(struct ext_polled *polled)
 }
 
 /*
- * Returns whether another transfer should be polled. Not if there are so many that its
- * issuer would wait for a request of the device below, instead of polling; nor if that is
- * being frozen, for the end of which the issuer would wait.
+ * Returns how many transfers of one of @nr_above hardware queues may be in flight: half of
+ * the requests that these, and the devices with the same tags, can have at a time of a
+ * hardware queue below.
  */
-bool ext_polled_has_room(struct ext_polled *polled)
+static unsigned int limit_below(struct request_queue *q, unsigned int nr_above)
 {
+	const struct blk_mq_queue_map *map = &q->tag_set->map[HCTX_TYPE_POLL];
+	struct blk_mq_hw_ctx *hctx = queue_hctx(q, map->queue_offset);
+	unsigned int sharers = DIV_ROUND_UP(nr_above, map->nr_queues);
+
+	if (hctx->flags & BLK_MQ_F_TAG_QUEUE_SHARED)
+		sharers *= max(READ_ONCE(hctx->tags->active_queues), 1U);
+	return max(q->nr_requests / 2 / sharers, 1U);
+}
+
+/*
+ * Returns whether the transfer of a request should be polled. Not if there are so many
+ * that its issuer would wait for a request of the device below, instead of polling; nor if
+ * that is being frozen, for the end of which the issuer would wait.
+ */
+bool ext_polled_has_room(struct ext_polled *polled, struct request *rq)
+{
+	unsigned int nr_above = rq->q->tag_set->map[HCTX_TYPE_POLL].nr_queues;
 	struct request_queue *q;
 	bool has_room;
 
@@ -228,7 +289,7 @@ bool ext_polled_has_room(struct ext_polled *polled)
 	if (!percpu_ref_tryget_live(&q->q_usage_counter))
 		return false;
 	has_room = can_poll(q) && atomic_read(&polled->in_flight) <
-					  max(q->nr_requests / 2, 1U);
+					  limit_below(q, nr_above);
 	exit_below(q);
 	return has_room;
 }

@@ -253,8 +253,10 @@ impl<T: TransferOperations> FileTransfer<T> {
             (!polled_in.is_null(), (*inner).was_polled)
         };
         match to_bytes(result) {
-            // The device below may have had poll queues when the file was opened.
-            Err(EAGAIN | EOPNOTSUPP) if is_polled => T::would_sleep(rq),
+            // The device below may have had poll queues when the file was opened. The task that
+            // has issued it may have a signal to die, or no memory because of that, and may have
+            // issued it for another task.
+            Err(EAGAIN | EOPNOTSUPP | EINTR | ENOMEM) if is_polled => T::would_sleep(rq),
             result => T::transferred(rq, result, was_polled),
         }
     }

@@ -34,8 +34,9 @@ impl<T: TransferOperations> Request<T> {
         if !unsafe { bindings::ext_task_may_issue(self.as_raw(), plan.end()) } {
             return Err(self);
         }
-        // SAFETY: It stays until the request ends.
-        if !unsafe { bindings::ext_polled_has_room(T::polled(self.hctx()).as_raw()) } {
+        let polled = T::polled(self.hctx()).as_raw();
+        // SAFETY: It stays until the request ends, which is owned by `self`.
+        if !unsafe { bindings::ext_polled_has_room(polled, self.as_raw()) } {
             return Err(self);
         }
         match self.have_polled(plan) {
