@@ -9,7 +9,8 @@
 . "$(dirname "$0")/lab/lib.sh"
 
 guest() {
-	lab boot --name suites-console --timeout 10000 --memory 4G --results "$results" --append kunit.enable=0 -- \
+	lab boot --name suites-console --timeout 10000 --memory 4G --results "$results" \
+		--append kunit.enable=0 -- \
 		env SUITES=1 FULL=1 python3 -m pytest -p no:cacheprovider -v \
 		/src/tests/suites /src/tests/aio/test_harness.py "$@"
 }
@@ -22,5 +23,5 @@ lab module stock >/dev/null
 lab harness >/dev/null
 lab suites >/dev/null
 LAB_TAIL=400 step suites "Tests of liburing, fio and libaio, on both sides" guest ${1:+-k "$1"}
-sed -n '/ programs that use Linux AIO /,$p' "$(log_path suites)"
+sed -n '/^=* \(programs that use Linux AIO\|tests of other projects\) =/,$p' "$(log_path suites)"
 [ $# -gt 0 ] || cp "$results/suites.txt" "$SRC/bench/suites.txt"
