@@ -183,8 +183,8 @@ unsigned long ext_a_second_ago(void);
 bool ext_second_is_over(unsigned long *since);
 bool ext_file_update_time(struct file *file);
 bool ext_task_may_issue(struct request *rq, loff_t end);
-ssize_t ext_call_iter_polled(struct kiocb *iocb, struct iov_iter *iter,
-			     bool write);
+ssize_t ext_call_iter_polled(struct request *rq, struct kiocb *iocb,
+			     struct iov_iter *iter, bool write);
 
 /* rq_file.c */
 

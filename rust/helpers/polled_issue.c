@@ -12,6 +12,7 @@
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task_stack.h>
+#include <linux/srcu.h>
 
 #include "aio.h"
 #include "helpers.h"
@@ -131,9 +132,14 @@ bool ext_task_may_issue(struct request *rq, loff_t end)
  * As ext_call_iter(), in ->queue_rq of the disk above. The bios are submitted at once:
  * the plug may be the one that is being flushed, and what is in the list would not be
  * submitted before this returns.
+ *
+ * For lockdep, this is outside of the critical section of dispatchers: the elevator_lock
+ * of the disk, under which these are waited for, is in one class with that of the device
+ * below, which is taken while that is frozen. No disk is below itself. The request has
+ * not ended when this returns, because the caller is not done with the kiocb.
  */
-ssize_t ext_call_iter_polled(struct kiocb *iocb, struct iov_iter *iter,
-			     bool write)
+ssize_t ext_call_iter_polled(struct request *rq, struct kiocb *iocb,
+			     struct iov_iter *iter, bool write)
 {
 	struct bio_list *bio_list = current->bio_list;
 	struct blk_plug *plug = current->plug;
@@ -144,7 +150,9 @@ ssize_t ext_call_iter_polled(struct kiocb *iocb, struct iov_iter *iter,
 	blk_plug_invalidate_ts();
 	current->bio_list = NULL;
 	current->plug = NULL;
+	srcu_lock_release(&rq->q->tag_set->srcu->dep_map);
 	ret = ext_call_iter(iocb, iter, write);
+	srcu_lock_acquire(&rq->q->tag_set->srcu->dep_map);
 	current->plug = plug;
 	current->bio_list = bio_list;
 	memalloc_noio_restore(flags);

@@ -191,7 +191,7 @@ impl<T: TransferOperations> FileTransfer<T> {
             bindings::ext_rq_describe(rq, plan.done as usize, bvecs, iter.as_mut_ptr());
             (*this).pending.store(2, Relaxed);
             let ret = if plan.is_polled() {
-                bindings::ext_call_iter_polled(iocb, iter.as_mut_ptr(), plan.write)
+                bindings::ext_call_iter_polled(rq, iocb, iter.as_mut_ptr(), plan.write)
             } else {
                 bindings::ext_call_iter(iocb, iter.as_mut_ptr(), plan.write)
             };
