@@ -64,3 +64,14 @@ apt_private() {
 		-o Acquire::Languages=none -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false
 		-o APT::Sandbox::User=root)
 }
+
+# debootstrap_into ROOT PACKAGES: makes a Debian root with these packages, some of which may be in
+# $SUITE-backports
+debootstrap_into() {
+	local mirror opts=()
+	mirror=$(apt_mirror)
+	mapfile -t opts < <(apt_host_options | sed 's/^/--aptopt=/')
+	mmdebstrap --variant=apt --architectures=amd64 "${opts[@]}" --aptopt='Acquire::Languages "none"' \
+		--dpkgopt=force-unsafe-io --include="$2" "$SUITE" "$1" \
+		"deb $mirror $SUITE main" "deb $mirror $SUITE-backports main"
+}

@@ -7,22 +7,23 @@ need_root() {
 	[ "$(id -u)" -eq 0 ] || die "this needs root (it mounts file systems): run it with sudo"
 }
 
-# in_root [--kernel NAME] [--bind FROM:TO[:rw]]... [--overlay UPPER:LOWER:TO]... [--env NAME=VALUE]...
-#	[--net] CMD...
-# Runs CMD in the Debian root, from /src, in namespaces of its own, so that no mount and no process
-# outlives it. The root and the checkout (at /src) are read-only, /tmp and /run are empty. An overlay is
-# read-only too.
+# in_root [--root DIR] [--kernel NAME] [--bind FROM:TO[:rw]]... [--overlay UPPER:LOWER:TO]...
+#	[--env NAME=VALUE]... [--net] CMD...
+# Runs CMD in the Debian root, or in another one, from /src, in namespaces of its own, so that no mount
+# and no process outlives it. The root and the checkout (at /src) are read-only, /tmp and /run are empty.
+# An overlay is read-only too.
 in_root() {
-	local args=() root
-	root=$(lab root)
+	local args=() root=''
 	while [ $# -gt 0 ]; do
 		case $1 in
+		--root) root=$2; shift 2 ;;
 		--kernel) kernel_binds "$2"; args+=("${BINDS[@]}"); shift 2 ;;
 		--bind | --overlay | --env) args+=("$1" "$2"); shift 2 ;;
 		--net) args+=(--bind /etc/resolv.conf:/etc/resolv.conf); shift ;;
 		*) break ;;
 		esac
 	done
+	[ -n "$root" ] || root=$(lab root)
 	need_root
 	(
 		hold "$root" "${args[@]}"
