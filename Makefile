@@ -8,7 +8,7 @@ RUSTC ?= rustc
 
 KBUILD_TARGETS := modules modules_install rust-analyzer clean
 LAB_TARGETS := run test test-all kunit stress deadlock powercut programs apps suites check compare shell docs \
-	samples kernel fmt deb bench bench-compare patches-check patches-bench export-patches trees-check
+	samples kernel fmt deb deb-check bench bench-compare patches-check patches-bench export-patches trees-check
 
 .PHONY: default help distclean tree source-tree $(KBUILD_TARGETS) $(LAB_TARGETS)
 
@@ -28,7 +28,8 @@ source-tree:
 	@[ -n '$(wildcard $(KDIR)/scripts/generate_rust_analyzer.py $(KDIR)/source/scripts/generate_rust_analyzer.py)' ] || \
 		{ echo 'KDIR=$(KDIR): rust-analyzer needs a tree with all of its source' >&2; exit 1; }
 
-run shell check deb compare stress deadlock powercut programs patches-check patches-bench export-patches trees-check:
+run shell check deb deb-check compare stress deadlock powercut programs patches-check patches-bench \
+		export-patches trees-check:
 	@scripts/$@.sh
 
 apps:
@@ -96,6 +97,7 @@ help:
 	@echo '  docs            - Documentation as HTML'
 	@echo '  samples         - Build the programs in samples/'
 	@echo '  deb             - Debian packages: the tools, and the module for the stock kernel'
+	@echo '  deb-check       - Install, use and remove them in a guest with a fresh Debian'
 	@echo '  kernel          - Build the test kernel, with KUnit and debugging aids'
 	@echo '  patches-check   - Apply patches/ one by one; run checkpatch and build after each'
 	@echo '  patches-bench   - Effect of patches/: kernels without and with them, side by side'
