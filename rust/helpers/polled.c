@@ -106,8 +106,9 @@ static bool enter_when_thawed(struct block_device *bdev)
 	unsigned long *state = &bdev->bd_disk->state;
 
 	while (!percpu_ref_tryget(&q->q_usage_counter)) {
-		wait_event(q->mq_freeze_wq, !READ_ONCE(q->mq_freeze_depth) ||
-						    test_bit(GD_DEAD, state));
+		wait_event(q->mq_freeze_wq,
+			   !READ_ONCE(q->mq_freeze_depth) ||
+			   test_bit(GD_DEAD, state));
 		if (test_bit(GD_DEAD, state))
 			return false;
 	}
