@@ -57,7 +57,9 @@ def test_outcome(suite, name, place, places, record_property):
             break
     # The table has them, see conftest.py.
     record_property("test", f"{suite} {name} {place}")
-    record_property("outcomes", {side: ", ".join(each) for side, each in found.items()})
-    assert set(found["module"]) <= set(found["kernel"]), "\n".join(outputs)
+    different = {side: ", ".join(dict.fromkeys(each)) for side, each in found.items()}
+    record_property("outcomes", different)
+    # The module may pass what the kernel does not.
+    assert set(found["module"]) <= {"passed", *found["kernel"]}, "\n".join(outputs)
     if found["kernel"] != ["passed"]:
         print("\n".join(outputs))
