@@ -33,6 +33,7 @@ use kernel::{
 use crate::{
     bindings,
     block::SECTOR_SHIFT,
+    compat::error::code::EOPNOTSUPP,
     context::MayIo,
     fs::backing_file::BackingFile, //
 };

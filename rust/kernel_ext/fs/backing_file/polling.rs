@@ -13,7 +13,10 @@ use kernel::{
     }, //
 };
 
-use crate::bindings;
+use crate::{
+    bindings,
+    compat::error::code::EOPNOTSUPP, //
+};
 
 /// A second open file of a [`super::BackingFile`], for transfers that are polled.
 ///
