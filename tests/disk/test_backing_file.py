@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Disks whose data is in a file or on a block device."""
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -87,37 +88,46 @@ def test_data_comes_back(kind, direct_io, below):
             assert os.pread(fd, MIB, 0) == content
 
 
-@pytest.mark.parametrize("fua", [1, 0])
-def test_durable_writes_reach_the_device_below(fua, null_disk):
-    below = null_disk("belowdisk", memory_backed=1, size=320, blocksize=SECTOR, write_cache=1)
-    with backing("xfs", below) as path:
+@pytest.fixture
+def volatile(null_disk) -> Path:
+    """A device with a write cache."""
+    return null_disk("belowdisk", memory_backed=1, size=320, blocksize=SECTOR, write_cache=1)
+
+
+@contextlib.contextmanager
+def laid_out_on(device: Path, fua: int) -> Iterator[tuple[Path, int]]:
+    """Gives a file on XFS, all of whose blocks are written, and an open disk in it."""
+    with backing("xfs", device) as path:
         fio.lay_out(path, SIZE)
         with file_disk(path, fua=fua) as disk, files.opened(disk) as fd:
-            for durably in (
-                lambda: os.pwritev(fd, [pattern(BLOCK)], 0, os.RWF_DSYNC),
-                lambda: os.fsync(fd),
-            ):
-                assert os.pwrite(fd, pattern(BLOCK), BLOCK) == BLOCK
-                before = counters.disk(below)["flush"]
-                durably()
-                assert counters.disk(below)["flush"] > before
+            yield path, fd
 
 
 @pytest.mark.parametrize("fua", [1, 0])
-def test_durable_overwrites_do_not_log_the_times_of_the_file(fua, null_disk):
-    below = null_disk("belowdisk", memory_backed=1, size=320, blocksize=SECTOR, write_cache=1)
-    with backing("xfs", below) as path:
-        fio.lay_out(path, SIZE)
-        with file_disk(path, fua=fua) as disk, files.opened(disk) as fd:
-            before, times = counters.disk(below)["write"], path.stat().st_mtime_ns
-            for _ in range(WRITES):
-                # Longer than a tick, so that each write changes the times
-                time.sleep(0.02)
-                assert os.pwritev(fd, [pattern(BLOCK)], 0, os.RWF_DSYNC) == BLOCK
-                os.fsync(fd)
-            assert path.stat().st_mtime_ns > times
-            # The log is written at other times, too.
-            assert WRITES <= counters.disk(below)["write"] - before < 2 * WRITES
+def test_durable_writes_reach_the_device_below(fua, volatile):
+    with laid_out_on(volatile, fua) as (_, fd):
+        for durably in (
+            lambda: os.pwritev(fd, [pattern(BLOCK)], 0, os.RWF_DSYNC),
+            lambda: os.fsync(fd),
+        ):
+            assert os.pwrite(fd, pattern(BLOCK), BLOCK) == BLOCK
+            before = counters.disk(volatile)["flush"]
+            durably()
+            assert counters.disk(volatile)["flush"] > before
+
+
+@pytest.mark.parametrize("fua", [1, 0])
+def test_durable_overwrites_do_not_log_the_times_of_the_file(fua, volatile):
+    with laid_out_on(volatile, fua) as (path, fd):
+        before, times = counters.disk(volatile)["write"], path.stat().st_mtime_ns
+        for _ in range(WRITES):
+            # Longer than a tick, so that each write changes the times
+            time.sleep(0.02)
+            assert os.pwritev(fd, [pattern(BLOCK)], 0, os.RWF_DSYNC) == BLOCK
+            os.fsync(fd)
+        assert path.stat().st_mtime_ns > times
+        # The log is written at other times, too.
+        assert WRITES <= counters.disk(volatile)["write"] - before < 2 * WRITES
 
 
 def test_requests_with_several_bios(below):

@@ -16,16 +16,16 @@ SIZE=3G
 
 make_disk() {
 	local dir=$1
-	rm -rf "$dir/root/var/cache/apt"/*.bin "$dir/root/var/lib/apt/lists"/*_*
-	echo fresh >"$dir/root/etc/hostname"
-	cp "$dir"/root/boot/vmlinuz-* "$dir/vmlinuz"
-	cp "$dir"/root/boot/initrd.img-* "$dir/initrd"
-	in_root --bind "$dir:/out:rw" mke2fs -q -t ext4 -d /out/root /out/disk "$SIZE"
-	rm -r "$dir/root"
+	rm -rf "$dir/debian/var/cache/apt"/*.bin "$dir/debian/var/lib/apt/lists"/*_*
+	echo fresh >"$dir/debian/etc/hostname"
+	cp "$dir"/debian/boot/vmlinuz-* "$dir/vmlinuz"
+	cp "$dir"/debian/boot/initrd.img-* "$dir/initrd"
+	in_root --bind "$dir:/out:rw" mke2fs -q -t ext4 -d /out/debian /out/disk "$SIZE"
+	rm -r "$dir/debian"
 }
 
 make_image() {
-	step deb-image "Fresh Debian with the stock kernel" debootstrap_into "$1/root" "$PACKAGES"
+	step deb-image "Fresh Debian with the stock kernel" debootstrap_into "$1/debian" "$PACKAGES"
 	step deb-disk "Its disk" make_disk "$1"
 }
 

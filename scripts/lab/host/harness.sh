@@ -43,9 +43,5 @@ make_harness() {
 }
 
 need_root
-samples=$(build_dir samples)
 artefact harness "$(key "$LAB/host/harness.sh" "$LIBAIO_SHA256" "$(lab root)")" make_harness
-mkdir -p "$samples"
-rm -rf "$samples/harness"
-cp --archive "$ARTEFACT" "$samples/harness"
-echo "$samples/harness"
+to_samples harness

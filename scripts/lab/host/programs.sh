@@ -56,9 +56,5 @@ make_programs() {
 }
 
 need_root
-samples=$(build_dir samples)
 artefact programs "$(key "$LAB/host/programs.sh" "$(lab root)")" make_programs
-mkdir -p "$samples"
-rm -rf "$samples/programs"
-cp --archive "$ARTEFACT" "$samples/programs"
-echo "$samples/programs"
+to_samples programs

@@ -61,9 +61,5 @@ make_suites() {
 }
 
 need_root
-samples=$(build_dir samples)
 artefact suites "$(key "$LAB/host/suites.sh" "$(lab root)")" make_suites
-mkdir -p "$samples"
-rm -rf "$samples/suites"
-cp --archive "$ARTEFACT" "$samples/suites"
-echo "$samples/suites"
+to_samples suites

@@ -91,3 +91,14 @@ kernel_binds() {
 build_dir() {
 	echo "$CACHE/build/$(key "$SRC")$(series_suffix)/$1"
 }
+
+# to_samples NAME: copies the artefact to the samples of this checkout, as NAME, where guests find it below
+# /build/samples; prints the folder
+to_samples() {
+	local samples
+	samples=$(build_dir samples)
+	mkdir -p "$samples"
+	rm -rf "${samples:?}/$1"
+	cp --archive "$ARTEFACT" "$samples/$1"
+	echo "$samples/$1"
+}
